@@ -1,0 +1,81 @@
+"""The movie-ticket booking API: `create_app()` puts it together."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any
+
+from flask import Flask, Response, render_template, send_from_directory
+
+import config
+from booking_app import cli, database, extensions, health
+from booking_app.auth.routes import blp as auth
+from booking_app.booking.routes import blp as booking
+from booking_app.catalog.routes import blp as catalog
+from booking_app.catalog.service import bookable_example
+
+VERSION = "1.0.0"
+
+
+def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
+    """The application, with these settings or those of the environment (`config.load()`)."""
+    settings = config.load() if settings is None else settings
+    app = Flask(__name__, instance_path=str(config.INSTANCE))
+    app.config.update(settings)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=settings["DATABASE_URL"],
+        SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(
+            settings["DATABASE_URL"], settings["WEB_THREADS"]
+        ),
+        JWT_SECRET_KEY=settings["SECRET_KEY"],
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings["ACCESS_TOKEN_MINUTES"]),
+        JWT_COOKIE_CSRF_PROTECT=False,  # no cookies here: one claim less in each token
+        JWT_REFRESH_TOKEN_EXPIRES=timedelta(days=settings["REFRESH_TOKEN_DAYS"]),
+        MAX_CONTENT_LENGTH=extensions.MAX_BODY_BYTES,
+        PROPAGATE_EXCEPTIONS=False,
+        API_TITLE="Movie-ticket booking",
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        API_SPEC_OPTIONS={
+            "info": {
+                "description": "List films and shows, book seats, see and cancel your bookings. "
+                "To call what needs a token: sign up, log in, press Authorize and paste `access`."
+            },
+            "components": {
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                }
+            },
+        },
+    )
+    database.init_app(app)
+    extensions.init_app(app)
+    extensions.migrate.init_app(app, database.db)
+    extensions.api.live_examples = bookable_example
+    extensions.api.init_app(app)
+    for blueprint in (auth, catalog, booking):
+        extensions.api.register_blueprint(blueprint)
+    app.register_blueprint(health.blp)
+    app.cli.add_command(cli.load_catalog)
+    app.cli.add_command(cli.load_demo)
+    app.cli.add_command(cli.create_superuser)
+    _serve_swagger_ui(app)
+    return app
+
+
+def _serve_swagger_ui(app: Flask) -> None:
+    """Swagger UI from the files of the package flask-swagger-ui: no other host is needed."""
+    folder = str(files("flask_swagger_ui") / "dist")
+
+    @app.get("/swagger/")
+    def swagger_ui() -> str:
+        return render_template("swagger_ui.html", title=app.config["API_TITLE"])
+
+    @app.get("/swagger/assets/<path:name>")
+    def swagger_asset(name: str) -> Response:
+        return send_from_directory(folder, name, max_age=3600)
+
+    @app.get("/favicon.ico")
+    def favicon() -> Response:
+        return send_from_directory(folder, "favicon-32x32.png", max_age=3600)

@@ -1,0 +1,134 @@
+"""The catalogue's tables: cinemas, screens, films, shows and the seats of shows."""
+
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_app.database import Base, BigId, Json, KeyText, UtcDateTime
+
+LABEL_MAX = 10
+DURATION_MAX_MINUTES = 1440
+SEATS_MAX = 5000
+
+
+class Cinema(Base):
+    """A house with its own time zone. Exactly one is the default for what names no cinema."""
+
+    __tablename__ = "cinema"
+    __table_args__ = (
+        sa.UniqueConstraint("name_key"),
+        sa.Index(
+            "uq_cinema_default",
+            "is_default",
+            unique=True,
+            sqlite_where=sa.text("is_default"),
+            postgresql_where=sa.text("is_default"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    name_key: Mapped[str] = mapped_column(KeyText)
+    timezone: Mapped[str] = mapped_column(sa.String(64))
+    is_default: Mapped[bool] = mapped_column(sa.Boolean)
+
+
+class Screen(Base):
+    """An auditorium. Whoever puts a show on it locks its row first, so two can't overlap."""
+
+    __tablename__ = "screen"
+    __table_args__ = (sa.UniqueConstraint("cinema_id", "name_key"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    cinema_id: Mapped[int] = mapped_column(sa.ForeignKey("cinema.id"))
+    name: Mapped[str] = mapped_column(sa.String(100))
+    name_key: Mapped[str] = mapped_column(KeyText)
+
+
+class Movie(Base):
+    """A film. The `*_key` columns hold the folded texts that searches and filters compare."""
+
+    __tablename__ = "movie"
+    __table_args__ = (
+        sa.CheckConstraint(
+            f"duration_minutes BETWEEN 1 AND {DURATION_MAX_MINUTES}", name="duration"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    title: Mapped[str] = mapped_column(sa.String(200))
+    title_key: Mapped[str] = mapped_column(KeyText)
+    duration_minutes: Mapped[int] = mapped_column(sa.Integer)
+    year: Mapped[int | None] = mapped_column(sa.Integer)
+    language: Mapped[str | None] = mapped_column(sa.String(50))
+    language_key: Mapped[str | None] = mapped_column(KeyText)
+    genres: Mapped[list[str]] = mapped_column(Json)
+    genres_key: Mapped[str] = mapped_column(KeyText)  # "|drama|war|"
+    age_rating: Mapped[str | None] = mapped_column(sa.String(20))
+    director: Mapped[str | None] = mapped_column(sa.String(200))
+    description: Mapped[str | None] = mapped_column(sa.String(2000))
+    on_sale: Mapped[bool] = mapped_column(sa.Boolean)
+    is_demo: Mapped[bool] = mapped_column(sa.Boolean)
+
+
+class Show(Base):
+    """A film on a screen at a time. `local_date` is its day in the cinema's time zone."""
+
+    __tablename__ = "show"
+    __table_args__ = (
+        sa.UniqueConstraint("screen_id", "starts_at"),
+        sa.CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+        sa.CheckConstraint("price_cents >= 0", name="price"),
+        sa.CheckConstraint(f"total_seats BETWEEN 1 AND {SEATS_MAX}", name="total_seats"),
+        sa.Index("ix_show_movie_id_starts_at", "movie_id", "starts_at"),
+        sa.Index("ix_show_starts_at", "starts_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    movie_id: Mapped[int] = mapped_column(sa.ForeignKey("movie.id"))
+    screen_id: Mapped[int] = mapped_column(sa.ForeignKey("screen.id"))
+    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    local_date: Mapped[date] = mapped_column(sa.Date)
+    price_cents: Mapped[int] = mapped_column(sa.Integer)
+    total_seats: Mapped[int] = mapped_column(sa.Integer)
+    on_sale: Mapped[bool] = mapped_column(sa.Boolean)
+
+
+class ShowSeat(Base):
+    """A seat of a show: one row, and the row says who owns it and until when.
+
+    There is no other place that says so. `booking_id` is the owner; `held_until` is set
+    while the owner only holds it. No index on `booking_id`: nothing looks for it, and
+    without one PostgreSQL updates the row in place.
+    """
+
+    __tablename__ = "show_seat"
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("show_id", "label"),
+        sa.CheckConstraint("held_until IS NULL OR booking_id IS NOT NULL", name="hold_has_owner"),
+    )
+
+    show_id: Mapped[int] = mapped_column(sa.ForeignKey("show.id"))
+    label: Mapped[str] = mapped_column(sa.String(LABEL_MAX))
+    position: Mapped[int] = mapped_column(sa.Integer)
+    booking_id: Mapped[int | None] = mapped_column(sa.ForeignKey("booking.id"))
+    held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+def is_free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    """Whether a row of `show_seat` may be taken at `now`."""
+    return sa.or_(ShowSeat.booking_id.is_(None), ShowSeat.held_until <= now)
+
+
+def available_seats(now: sa.ColumnElement[datetime]) -> sa.ScalarSelect[Any]:
+    """How many seats of the show in the enclosing SELECT may be taken at `now`."""
+    return (
+        sa.select(sa.func.count())
+        .select_from(ShowSeat)
+        .where(ShowSeat.show_id == Show.id, is_free(now))
+        .correlate(Show)
+        .scalar_subquery()
+    )

@@ -1,0 +1,605 @@
+"""Films, screens and shows: what is listed, and what staff may change.
+
+Locks are taken in one order: film, show, screen, seats. Whoever changes a show holds its row
+alone; whoever books holds it shared (`booking.service`), so a show stands still while a seat
+of it is being sold.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from booking_app.catalog.models import (
+    Cinema,
+    Movie,
+    Screen,
+    Show,
+    ShowSeat,
+    available_seats,
+    is_free,
+)
+from booking_app.database import (
+    Query,
+    Row,
+    clock,
+    fold,
+    insert_or_ignore,
+    reading,
+    violates,
+    write_transaction,
+)
+from booking_app.errors import Conflict, Invalid, NotFound
+from booking_app.fields import iso
+from booking_app.paging import Page, fetch_page
+
+# A show further ahead than this is a slip of the pen.
+MAX_DAYS_AHEAD = 3653
+DEFAULT_CINEMA = "Main cinema"
+
+
+class HasBookings(Conflict):
+    code = "has_bookings"
+
+
+class ShowOverlap(Conflict):
+    code = "show_overlap"
+
+
+class SeatsSold(Conflict):
+    code = "seats_sold"
+
+
+MOVIE = (
+    Movie.id,
+    Movie.title,
+    Movie.duration_minutes,
+    Movie.year,
+    Movie.language,
+    Movie.genres,
+    Movie.age_rating,
+    Movie.director,
+    Movie.description,
+    Movie.on_sale,
+)
+
+
+def _shows(now: sa.ColumnElement[datetime]) -> Query:
+    """Shows as they are answered."""
+    return (
+        sa.select(
+            Show.id,
+            Show.movie_id,
+            Movie.title.label("movie_title"),
+            Screen.cinema_id,
+            Show.screen_id,
+            Screen.name.label("screen_name"),
+            Show.starts_at,
+            Show.ends_at,
+            Show.total_seats,
+            available_seats(now).label("available_seats"),
+            Show.price_cents,
+            sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
+        )
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+    )
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def list_movies(
+    *,
+    page: int,
+    page_size: int,
+    search: str | None = None,
+    genre: str | None = None,
+    language: str | None = None,
+    on_sale: bool = True,
+) -> Page:
+    """Films by title and id. `search` is a part of the title; case never counts."""
+    query = sa.select(*MOVIE).where(Movie.on_sale == on_sale).order_by(Movie.title_key, Movie.id)
+    if search is not None:
+        query = query.where(Movie.title_key.contains(fold(search), autoescape=True))
+    if genre is not None:
+        query = query.where(Movie.genres_key.contains(f"|{fold(genre)}|", autoescape=True))
+    if language is not None:
+        query = query.where(Movie.language_key == fold(language))
+    with reading() as connection:
+        return fetch_page(connection, query, page=page, page_size=page_size)
+
+
+def get_movie(*, movie_id: int) -> sa.RowMapping:
+    """One film, also one that is withdrawn; raises NotFound."""
+    with reading() as connection:
+        return _movie(connection, movie_id)
+
+
+def list_shows(
+    *,
+    page: int,
+    page_size: int,
+    movie: int | None = None,
+    cinema: int | None = None,
+    date: date | None = None,
+    when: str = "upcoming",
+    on_sale: bool = True,
+    now: datetime | None = None,
+) -> Page:
+    """Shows by time and id. `date` is the day in the cinema's time zone."""
+    present = clock(now)
+    query = _shows(present).order_by(Show.starts_at, Show.id)
+    query = query.where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
+    if when == "upcoming":
+        query = query.where(Show.starts_at > present)
+    elif when == "past":
+        query = query.where(Show.starts_at <= present)
+    if movie is not None:
+        query = query.where(Show.movie_id == movie)
+    if cinema is not None:
+        query = query.where(Screen.cinema_id == cinema)
+    if date is not None:
+        query = query.where(Show.local_date == date)
+    with reading() as connection:
+        return fetch_page(connection, query, page=page, page_size=page_size)
+
+
+def list_movie_shows(*, movie_id: int, **filters: Any) -> Page:
+    """The film's shows, as `list_shows`; raises NotFound for an unknown film."""
+    shows = list_shows(movie=movie_id, **filters)
+    if not shows.items:
+        get_movie(movie_id=movie_id)
+    return shows
+
+
+def get_show(*, show_id: int, now: datetime | None = None) -> sa.RowMapping:
+    """One show, also one that is withdrawn or over; raises NotFound."""
+    with reading() as connection:
+        return _show(connection, show_id, clock(now))
+
+
+def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
+    """A seat to book: `movie_id`, `show_id` and `seat_number`; empty where there is none."""
+    # An hour ahead, so that it can still be booked when the reader gets to it.
+    after = (now or datetime.now(UTC)) + timedelta(hours=1)
+    query = (
+        sa.select(Show.movie_id, Show.id.label("show_id"), ShowSeat.label.label("seat_number"))
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(ShowSeat, ShowSeat.show_id == Show.id)
+        .where(Show.on_sale, Movie.on_sale, is_free(clock(now)), Show.starts_at > after)
+        .order_by(Show.starts_at, Show.id, ShowSeat.position)
+        .limit(1)
+    )
+    with reading() as connection:
+        row = connection.execute(query).mappings().first()
+    return dict(row) if row else {}
+
+
+def _movie(connection: sa.Connection, movie_id: int) -> sa.RowMapping:
+    movie = connection.execute(sa.select(*MOVIE).where(Movie.id == movie_id)).mappings().first()
+    if movie is None:
+        raise NotFound("film", movie_id)
+    return movie
+
+
+def _show(
+    connection: sa.Connection, show_id: int, now: sa.ColumnElement[datetime]
+) -> sa.RowMapping:
+    show = connection.execute(_shows(now).where(Show.id == show_id)).mappings().first()
+    if show is None:
+        raise NotFound("show", show_id)
+    return show
+
+
+# --- films ----------------------------------------------------------------------------------
+
+
+def create_movie(**values: Any) -> sa.RowMapping:
+    """Add a film. `values` are the columns of Movie that `_movie_values` lists."""
+    return write_transaction(lambda connection: insert_movie(connection, **values))
+
+
+def insert_movie(
+    connection: sa.Connection,
+    *,
+    title: str,
+    duration_minutes: int,
+    year: int | None = None,
+    language: str | None = None,
+    genres: Sequence[str] = (),
+    age_rating: str | None = None,
+    director: str | None = None,
+    description: str | None = None,
+    on_sale: bool = True,
+    is_demo: bool = False,
+) -> sa.RowMapping:
+    """`create_movie` within the caller's transaction."""
+    values = {
+        "title": title,
+        "duration_minutes": duration_minutes,
+        "year": year,
+        "language": language,
+        "genres": list(genres),
+        "age_rating": age_rating,
+        "director": director,
+        "description": description,
+        "on_sale": on_sale,
+        "is_demo": is_demo,
+    }
+    statement = sa.insert(Movie).values(**values, **_keys(values)).returning(*MOVIE)
+    return connection.execute(statement).mappings().one()
+
+
+def update_movie(*, movie_id: int, now: datetime | None = None, **changes: Any) -> sa.RowMapping:
+    """Change a film. A new running time moves the ends of its shows to come.
+
+    Raises NotFound, and ShowOverlap where a longer film would run into the next show.
+    """
+
+    def update(connection: sa.Connection) -> sa.RowMapping:
+        duration = connection.execute(
+            sa.select(Movie.duration_minutes).where(Movie.id == movie_id).with_for_update()
+        ).scalar()
+        if duration is None:
+            raise NotFound("film", movie_id)
+        if changes:
+            values = changes | _keys(changes)
+            connection.execute(sa.update(Movie).where(Movie.id == movie_id).values(**values))
+        if changes.get("duration_minutes", duration) != duration:
+            _move_ends(connection, movie_id, changes["duration_minutes"], clock(now))
+        return _movie(connection, movie_id)
+
+    return write_transaction(update)
+
+
+def delete_movie(*, movie_id: int) -> None:
+    """Delete a film and its shows; raises NotFound, and HasBookings where one was ever booked."""
+
+    def delete(connection: sa.Connection) -> None:
+        found = sa.select(Movie.id).where(Movie.id == movie_id).with_for_update()
+        if connection.execute(found).first() is None:
+            raise NotFound("film", movie_id)
+        _delete_shows(connection, Show.movie_id == movie_id, "film")
+        connection.execute(sa.delete(Movie).where(Movie.id == movie_id))
+
+    write_transaction(delete)
+
+
+def _keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The folded columns that belong to `values`."""
+    keys: dict[str, Any] = {}
+    if "title" in values:
+        keys["title_key"] = fold(values["title"])
+    if "language" in values:
+        keys["language_key"] = None if values["language"] is None else fold(values["language"])
+    if "genres" in values:
+        keys["genres_key"] = "".join(f"|{fold(genre)}" for genre in values["genres"]) + "|"
+    return keys
+
+
+def _move_ends(
+    connection: sa.Connection, movie_id: int, minutes: int, now: sa.ColumnElement[datetime]
+) -> None:
+    """Give the film's shows to come their new ends. The film's row is locked."""
+    shows = connection.execute(
+        sa.select(Show.id, Show.starts_at, Show.screen_id)
+        .where(Show.movie_id == movie_id, Show.starts_at > now)
+        .order_by(Show.id)
+        .with_for_update()
+    ).all()
+    screens = sa.select(Screen.id).where(Screen.id.in_({show.screen_id for show in shows}))
+    connection.execute(screens.order_by(Screen.id).with_for_update()).all()
+    ends = [(show, show.starts_at + timedelta(minutes=minutes)) for show in shows]
+    for show, ends_at in ends:
+        connection.execute(sa.update(Show).where(Show.id == show.id).values(ends_at=ends_at))
+    for show, ends_at in ends:
+        _refuse_overlap(connection, show.screen_id, show.starts_at, ends_at, but_show_id=show.id)
+
+
+# --- shows ----------------------------------------------------------------------------------
+
+
+def create_show(
+    *,
+    movie_id: int,
+    screen_name: str,
+    date_time: datetime,
+    total_seats: int,
+    price_cents: int = 0,
+    on_sale: bool = True,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> sa.RowMapping:
+    """Put a film on a screen of the default cinema, with seats "1" to "N".
+
+    The screen is found or made by its name. `timezone` is what the default cinema is made
+    with where there is none yet. Raises NotFound, Invalid for a time that does not lie ahead,
+    and ShowOverlap.
+    """
+
+    def create(connection: sa.Connection) -> sa.RowMapping:
+        show_id = insert_show(
+            connection,
+            movie_id=movie_id,
+            screen_name=screen_name,
+            date_time=date_time,
+            total_seats=total_seats,
+            price_cents=price_cents,
+            on_sale=on_sale,
+            timezone=timezone,
+            now=now,
+        )
+        return _show(connection, show_id, clock(now))
+
+    return write_transaction(create)
+
+
+def insert_show(
+    connection: sa.Connection,
+    *,
+    movie_id: int,
+    screen_name: str,
+    date_time: datetime,
+    total_seats: int,
+    price_cents: int = 0,
+    on_sale: bool = True,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> int:
+    """`create_show` within the caller's transaction; the id of the new show."""
+    # Shared, so that the running time stands still and shows of one film don't queue.
+    duration = connection.execute(
+        sa.select(Movie.duration_minutes).where(Movie.id == movie_id).with_for_update(read=True)
+    ).scalar()
+    if duration is None:
+        raise NotFound("film", movie_id)
+    _check_ahead(connection, date_time, now)
+    cinema_id = _default_cinema(connection, timezone)
+    screen = _lock_screen(connection, cinema_id=cinema_id, name=screen_name)
+    ends_at = date_time + timedelta(minutes=duration)
+    _refuse_overlap(connection, screen.id, date_time, ends_at)
+    show_id: int = connection.execute(
+        sa.insert(Show)
+        .values(
+            movie_id=movie_id,
+            screen_id=screen.id,
+            starts_at=date_time,
+            ends_at=ends_at,
+            local_date=_local_date(date_time, screen.timezone),
+            price_cents=price_cents,
+            total_seats=total_seats,
+            on_sale=on_sale,
+        )
+        .returning(Show.id)
+    ).scalar_one()
+    _insert_seats(connection, show_id, range(1, total_seats + 1))
+    return show_id
+
+
+def update_show(
+    *,
+    show_id: int,
+    date_time: datetime | None = None,
+    screen_name: str | None = None,
+    total_seats: int | None = None,
+    price_cents: int | None = None,
+    on_sale: bool | None = None,
+    now: datetime | None = None,
+) -> sa.RowMapping:
+    """Change a show; what is None stays.
+
+    Raises NotFound, Invalid for a time that does not lie ahead, HasBookings where seats are
+    sold and it would move, SeatsSold where a seat that would vanish is sold, and ShowOverlap.
+    """
+
+    def update(connection: sa.Connection) -> sa.RowMapping:
+        show = _lock_show(connection, show_id)
+        changes: dict[str, Any] = {}
+        if price_cents is not None:
+            changes["price_cents"] = price_cents
+        if on_sale is not None:
+            changes["on_sale"] = on_sale
+        starts_at = show.starts_at if date_time is None else date_time
+        screen = _lock_screen(
+            connection, cinema_id=show.cinema_id, name=screen_name or show.screen_name
+        )
+        if (starts_at, screen.id) != (show.starts_at, show.screen_id):
+            changes |= _move(connection, show, screen, starts_at, now)
+        if total_seats is not None and total_seats != show.total_seats:
+            _resize(connection, show, total_seats, clock(now))
+            changes["total_seats"] = total_seats
+        if changes:
+            connection.execute(sa.update(Show).where(Show.id == show_id).values(**changes))
+        return _show(connection, show_id, clock(now))
+
+    return write_transaction(update)
+
+
+def delete_show(*, show_id: int) -> None:
+    """Delete a show; raises NotFound, and HasBookings where it was ever booked."""
+
+    def delete(connection: sa.Connection) -> None:
+        if not _delete_shows(connection, Show.id == show_id, "show"):
+            raise NotFound("show", show_id)
+
+    write_transaction(delete)
+
+
+def _lock_screen(connection: sa.Connection, *, cinema_id: int, name: str) -> Row:
+    """The cinema's screen of this name, made if there is none, its row locked: `(id, timezone)`.
+
+    Two callers making the same screen at once get the same row.
+    """
+    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
+    insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values)
+    return connection.execute(
+        sa.select(Screen.id, Cinema.timezone)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+        .where(Screen.cinema_id == cinema_id, Screen.name_key == values["name_key"])
+        .with_for_update(of=Screen)
+    ).one()
+
+
+def _default_cinema(connection: sa.Connection, timezone: str) -> int:
+    query = sa.select(Cinema.id).where(Cinema.is_default)
+    found: int | None = connection.execute(query).scalar()
+    if found is not None:
+        return found
+    values = {"name": DEFAULT_CINEMA, "name_key": fold(DEFAULT_CINEMA)}
+    insert_or_ignore(
+        connection, Cinema, index=("name_key",), **values, timezone=timezone, is_default=True
+    )
+    made: int = connection.execute(query).scalar_one()
+    return made
+
+
+def _lock_show(connection: sa.Connection, show_id: int) -> Row:
+    """The show with its row locked, after its film's, so that the running time stands still."""
+    film = (
+        sa.select(Movie.id)
+        .join(Show, Show.movie_id == Movie.id)
+        .where(Show.id == show_id)
+        .with_for_update(read=True, of=Movie)
+    )
+    connection.execute(film).all()
+    show = connection.execute(
+        sa.select(
+            Show.id,
+            Show.screen_id,
+            Screen.name.label("screen_name"),
+            Screen.cinema_id,
+            Show.starts_at,
+            Show.total_seats,
+            Movie.duration_minutes,
+        )
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+        .where(Show.id == show_id)
+        .with_for_update(of=Show)
+    ).first()
+    if show is None:
+        raise NotFound("show", show_id)
+    return show
+
+
+def _move(
+    connection: sa.Connection,
+    show: Row,
+    screen: Row,
+    starts_at: datetime,
+    now: datetime | None,
+) -> dict[str, Any]:
+    """The columns of a show moved to that screen and time."""
+    sold = connection.execute(
+        sa.select(ShowSeat.label)
+        .where(ShowSeat.show_id == show.id, sa.not_(is_free(clock(now))))
+        .limit(1)
+    ).first()
+    if sold is not None:
+        raise HasBookings(
+            "Seats of this show are sold; it can't be moved. Withdraw it from sale instead."
+        )
+    _check_ahead(connection, starts_at, now)
+    ends_at = starts_at + timedelta(minutes=show.duration_minutes)
+    _refuse_overlap(connection, screen.id, starts_at, ends_at, but_show_id=show.id)
+    return {
+        "screen_id": screen.id,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "local_date": _local_date(starts_at, screen.timezone),
+    }
+
+
+def _resize(
+    connection: sa.Connection, show: Row, total_seats: int, now: sa.ColumnElement[datetime]
+) -> None:
+    """Add seats after the last one, or take the last ones away where none of them is sold."""
+    if total_seats > show.total_seats:
+        _insert_seats(connection, show.id, range(show.total_seats + 1, total_seats + 1))
+        return
+    beyond = sa.and_(ShowSeat.show_id == show.id, ShowSeat.position > total_seats)
+    seats = connection.execute(
+        sa.select(ShowSeat.label, sa.not_(is_free(now)).label("sold"))
+        .where(beyond)
+        .order_by(ShowSeat.position)
+    ).all()
+    sold = [seat.label for seat in seats if seat.sold]
+    if sold:
+        raise SeatsSold(
+            f"{len(sold)} of the seats that would vanish are sold; keep at least those.", seats=sold
+        )
+    connection.execute(sa.delete(ShowSeat).where(beyond))
+
+
+def _insert_seats(connection: sa.Connection, show_id: int, numbers: range) -> None:
+    connection.execute(
+        sa.insert(ShowSeat),
+        [{"show_id": show_id, "label": str(number), "position": number} for number in numbers],
+    )
+
+
+def _delete_shows(connection: sa.Connection, which: sa.ColumnElement[bool], what: str) -> int:
+    """Delete those shows and their seats; how many. Raises HasBookings.
+
+    Whether there are bookings is not looked up: the foreign key of a booking, past and
+    cancelled ones too, does not let its show go.
+    """
+    locked = sa.select(Show.id).where(which).order_by(Show.id).with_for_update()
+    show_ids = connection.execute(locked).scalars().all()
+    connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id.in_(show_ids)))
+    try:
+        connection.execute(sa.delete(Show).where(Show.id.in_(show_ids)))
+    except sa.exc.IntegrityError as error:
+        if violates(error, "fk_booking_show_id"):
+            raise HasBookings(
+                f"This {what} has bookings and can't be deleted. Withdraw it from sale instead: "
+                'PATCH {"on_sale": false}.'
+            ) from error
+        raise
+    return len(show_ids)
+
+
+def _refuse_overlap(
+    connection: sa.Connection,
+    screen_id: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    but_show_id: int = 0,
+) -> None:
+    """Raises ShowOverlap where another show is on the screen then. The screen's row is locked."""
+    other = connection.execute(
+        sa.select(Show.id, Show.starts_at, Show.ends_at, Screen.name)
+        .join(Screen, Screen.id == Show.screen_id)
+        .where(
+            Show.screen_id == screen_id,
+            Show.starts_at < ends_at,
+            Show.ends_at > starts_at,
+            Show.id != but_show_id,
+        )
+        .order_by(Show.starts_at)
+        .limit(1)
+    ).first()
+    if other is not None:
+        raise ShowOverlap(
+            f"Show {other.id} is on {other.name} from {iso(other.starts_at)} "
+            f"to {iso(other.ends_at)}.",
+            show=other.id,
+            date_time=iso(other.starts_at),
+            ends_at=iso(other.ends_at),
+        )
+
+
+def _check_ahead(connection: sa.Connection, date_time: datetime, now: datetime | None) -> None:
+    present = connection.execute(sa.select(clock(now))).scalar_one()
+    if date_time <= present:
+        raise Invalid("date_time", f"Must lie ahead; it is {iso(present)} now.")
+    if date_time > present + timedelta(days=MAX_DAYS_AHEAD):
+        raise Invalid("date_time", "Must lie within the next ten years.")
+
+
+def _local_date(date_time: datetime, timezone: str) -> date:
+    return date_time.astimezone(ZoneInfo(timezone)).date()

@@ -1,0 +1,90 @@
+"""The `flask` commands. They read, call a service and say what was done."""
+
+import json
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+import marshmallow as ma
+from flask import current_app
+from flask.cli import with_appcontext
+
+from booking_app.auth import service as auth
+from booking_app.catalog import loading
+from booking_app.catalog.schemas import Catalog
+from booking_app.errors import DomainError
+
+DEMO = "demo.json"
+
+
+@click.command("load-catalog")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_appcontext
+def load_catalog(file: Path) -> None:
+    """Load films and shows from a JSON FILE: all of it or nothing. What is there already stays."""
+    _load(file.read_bytes(), str(file), is_demo=False)
+
+
+@click.command("load-demo")
+@with_appcontext
+def load_demo() -> None:
+    """Load the demo catalogue if there is no film yet, or stock it for the coming week.
+
+    Nothing is done where DEMO is off, or where a film is not of the demo catalogue: then the
+    catalogue is the operator's own.
+    """
+    if not current_app.config["DEMO"]:
+        click.echo("DEMO is off: no demo catalogue.")
+    elif not loading.may_load_demo():
+        click.echo("The catalogue has films of its own: the demo catalogue is left out.")
+    else:
+        demo = files("booking_app.catalog").joinpath(DEMO).read_bytes()
+        _load(demo, DEMO, is_demo=True)
+
+
+@click.command("create-superuser")
+@click.option("--username", prompt=True)
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+@with_appcontext
+def create_superuser(username: str, password: str) -> None:
+    """Make a staff account. Asks for what is left out, the password without echo."""
+    try:
+        account = auth.create_user(username=username, password=password, is_staff=True)
+    except DomainError as error:
+        raise click.ClickException(error.detail) from error
+    click.echo(f"Made the staff account {account['username']}.")
+
+
+def _load(content: bytes, name: str, *, is_demo: bool, now: datetime | None = None) -> None:
+    try:
+        catalog = Catalog().load(json.loads(content))
+        films, shows = loading.load_catalog(
+            movies=catalog["movies"],
+            timezone=current_app.config["TIMEZONE"],
+            is_demo=is_demo,
+            now=now,
+        )
+    except ValueError as error:
+        if isinstance(error, ma.ValidationError):
+            problems = "; ".join(_flatten(error.messages_dict))
+            raise click.ClickException(f"{name}: {problems}. Nothing was loaded.") from error
+        # json.JSONDecodeError says the line and column, UnicodeDecodeError the byte.
+        raise click.ClickException(
+            f"{name}: not readable JSON: {error}. Nothing was loaded."
+        ) from error
+    except loading.EntryError as error:
+        raise click.ClickException(f"{name}: {error}. Nothing was loaded.") from error
+    click.echo(f"{name}: {films} films and {shows} shows added.")
+
+
+def _flatten(messages: Any, path: str = "") -> list[str]:
+    """`{"movies": {3: {"title": ["Missing."]}}}` -> `movies[3].title: Missing.`"""
+    if isinstance(messages, list):
+        return [f"{path}: {' '.join(map(str, messages)).rstrip('.')}"]
+    lines = []
+    for key, value in messages.items():
+        step = f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
+        lines += _flatten(value, path if key == "_schema" else path + step)
+    return lines

@@ -1,0 +1,304 @@
+"""The database: types, transactions, and everything that differs between SQLite and PostgreSQL.
+
+Reading: `with reading() as connection`. Writing: `write_transaction(work)`.
+"""
+
+import sqlite3
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Connection, Dialect, Engine, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
+
+try:
+    import fcntl
+except ImportError:  # Windows: SQLite's own busy handler is the only queue
+    fcntl = None  # type: ignore[assignment]
+
+T = TypeVar("T")
+# SELECTs and rows whose columns the type checker need not know
+Query: TypeAlias = sa.Select[*tuple[Any, ...]]
+Row: TypeAlias = sa.Row[*tuple[Any, ...]]
+
+WRITE_ATTEMPTS = 5
+LOCK_TIMEOUT_SECONDS = 5
+# serialization_failure, deadlock_detected: nothing was written, and trying again can succeed.
+RETRYABLE_SQLSTATES = ("40001", "40P01")
+# lock_not_available, too_many_connections, admin/crash shutdown, cannot_connect_now
+UNAVAILABLE_SQLSTATES = (*RETRYABLE_SQLSTATES, "55P03", "53300", "57P01", "57P02", "57P03", "25P03")
+
+
+class Base(DeclarativeBase):
+    """All tables. The naming convention gives every constraint the same name on both databases."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+# SQLite numbers rows by itself only where the key is exactly INTEGER.
+BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+# The same order of text on both databases: by code point. Used for folded keys.
+KeyText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+Json = sa.JSON().with_variant(JSONB(), "postgresql")
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An instant. Aware datetimes go in and come out, always in UTC.
+
+    PostgreSQL keeps TIMESTAMPTZ; SQLite keeps text of one width
+    (`2026-11-23 18:45:59.000000`), so that comparing the text compares the time.
+    """
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without an offset: {value!r}")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None or value.tzinfo is UTC else _in_utc(value)
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class _DatabaseNow(sa.sql.functions.FunctionElement[datetime]):
+    """The database's clock, so that hosts whose clocks differ agree."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(_DatabaseNow, "postgresql")
+def _now_postgresql(element: _DatabaseNow, compiler: Any, **kw: Any) -> str:
+    # Not now(): that is the start of the transaction, which may have waited for a lock since.
+    return "clock_timestamp()"
+
+
+@compiles(_DatabaseNow, "sqlite")
+def _now_sqlite(element: _DatabaseNow, compiler: Any, **kw: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+def clock(now: datetime | None) -> sa.ColumnElement[datetime]:
+    """The present as SQL: `now` where a test passes one, else the database's clock."""
+    return _DatabaseNow() if now is None else sa.literal(now, UtcDateTime())
+
+
+def fold(text: str) -> str:
+    """`text` as it is compared: without regard to case, in every script, on both databases."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+# --- transactions ---------------------------------------------------------------------------
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection for reading: no transaction, no lock; each statement sees what is committed."""
+    with db.engine.connect() as connection:
+        yield connection
+
+
+def write_transaction(work: Callable[[Connection], T]) -> T:
+    """Run `work` in one transaction and commit it; on any exception nothing is written.
+
+    `work` is run again, as a whole, when the database gave it up for a deadlock or a
+    serialization failure, also one reported at COMMIT; after `WRITE_ATTEMPTS` the error goes
+    to the caller. A connection lost during COMMIT is not retried: whether it was written is
+    unknown then, and doing it twice would be worse than not answering.
+    """
+    for attempts_left in reversed(range(WRITE_ATTEMPTS)):
+        try:
+            with _writer_turn(), db.engine.connect() as connection, begin_writing(connection):
+                return work(connection)
+        except DBAPIError as error:
+            if not attempts_left or sqlstate(error) not in RETRYABLE_SQLSTATES:
+                raise
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def begin_writing(connection: Connection) -> Iterator[None]:
+    """One transaction on `connection`, committed at the end. SQLite takes the write lock before
+    the first read: one taken later fails at once with "database is locked"."""
+    with connection.begin():
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN"
+        )
+        yield
+
+
+@dataclass(frozen=True)
+class _WriterQueue:
+    """SQLite has one writer at a time. Its busy handler sleeps and tries again, which under
+    load makes some wait very long; a lock in front of it wakes the next at once. Threads of
+    this process queue for `thread`, and the first of them for the file lock, which the
+    system takes back when a process dies."""
+
+    path: Path
+    thread: threading.Lock
+
+
+@contextmanager
+def _writer_turn() -> Iterator[None]:
+    queue: _WriterQueue | None = getattr(db.engine, "writer_queue", None)
+    if queue is None:
+        yield
+        return
+    if not queue.thread.acquire(timeout=LOCK_TIMEOUT_SECONDS):
+        raise PoolTimeout("another thread has been writing for too long")
+    try:
+        with queue.path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    finally:
+        queue.thread.release()
+
+
+def insert_or_ignore(
+    connection: Connection, table: type[Base], *, index: Sequence[str], **values: Any
+) -> None:
+    """Insert the row unless one with the same values of the unique `index` is there."""
+    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    statement = insert(table).values(**values)
+    connection.execute(statement.on_conflict_do_nothing(index_elements=index))
+
+
+# --- what errors mean -----------------------------------------------------------------------
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's five-character code; None on SQLite and where the connection was lost."""
+    return getattr(error.orig, "sqlstate", None)
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether `error` means that the database can't be reached or is too busy just now."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or sqlstate(error) in UNAVAILABLE_SQLSTATES:
+        return True
+    if isinstance(error.orig, sqlite3.OperationalError):
+        primary = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        return primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN)
+    # psycopg: a connection that was refused or lost has no SQLSTATE
+    return isinstance(error, OperationalError) and sqlstate(error) is None
+
+
+def violates(error: IntegrityError, constraint: str) -> bool:
+    """Whether `error` is the violation of the constraint of that name.
+
+    PostgreSQL names it; SQLite names only the columns of a unique one, and nothing of a
+    foreign key, so there any violated foreign key is taken for the one asked about.
+    """
+    diagnosis = getattr(error.orig, "diag", None)
+    if diagnosis is not None:
+        return bool(diagnosis.constraint_name == constraint)
+    message = str(error.orig)
+    if constraint.startswith("fk_"):
+        return message == "FOREIGN KEY constraint failed"
+    return message == f"UNIQUE constraint failed: {_unique_columns()[constraint]}"
+
+
+def _unique_columns() -> dict[str, str]:
+    """How SQLite names the columns of each unique constraint."""
+    return {
+        str(unique.name): ", ".join(f"{table.name}.{column.name}" for column in unique.columns)
+        for table in db.metadata.tables.values()
+        for unique in table.constraints
+        if isinstance(unique, sa.UniqueConstraint)
+    }
+
+
+# --- engines --------------------------------------------------------------------------------
+
+
+def engine_options(database_url: str, threads: int) -> dict[str, Any]:
+    """Keyword arguments of `create_engine` for `database_url` in a process of so many threads."""
+    options: dict[str, Any] = {
+        # The drivers begin no transaction by themselves: `begin_writing` does. SQLite's would
+        # begin only at the first write, after two bookings have both read "free";
+        # psycopg's would cost every read two round trips.
+        "isolation_level": "AUTOCOMMIT",
+        "pool_size": threads,
+        "max_overflow": 0,
+        "pool_timeout": LOCK_TIMEOUT_SECONDS,
+    }
+    if make_url(database_url).get_backend_name() == "sqlite":
+        return options | {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
+    session = {
+        # One hung worker can't keep its seats from everyone else.
+        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+        "idle_in_transaction_session_timeout": "15s",
+        # One plan for each prepared statement; planning = ANY($1) anew each time cost half of
+        # the backend's CPU for a booking.
+        "plan_cache_mode": "force_generic_plan",
+        "timezone": "UTC",
+    }
+    return options | {
+        "connect_args": {
+            "connect_timeout": LOCK_TIMEOUT_SECONDS,
+            "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+        },
+        # Plans cached while a table was small are given up with the connection.
+        "pool_recycle": 600,
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Bind `db` to the app and set up its engine."""
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _set_up_sqlite(db.engine)
+
+
+def _set_up_sqlite(engine: Engine) -> None:
+    path = Path(str(engine.url.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if fcntl is not None:
+        queue = _WriterQueue(path.with_name(path.name + ".writer-lock"), threading.Lock())
+        engine.writer_queue = queue  # type: ignore[attr-defined]
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut
+        connection.execute("PRAGMA foreign_keys = ON")

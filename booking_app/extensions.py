@@ -1,0 +1,233 @@
+"""The extensions, made unbound, and what every endpoint shares.
+
+`Blueprint` adds two things to flask-smorest's: the codes of the problems an endpoint can
+answer, in the document, and the check that a request carries nothing the endpoint does not
+know. `check_request` runs before every view.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import flask_smorest
+import marshmallow as ma
+import orjson
+from flask import Flask, Request, Response, current_app, request
+from flask.json.provider import JSONProvider
+from flask_jwt_extended import JWTManager
+from flask_migrate import Migrate
+from webargs.flaskparser import FlaskParser
+from werkzeug.routing import BaseConverter, ValidationError
+
+from booking_app import problems
+from booking_app.fields import INT64_MAX, Day, Instant, Money
+
+MAX_BODY_BYTES = 1024 * 1024
+METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+jwt = JWTManager()
+migrate = Migrate()
+
+
+class Parser(FlaskParser):
+    """Reads bodies and queries; what is wrong is raised as `problems.BadRequest`."""
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        """The body. An empty one counts as `{}`: a schema says itself what it must have."""
+        body = req.get_data()
+        if not body.strip():
+            return {}
+        try:
+            # Refuses what json.loads lets through: NaN, lone surrogates, endless nesting.
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}: {error.msg}"
+            raise problems.BadRequest(
+                "malformed_body", f"The body is not readable JSON: {where}."
+            ) from error
+
+    def handle_error(self, error: ma.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
+        ((place, errors),) = error.messages_dict.items()
+        raise problems.invalid(place, errors) from error
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A feature's endpoints."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._prepare_problems_doc)
+
+    def arguments(
+        self, schema: Any, *, location: str = "json", **kwargs: Any
+    ) -> Callable[[View], View]:
+        decorate = super().arguments(schema, location=location, **kwargs)
+        codes = ["validation_failed"]
+        if location == "json":
+            codes += ["malformed_body"]
+
+        def decorator(view: View) -> View:
+            view = _note_problems(decorate(view), codes)
+            if location == "query":
+                view.query_names = frozenset(schema().fields)  # type: ignore[attr-defined]
+            return view
+
+        return decorator
+
+    @staticmethod
+    def can_answer(*codes: str) -> Callable[[View], View]:
+        """Decorator: the codes, beyond those of every endpoint, that the view can answer."""
+        return lambda view: _note_problems(view, codes)
+
+    @staticmethod
+    def _prepare_problems_doc(
+        doc: dict[str, Any], doc_info: dict[str, Any], *, method: str, **kwargs: Any
+    ) -> dict[str, Any]:
+        # A query that no endpoint takes is refused everywhere, and any may find no database.
+        codes = {"validation_failed", "database_unavailable", *doc_info.get("problems", ())}
+        if method.upper() in METHODS_WITH_BODY:
+            codes |= {"body_too_large", "unsupported_media_type"}
+        by_status = defaultdict(list)
+        for code in sorted(codes):
+            by_status[problems.CODES[code].status].append(code)
+        responses = doc.setdefault("responses", {})
+        for status, names in sorted(by_status.items()):
+            schemas = [{"$ref": f"#/components/schemas/{schema_name(name)}"} for name in names]
+            responses[status] = {
+                "description": "; ".join(
+                    f"`{name}`: {problems.CODES[name].title}" for name in names
+                ),
+                "content": {
+                    problems.MEDIA_TYPE: {
+                        "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+                    }
+                },
+            }
+        return doc
+
+
+def schema_name(code: str) -> str:
+    """The component that describes a code's problem: `seat_taken` -> `SeatTakenProblem`."""
+    return "".join(word.capitalize() for word in code.split("_")) + "Problem"
+
+
+def _note_problems(view: View, codes: Any) -> View:
+    # flask-smorest copies `_apidoc` from wrapper to wrapper and hands it to the doc callbacks.
+    doc = getattr(view, "_apidoc", {})
+    view._apidoc = {**doc, "problems": [*doc.get("problems", ()), *codes]}  # type: ignore[attr-defined]
+    return view
+
+
+class Api(flask_smorest.Api):
+    """The API with its document. `live_examples` gives values for it at each request:
+    `{"show_id": 7, ...}`, so that "Try it out" works as it stands."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+    live_examples: Callable[[], dict[str, Any]] = staticmethod(dict)
+
+    def _register_error_handlers(self) -> None:
+        """`problems.init_app` does this."""
+
+    def _register_responses(self) -> None:
+        # flask-smorest refers to these by name; `_prepare_problems_doc` puts ours in their place.
+        self.spec.components.response("UNPROCESSABLE_ENTITY", {"description": ""}, lazy=True)
+        for code in problems.CODES:
+            self.spec.components.schema(schema_name(code), problems.problem_schema(code))
+
+    def _openapi_json(self) -> Response:
+        document = self.spec.to_dict()
+        values = self.live_examples()
+        for path in document["paths"].values():
+            for parameter in path.get("parameters", ()):
+                if parameter["name"] in values:
+                    parameter["example"] = values[parameter["name"]]
+            for operation in path.values():
+                if isinstance(operation, dict):
+                    _fill_example(operation, values)
+        return current_app.response_class(orjson.dumps(document), mimetype="application/json")
+
+
+def _fill_example(operation: dict[str, Any], values: dict[str, Any]) -> None:
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    for name in body.get("example", {}):
+        if name in values:
+            body["example"][name] = values[name]
+
+
+class OrjsonProvider(JSONProvider):
+    """JSON of the whole app."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        data = orjson.dumps(self._prepare_response_obj(args, kwargs))
+        return Response(data, mimetype="application/json")
+
+
+class IdConverter(BaseConverter):
+    """An id in a path: what no row can have as its id matches nothing, so it is 404."""
+
+    regex = "[1-9][0-9]{0,18}"
+
+    def to_python(self, value: str) -> int:
+        number = int(value)
+        if number > INT64_MAX:
+            raise ValidationError
+        return number
+
+
+api = Api()
+api.register_converter(
+    IdConverter, lambda converter: {"type": "integer", "minimum": 1, "maximum": INT64_MAX}
+)
+api.register_field(Money, "string", None)
+api.register_field(Instant, "string", "date-time")
+api.register_field(Day, "string", "date")
+
+
+def check_request() -> None:
+    """Refuse what an endpoint of the API does not know, before its view runs: a body that is too
+    large or is not labelled JSON (a form-labelled one would be read as empty, and an empty body
+    can mean "everything"), and unknown or repeated query parameters."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or not request.path.startswith("/api/"):
+        return
+    if request.method in METHODS_WITH_BODY:
+        length = request.content_length
+        if length is not None and length > MAX_BODY_BYTES:
+            raise problems.BadRequest("body_too_large", "The body may have at most 1 MiB.")
+        has_body = bool(length) or (length is None and request.get_data() != b"")
+        if has_body and not re.fullmatch(r"application/([a-z0-9.-]+\+)?json", request.mimetype):
+            raise problems.BadRequest(
+                "unsupported_media_type", "Send the body with `Content-Type: application/json`."
+            )
+    if request.query_string:
+        allowed: frozenset[str] = getattr(view, "query_names", frozenset())
+        errors = {}
+        for name, values in request.args.lists():
+            if name not in allowed:
+                errors[name] = ["Unknown parameter."]
+            elif len(values) > 1:
+                errors[name] = ["May be given once."]
+        if errors:
+            raise problems.invalid("query", errors)
+
+
+def init_app(app: Flask) -> None:
+    """Set up what must be there before blueprints register."""
+    app.json = OrjsonProvider(app)
+    app.url_map.converters["id"] = IdConverter
+    app.url_map.strict_slashes = False  # a path works with and without its last slash
+    app.url_map.merge_slashes = False  # and //api//movies/ is no page that redirects
+    app.before_request(check_request)
+    jwt.init_app(app)
+    problems.init_app(app, jwt)

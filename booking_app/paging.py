@@ -1,0 +1,70 @@
+"""Lists by the page: the query's fields, the page a service returns and the header for it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import marshmallow as ma
+import orjson
+import sqlalchemy as sa
+
+from booking_app.database import Query
+from booking_app.fields import Whole
+
+PAGE_SIZE, PAGE_SIZE_MAX = 20, 100
+PAGE_MAX = 2**31  # times PAGE_SIZE_MAX it still is an OFFSET that the databases take
+
+HEADER = {
+    "X-Pagination": {
+        "description": "JSON: `total` items, `total_pages`, this `page` and its `page_size`.",
+        "schema": {"type": "string"},
+    }
+}
+
+
+class PageQuery(ma.Schema):
+    """The query of a list."""
+
+    page = Whole(1, PAGE_MAX, query=True, load_default=1)
+    page_size = Whole(1, PAGE_SIZE_MAX, query=True, load_default=PAGE_SIZE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, and how many items the whole list has."""
+
+    items: Sequence[Any]
+    total: int
+    page: int
+    page_size: int
+
+    def map(self, convert: Callable[[Any], Any]) -> "Page":
+        """The page with each item converted."""
+        return replace(self, items=[convert(item) for item in self.items])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The `X-Pagination` header."""
+        facts = {
+            "total": self.total,
+            "total_pages": -(-self.total // self.page_size),
+            "page": self.page,
+            "page_size": self.page_size,
+        }
+        return {"X-Pagination": orjson.dumps(facts).decode()}
+
+
+def fetch_page(connection: sa.Connection, query: Query, *, page: int, page_size: int) -> Page:
+    """That page of `query`, which has its total order, in one statement or two.
+
+    The second, which counts, is left out where the page itself shows where the list ends.
+    """
+    offset = (page - 1) * page_size
+    items = connection.execute(query.limit(page_size).offset(offset)).mappings().all()
+    if len(items) < page_size and (items or page == 1):
+        total = offset + len(items)
+    else:
+        matches = query.with_only_columns(sa.literal(1), maintain_column_froms=True).order_by(None)
+        count = sa.select(sa.func.count()).select_from(matches.subquery())
+        total = connection.execute(count).scalar_one()
+    return Page(items=items, total=total, page=page, page_size=page_size)

@@ -1,0 +1,236 @@
+"""Every error becomes HTTP here, and only here: RFC 9457 `application/problem+json`.
+
+`CODES` is the one table of codes. The answers, the OpenAPI document and the table in the
+README are made from it.
+"""
+
+import http
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Response, current_app, g, json
+from flask_jwt_extended import JWTManager
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from booking_app.database import is_unavailable
+from booking_app.errors import DomainError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+log = logging.getLogger(__name__)
+
+LABELS = {"type": "array", "items": {"type": "string"}}
+SHOW_ID = {"type": "integer", "description": "The show in the way."}
+TIME = {"type": "string", "format": "date-time"}
+BY_PLACE = {
+    "type": "object",
+    "description": "What is wrong, by place (json, query) and field.",
+    "additionalProperties": True,
+}
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a code means. `facts`: its extra fields, each with its JSON schema."""
+
+    status: int
+    title: str
+    retry: bool = False
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+CODES: dict[str, Code] = {
+    # the request
+    "malformed_body": Code(400, "The body is not readable JSON"),
+    "bad_request": Code(400, "The request is not readable"),
+    "not_authenticated": Code(401, "An access token is needed"),
+    "invalid_token": Code(401, "The token is not good"),
+    "token_expired": Code(401, "The token has expired"),
+    "invalid_credentials": Code(401, "The user name or the password is wrong"),
+    "staff_only": Code(403, "Only staff may do this"),
+    "not_your_booking": Code(403, "The booking is another account's"),
+    "not_found": Code(404, "There is no such thing"),
+    "method_not_allowed": Code(405, "The method is not allowed here"),
+    "body_too_large": Code(413, "The body is larger than 1 MiB"),
+    "unsupported_media_type": Code(415, "The body is not labelled application/json"),
+    "validation_failed": Code(422, "A value is not allowed", facts={"errors": BY_PLACE}),
+    # the present state
+    "username_taken": Code(409, "The user name is taken"),
+    "has_bookings": Code(409, "It has bookings"),
+    "show_overlap": Code(
+        409,
+        "Another show is on this screen at that time",
+        facts={"show": SHOW_ID, "date_time": TIME, "ends_at": TIME},
+    ),
+    "seats_sold": Code(409, "Seats that would vanish are sold", facts={"seats": LABELS}),
+    "seat_taken": Code(409, "A seat is taken", retry=True, facts={"seats": LABELS}),
+    "not_on_sale": Code(409, "The show is withdrawn from sale"),
+    "show_started": Code(409, "The show has begun"),
+    "already_cancelled": Code(409, "The booking is cancelled already"),
+    "too_late": Code(409, "It is too late to cancel"),
+    # the server
+    "internal_error": Code(500, "A defect in this server"),
+    "database_unavailable": Code(503, "The database can't be reached just now", retry=True),
+}
+
+
+def problem_schema(code: str) -> dict[str, Any]:
+    """The JSON schema of a problem with this code."""
+    entry = CODES[code]
+    properties: dict[str, Any] = {
+        "type": {"type": "string", "const": problem_type(code)},
+        "title": {"type": "string", "const": entry.title},
+        "status": {"type": "integer", "const": entry.status},
+        "detail": {"type": "string", "description": "This very case, for a person to read."},
+        "code": {"type": "string", "const": code},
+        "request_id": {"type": "string"},
+        **entry.facts,
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def problem_type(code: str) -> str:
+    return f"urn:problem-type:{code}"
+
+
+def problem(
+    code: str, detail: str, *, headers: Mapping[str, str] | None = None, **facts: Any
+) -> Response:
+    """The answer for `code`. `facts` are the extra fields that `CODES` lists for it."""
+    entry = CODES[code]
+    body = {
+        "type": problem_type(code),
+        "title": entry.title,
+        "status": entry.status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id(),
+        **facts,
+    }
+    response = current_app.response_class(
+        json.dumps(body), status=entry.status, mimetype=MEDIA_TYPE, headers=dict(headers or {})
+    )
+    if entry.status == http.HTTPStatus.UNAUTHORIZED:
+        # RFC 6750, section 3: no error where no token was sent
+        failed = code in ("invalid_token", "token_expired")
+        challenge = 'Bearer realm="api"' + (', error="invalid_token"' if failed else "")
+        response.headers["WWW-Authenticate"] = challenge
+    if entry.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def request_id() -> str:
+    """This request's id: in the log, in the answer's `X-Request-ID` and in every problem."""
+    if "request_id" not in g:
+        g.request_id = uuid.uuid4().hex
+    return str(g.request_id)
+
+
+class BadRequest(Exception):
+    """Raised where a request is read: `code` and facts as for `problem`."""
+
+    def __init__(self, code: str, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.facts = facts
+
+
+def invalid(place: str, errors: Mapping[str, Any]) -> BadRequest:
+    """422: `errors` by field, of the values in `place` (json, query)."""
+    first = next(iter(errors), "")
+    named = "" if first == "_schema" else f" {first}"
+    detail = f"Not allowed in the {place}:{named}: {_first_message(errors)}"
+    return BadRequest("validation_failed", detail, errors={place: errors})
+
+
+def _first_message(errors: Any) -> str:
+    while isinstance(errors, Mapping | list):
+        errors = next(iter(errors.values() if isinstance(errors, Mapping) else errors), "")
+    return str(errors)
+
+
+def init_app(app: Flask, jwt: JWTManager) -> None:
+    """Give every error of the app and of its tokens the one form."""
+    app.register_error_handler(DomainError, _domain_error)
+    app.register_error_handler(BadRequest, _bad_request)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+    app.after_request(_label)
+    _token_errors(jwt)
+
+
+def _label(response: Response) -> Response:
+    response.headers["X-Request-ID"] = request_id()
+    return response
+
+
+def _domain_error(error: DomainError) -> Response:
+    return problem(error.code, error.detail, **error.facts)
+
+
+def _bad_request(error: BadRequest) -> Response:
+    return problem(error.code, error.detail, **error.facts)
+
+
+HTTP_CODES = {
+    404: ("not_found", "There is nothing at this path."),
+    405: ("method_not_allowed", "This path does not have that method; see the Allow header."),
+    413: ("body_too_large", "The body may have at most 1 MiB."),
+}
+
+
+def _http_error(error: HTTPException) -> Response:
+    """What Flask and Werkzeug raise. Anything but these is a request that could not be read."""
+    if error.code is not None and error.code < 400:
+        return error.get_response()  # type: ignore[return-value]
+    if error.code is not None and error.code >= 500:
+        return _unexpected(error)
+    code, detail = HTTP_CODES.get(error.code or 400, ("bad_request", str(error.description)))
+    headers = {}
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return problem(code, detail, headers=headers)
+
+
+def _unexpected(error: Exception) -> Response:
+    if is_unavailable(error):
+        log.warning("request %s: database unavailable: %s", request_id(), error)
+        return problem(
+            "database_unavailable",
+            "The database did not answer in time. If this was a write without an answer before, "
+            "look whether it was done.",
+        )
+    log.error("request %s failed", request_id(), exc_info=error)
+    return problem("internal_error", "This is a defect; it was logged under the request id.")
+
+
+def _token_errors(jwt: JWTManager) -> None:
+    """Flask-JWT-Extended answers in a form of its own until every loader is set."""
+
+    @jwt.unauthorized_loader
+    def no_token(reason: str) -> Response:
+        return problem("not_authenticated", "Send the header `Authorization: Bearer <token>`.")
+
+    @jwt.invalid_token_loader
+    def bad_token(reason: str) -> Response:
+        return problem("invalid_token", f"The token can't be used: {reason}.")
+
+    @jwt.expired_token_loader
+    def old_token(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:
+        return problem("token_expired", "Get a new one at /api/token/refresh/ or log in.")
+
+    @jwt.token_verification_failed_loader
+    @jwt.revoked_token_loader
+    @jwt.needs_fresh_token_loader
+    def refused_token(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:
+        return problem("invalid_token", "The token is no longer good.")
+
+    @jwt.user_lookup_error_loader
+    def unknown_user(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:
+        return problem("invalid_token", "The token's account does not exist.")

@@ -1,0 +1,21 @@
+"""How gunicorn serves the application; the numbers are settings, see config.py."""
+
+from config import load as load_settings  # gunicorn has a setting `config` of its own
+
+_settings = load_settings()  # a wrong setting stops the start here, with its one line
+
+bind = f"{_settings['HOST']}:{_settings['PORT']}"
+workers = _settings["WEB_CONCURRENCY"]
+worker_class = "gthread"
+threads = _settings["WEB_THREADS"]
+# A worker that has not answered its master for so long is replaced.
+timeout = 60
+# On SIGTERM, requests in progress have so long to finish.
+graceful_timeout = 30
+keepalive = 5
+control_socket_disable = True  # nothing here uses it, and two servers would share its path
+
+
+def when_ready(server):
+    """Say where to go, once."""
+    server.log.info("Swagger UI: http://%s/swagger/", bind)

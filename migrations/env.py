@@ -1,0 +1,51 @@
+"""Runs the migrations on the application's own engine, all of them in one transaction."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context
+
+from booking_app.database import begin_writing, db
+
+# Any number: whoever migrates the same PostgreSQL database takes this lock first.
+ADVISORY_LOCK = 7_301_984
+
+
+def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
+    """Types of our own are written into new migrations by their names."""
+    if kind == "type" and type(item).__module__ == "booking_app.database":
+        autogen_context.imports.add("from booking_app import database")
+        return f"database.{item!r}"
+    return False
+
+
+def migrate(connection: sa.Connection) -> None:
+    sqlite = connection.dialect.name == "sqlite"
+    if sqlite:
+        # Batch mode makes a table anew and drops the old one: with foreign keys on, that would
+        # take the child rows along. On the raw connection, since the pragma does nothing
+        # within a transaction.
+        connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        with begin_writing(connection):
+            if not sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+            context.configure(
+                connection=connection,
+                target_metadata=db.metadata,
+                render_as_batch=True,
+                render_item=render_item,
+                compare_type=True,
+                compare_server_default=True,
+                transactional_ddl=False,  # the transaction is ours, also on SQLite
+            )
+            context.run_migrations()
+            if sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+                raise RuntimeError(f"rows without their parent: {broken}")
+    finally:
+        if sqlite:
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys = ON")
+
+
+with db.engine.connect() as bound:
+    migrate(bound)
