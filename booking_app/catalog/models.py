@@ -119,8 +119,9 @@ class ShowSeat(Base):
 
 
 def is_free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
-    """Whether a row of `show_seat` may be taken at `now`."""
-    return sa.or_(ShowSeat.booking_id.is_(None), ShowSeat.held_until <= now)
+    """Whether a row of `show_seat` may be taken at `now`; never NULL, so NOT works too."""
+    held_until_past = sa.and_(ShowSeat.held_until.is_not(None), ShowSeat.held_until <= now)
+    return sa.or_(ShowSeat.booking_id.is_(None), held_until_past)
 
 
 def available_seats(now: sa.ColumnElement[datetime]) -> sa.ScalarSelect[Any]:

