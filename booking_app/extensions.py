@@ -163,7 +163,8 @@ class OrjsonProvider(JSONProvider):
     """JSON of the whole app."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        return orjson.dumps(obj).decode()
+        # The errors of a list are by position, and a position is no text.
+        return orjson.dumps(obj, option=orjson.OPT_NON_STR_KEYS).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         return orjson.loads(s)
@@ -228,6 +229,6 @@ def init_app(app: Flask) -> None:
     app.url_map.converters["id"] = IdConverter
     app.url_map.strict_slashes = False  # a path works with and without its last slash
     app.url_map.merge_slashes = False  # and //api//movies/ is no page that redirects
-    app.before_request(check_request)
     jwt.init_app(app)
     problems.init_app(app, jwt)
+    app.before_request(check_request)

@@ -126,8 +126,6 @@ def problem(
 
 def request_id() -> str:
     """This request's id: in the log, in the answer's `X-Request-ID` and in every problem."""
-    if "request_id" not in g:
-        g.request_id = uuid.uuid4().hex
     return str(g.request_id)
 
 
@@ -161,8 +159,13 @@ def init_app(app: Flask, jwt: JWTManager) -> None:
     app.register_error_handler(BadRequest, _bad_request)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
+    app.before_request(_identify)
     app.after_request(_label)
     _token_errors(jwt)
+
+
+def _identify() -> None:
+    g.request_id = uuid.uuid4().hex
 
 
 def _label(response: Response) -> Response:

@@ -1,6 +1,7 @@
 """Holds an answer against what the OpenAPI document declares for its endpoint."""
 
 import json
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -10,7 +11,6 @@ from werkzeug.test import TestResponse
 from booking_app import problems
 from booking_app.extensions import api
 
-# What the application can answer at any path: a defect, and a server whose database is away.
 PROBLEM = "application/problem+json"
 
 
@@ -70,5 +70,12 @@ def find_operation(app: Flask, path: str, method: str) -> dict[str, Any] | None:
 
 def validate(schema: dict[str, Any], body: Any) -> None:
     """`body` against a schema of the document, whose references stand within it."""
-    root = schema | {"components": json.loads(json.dumps(api.spec.to_dict()["components"]))}
-    jsonschema.Draft202012Validator(root, format_checker=jsonschema.FormatChecker()).validate(body)
+    _validator(json.dumps(schema)).validate(body)
+
+
+@cache
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    root = json.loads(schema) | {
+        "components": json.loads(json.dumps(api.spec.to_dict()))["components"]
+    }
+    return jsonschema.Draft202012Validator(root, format_checker=jsonschema.FormatChecker())

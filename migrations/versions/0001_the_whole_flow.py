@@ -51,7 +51,7 @@ def upgrade() -> None:
         sa.Column("description", sa.String(length=2000), nullable=True),
         sa.Column("on_sale", sa.Boolean(), nullable=False),
         sa.Column("is_demo", sa.Boolean(), nullable=False),
-        sa.CheckConstraint("duration_minutes BETWEEN 1 AND 1440", name="ck_movie_duration"),
+        sa.CheckConstraint("duration_minutes BETWEEN 1 AND 1440", name=op.f("ck_movie_duration")),
         sa.PrimaryKeyConstraint("id", name="pk_movie"),
     )
     op.create_table(
@@ -88,9 +88,9 @@ def upgrade() -> None:
         sa.Column("price_cents", sa.Integer(), nullable=False),
         sa.Column("total_seats", sa.Integer(), nullable=False),
         sa.Column("on_sale", sa.Boolean(), nullable=False),
-        sa.CheckConstraint("ends_at > starts_at", name="ck_show_ends_after_start"),
-        sa.CheckConstraint("price_cents >= 0", name="ck_show_price"),
-        sa.CheckConstraint("total_seats BETWEEN 1 AND 5000", name="ck_show_total_seats"),
+        sa.CheckConstraint("ends_at > starts_at", name=op.f("ck_show_ends_after_start")),
+        sa.CheckConstraint("price_cents >= 0", name=op.f("ck_show_price")),
+        sa.CheckConstraint("total_seats BETWEEN 1 AND 5000", name=op.f("ck_show_total_seats")),
         sa.ForeignKeyConstraint(["movie_id"], ["movie.id"], name="fk_show_movie_id"),
         sa.ForeignKeyConstraint(["screen_id"], ["screen.id"], name="fk_show_screen_id"),
         sa.PrimaryKeyConstraint("id", name="pk_show"),
@@ -111,8 +111,10 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("created_at", Instant, nullable=False),
         sa.Column("expires_at", Instant, nullable=True),
-        sa.CheckConstraint("status IN ('held', 'booked', 'cancelled')", name="ck_booking_status"),
-        sa.CheckConstraint("total_cents >= 0", name="ck_booking_total"),
+        sa.CheckConstraint(
+            "status IN ('held', 'booked', 'cancelled')", name=op.f("ck_booking_status")
+        ),
+        sa.CheckConstraint("total_cents >= 0", name=op.f("ck_booking_total")),
         sa.ForeignKeyConstraint(["show_id"], ["show.id"], name="fk_booking_show_id"),
         sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name="fk_booking_user_id"),
         sa.PrimaryKeyConstraint("id", name="pk_booking"),
@@ -129,7 +131,7 @@ def upgrade() -> None:
         sa.Column("booking_id", BigId, nullable=True),
         sa.Column("held_until", Instant, nullable=True),
         sa.CheckConstraint(
-            "held_until IS NULL OR booking_id IS NOT NULL", name="ck_show_seat_hold_has_owner"
+            "held_until IS NULL OR booking_id IS NOT NULL", name=op.f("ck_show_seat_hold_has_owner")
         ),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.id"], name="fk_show_seat_booking_id"),
         sa.ForeignKeyConstraint(["show_id"], ["show.id"], name="fk_show_seat_show_id"),

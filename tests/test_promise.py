@@ -1,0 +1,273 @@
+"""The promise: a seat has at most one owner, and an acknowledged booking is never lost."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from booking_app.booking import service
+from booking_app.booking.models import Booking
+from booking_app.catalog import service as catalog
+from booking_app.catalog.models import ShowSeat
+from booking_app.database import db
+from booking_app.errors import DomainError, Invalid
+from tests.conftest import NOON, Caller, empty, rows
+from tests.promise import broken_promises, buy_in_processes
+
+BUYERS = 16
+SEATS = [str(number) for number in range(1, 101)]
+
+
+@pytest.fixture
+def buyers(make_caller: Callable[..., Caller]) -> list[int]:
+    return [make_caller(f"buyer{number}").id for number in range(BUYERS)]
+
+
+def test_sixteen_buyers_race_for_each_of_a_hundred_seats(
+    app: Flask, database_url: str, buyers: list[int], make_show: Callable[..., int]
+) -> None:
+    """Four processes of four threads: every seat is sold exactly once, and nothing is unsold."""
+    show = make_show(total_seats=100)
+    orders = [[seat] for seat in SEATS]
+    answers = buy_in_processes(database_url, show, [(buyer, orders) for buyer in buyers])
+    assert answers == {(201, ""): 100, (409, "seat_taken"): 1500}
+    assert broken_promises() == []
+    assert sorted(b.seats[0]["seat_number"] for b in rows(Booking)) == sorted(SEATS)
+
+
+def test_without_the_condition_the_same_race_sells_seats_twice(
+    app: Flask, database_url: str, buyers: list[int], make_show: Callable[..., int]
+) -> None:
+    """The negative control: the test above can fail."""
+    show = make_show(total_seats=100)
+    orders = [[seat] for seat in SEATS]
+    answers = buy_in_processes(
+        database_url, show, [(buyer, orders) for buyer in buyers], without_condition=True
+    )
+    assert answers[201, ""] > 100
+    assert any("times" in wrong for wrong in broken_promises())
+
+
+def test_overlapping_pairs_in_opposite_order_never_deadlock_a_caller(
+    app: Flask, database_url: str, buyers: list[int], make_show: Callable[..., int]
+) -> None:
+    show = make_show(total_seats=100)
+    pairs = [[SEATS[n], SEATS[n + 1]] for n in range(99)]
+    orders = [
+        [pair if (buyer + n) % 2 else pair[::-1] for n, pair in enumerate(pairs)]
+        for buyer in range(BUYERS)
+    ]
+    answers = buy_in_processes(database_url, show, list(zip(buyers, orders, strict=True)))
+    assert set(answers) == {(201, ""), (409, "seat_taken")}
+    assert sum(answers.values()) == BUYERS * 99
+    assert broken_promises() == []
+    assert len(rows(Booking)) == answers[201, ""]
+
+
+def test_booking_against_cancelling(
+    app: Flask, buyers: list[int], make_show: Callable[..., int]
+) -> None:
+    """8 threads book the same few seats and cancel what they got, over and over."""
+    show = make_show(total_seats=3)
+    unexpected: list[BaseException] = []
+
+    def trade(user_id: int) -> None:
+        with app.app_context():
+            for n in range(30):
+                try:
+                    wanted = [["1", "2"], ["3", "2"], ["2"], ["1", "3"]][(user_id + n) % 4]
+                    booking = service.book(user_id=user_id, show_id=show, seat_numbers=wanted)
+                    service.cancel(user_id=user_id, booking_id=booking["id"])
+                except service.SeatTaken:
+                    pass
+                except BaseException as error:
+                    unexpected.append(error)
+
+    threads = [threading.Thread(target=trade, args=(buyer,)) for buyer in buyers[:8]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert unexpected == []
+    assert broken_promises() == []
+    assert {seat.booking_id for seat in rows(ShowSeat)} == {None}
+
+
+def test_cancelled_twice_at_once_is_cancelled_once(
+    app: Flask, alice: Caller, bob: Caller, make_show: Callable[..., int]
+) -> None:
+    """The second cancel must not free the seat that somebody else has booked in between."""
+    show = make_show(total_seats=1)
+    for _ in range(10):
+        booking = service.book(user_id=alice.id, show_id=show, seat_number="1")
+        barrier = threading.Barrier(3)
+        done: list[str] = []
+
+        def run(work: Callable[[], Any], barrier: Any = barrier, done: list[str] = done) -> None:
+            with app.app_context():
+                barrier.wait()
+                try:
+                    work()
+                    done.append("done")
+                except DomainError as error:
+                    done.append(error.code)
+
+        def cancel(booking_id: int = booking["id"]) -> None:
+            service.cancel(user_id=alice.id, booking_id=booking_id)
+
+        def take() -> None:
+            service.book(user_id=bob.id, show_id=show, seat_number="1")
+
+        threads = [threading.Thread(target=run, args=(work,)) for work in (cancel, cancel, take)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert done.count("already_cancelled") == 1
+        assert broken_promises() == []
+        for row in rows(Booking):
+            if row.status == "booked":
+                service.cancel(user_id=row.user_id, booking_id=row.id)
+
+
+class BoxOffice(RuleBasedStateMachine):
+    """The service beside a model: a dict of seats, and what each booking is expected to be."""
+
+    bookings = Bundle("bookings")
+
+    def __init__(self) -> None:
+        super().__init__()
+        empty(db.engine)
+        self.now = NOON
+        self.starts_at = NOON + timedelta(minutes=100)
+        self.on_sale = True
+        self.owner: dict[str, int | None] = {str(n): None for n in range(1, 6)}
+        self.expected: dict[int, dict[str, Any]] = {}
+
+    @initialize()
+    def open(self) -> None:
+        from booking_app.auth import service as auth
+
+        self.users = [
+            auth.create_user(username=name, password="correct-horse")["id"] for name in ("a", "b")
+        ]
+        movie = catalog.create_movie(title="Film", duration_minutes=90)["id"]
+        self.show = catalog.create_show(
+            movie_id=movie, screen_name="1", date_time=self.starts_at, total_seats=5, now=NOON
+        )["id"]
+
+    @rule(
+        target=bookings,
+        user=st.integers(0, 1),
+        labels=st.lists(st.integers(1, 6).map(str), min_size=1, max_size=4, unique=True),
+    )
+    def book(self, user: int, labels: list[str]) -> Any:
+        try:
+            booking = service.book(
+                user_id=self.users[user], show_id=self.show, seat_numbers=labels, now=self.now
+            )
+        except DomainError as error:
+            assert error.code == self._why_not(labels)
+            if isinstance(error, service.SeatTaken):
+                assert set(error.facts["seats"]) == {s for s in labels if self.owner[s] is not None}
+            return multiple()
+        assert self._why_not(labels) is None
+        self.owner |= dict.fromkeys(labels, booking["id"])
+        self.expected[booking["id"]] = {
+            "user_id": self.users[user],
+            "status": "booked",
+            "seat_numbers": sorted(labels, key=int),
+        }
+        return booking["id"]
+
+    def _why_not(self, labels: list[str]) -> str | None:
+        """The code of the refusal that the model expects."""
+        if not self.on_sale:
+            return "not_on_sale"
+        if self.now >= self.starts_at:
+            return "show_started"
+        if "6" in labels:
+            return Invalid.code
+        return "seat_taken" if any(self.owner[label] is not None for label in labels) else None
+
+    @rule(booking_id=consumes(bookings) | bookings, user=st.integers(0, 1))
+    def cancel(self, booking_id: int, user: int) -> None:
+        booking = self.expected[booking_id]
+        if booking["user_id"] != self.users[user]:
+            code = "not_your_booking"
+        elif booking["status"] == "cancelled":
+            code = "already_cancelled"
+        elif self.now >= self.starts_at:
+            code = "too_late"
+        else:
+            code = None
+        try:
+            service.cancel(user_id=self.users[user], booking_id=booking_id, now=self.now)
+        except DomainError as error:
+            assert error.code == code
+            return
+        assert code is None
+        booking["status"] = "cancelled"
+        self.owner |= dict.fromkeys(booking["seat_numbers"], None)
+
+    @rule(minutes=st.integers(1, 40))
+    def wait(self, minutes: int) -> None:
+        self.now += timedelta(minutes=minutes)
+
+    @rule(on_sale=st.booleans())
+    def withdraw(self, on_sale: bool) -> None:
+        catalog.update_show(show_id=self.show, on_sale=on_sale, now=self.now)
+        self.on_sale = on_sale
+
+    @rule(total_seats=st.integers(1, 5))
+    def resize(self, total_seats: int) -> None:
+        vanishing = [label for label in self.owner if int(label) > total_seats]
+        sold = [label for label in vanishing if self.owner[label] is not None]
+        try:
+            catalog.update_show(show_id=self.show, total_seats=total_seats, now=self.now)
+        except catalog.SeatsSold as error:
+            assert error.facts["seats"] == sold != []
+            return
+        assert not sold
+        catalog.update_show(show_id=self.show, total_seats=5, now=self.now)
+
+    @invariant()
+    def as_the_model_says(self) -> None:
+        if not hasattr(self, "show"):
+            return
+        assert {seat.label: seat.booking_id for seat in rows(ShowSeat)} == self.owner
+        for booking_id, booking in self.expected.items():
+            found = service.get_booking(
+                user_id=booking["user_id"], booking_id=booking_id, now=self.now
+            )
+            assert {name: found[name] for name in booking} == booking
+        shown = catalog.get_show(show_id=self.show, now=self.now)
+        assert shown["available_seats"] == sum(owner is None for owner in self.owner.values())
+        assert broken_promises() == []
+
+
+def test_the_service_behaves_as_a_small_model_over_random_sequences(app: Flask) -> None:
+    run_state_machine_as_test(
+        BoxOffice,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

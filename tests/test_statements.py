@@ -1,0 +1,108 @@
+"""What does not depend on the machine: SQL statements per request, and the indexes they use."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from booking_app.database import db, reading
+from tests.conftest import Caller
+
+TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements sent within, without those that begin and end transactions."""
+    statements: list[str] = []
+
+    def note(conn: object, cursor: object, statement: str, *rest: object) -> None:
+        if not statement.startswith(TRANSACTION):
+            statements.append(statement)
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+
+
+def test_booking_and_cancelling_take_at_most_four_statements(alice: Caller, show_id: int) -> None:
+    for body in ({"seat_number": 1}, {"seat_numbers": [str(n) for n in range(2, 11)]}):
+        with counted() as statements:
+            booking = alice.post(f"/api/shows/{show_id}/book/", body).json
+        assert len(statements) <= 4, statements
+    with counted() as statements:
+        alice.post(f"/api/bookings/{booking['id']}/cancel/")
+    assert len(statements) <= 4, statements
+
+
+def test_a_refused_seat_costs_two_statements_and_no_write(alice: Caller, show_id: int) -> None:
+    alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1})
+    with counted() as statements:
+        alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1})
+    assert len(statements) == 2
+    assert all(statement.startswith("SELECT") for statement in statements)
+
+
+@pytest.mark.parametrize("length", [1, 60])
+def test_lists_take_at_most_two_statements_whatever_their_length(
+    alice: Caller, make_movie: Callable[..., int], make_show: Callable[..., int], length: int
+) -> None:
+    movie = make_movie()
+    for n in range(length):
+        make_movie(f"Film {n}")
+        show = make_show(movie_id=movie, starts_in=timedelta(days=n + 1), screen_name="One")
+        alice.post(f"/api/shows/{show}/book/", {"seat_number": 1})
+    for path in (
+        "/api/movies/",
+        "/api/movies/?search=film&page_size=100",
+        "/api/shows/",
+        f"/api/movies/{movie}/shows/?when=all",
+        "/api/my-bookings/",
+        "/api/my-bookings/?status=booked&page_size=100",
+    ):
+        with counted() as statements:
+            assert alice.get(path).status_code == 200
+        assert len(statements) <= 2, (path, statements)
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [("/api/movies/1/", 1), ("/api/shows/1/", 1), ("/api/me/", 1), ("/api/bookings/1/", 1)],
+)
+def test_one_thing_takes_one_statement(alice: Caller, show_id: int, path: str, most: int) -> None:
+    alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1})
+    with counted() as statements:
+        assert alice.get(path).status_code == 200
+    assert len(statements) <= most, statements
+
+
+def test_hot_statements_use_their_indexes(
+    app: Flask, alice: Caller, make_show: Callable[..., int]
+) -> None:
+    """On tables with rows in them, no statement of a booking or of one's list scans a table."""
+    shows = [make_show(total_seats=200) for _ in range(30)]
+    for show in shows:
+        alice.post(f"/api/shows/{show}/book/", {"seat_number": 1})
+    queries = {
+        "pk_show_seat": "SELECT label FROM show_seat WHERE show_id = 7 AND label IN ('5', '6')",
+        "ix_booking_user_id_id": "SELECT id FROM booking WHERE user_id = 1 ORDER BY id DESC",
+        "ix_show_movie_id_starts_at": "SELECT id FROM show WHERE movie_id = 3 ORDER BY starts_at",
+        "ix_show_starts_at": "SELECT id FROM show ORDER BY starts_at LIMIT 5",
+    }
+    with reading() as connection:
+        postgresql = connection.dialect.name == "postgresql"
+        if postgresql:
+            connection.exec_driver_sql("ANALYZE")
+            connection.exec_driver_sql("SET enable_seqscan = off")  # the tables are small here
+        for index, query in queries.items():
+            explain = "EXPLAIN " if postgresql else "EXPLAIN QUERY PLAN "
+            plan = str(connection.exec_driver_sql(explain + query).all())
+            name = index if postgresql or index.startswith("ix") else "sqlite_autoindex_show_seat_1"
+            assert name in plan, plan
+        if postgresql:
+            connection.exec_driver_sql("RESET enable_seqscan")
