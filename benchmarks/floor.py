@@ -47,7 +47,8 @@ SHOW_ON_SALE = sql("""
     WHERE show.id = %(show_id)s::BIGINT FOR KEY SHARE OF show""")
 
 LOCK_SEATS = sql("""
-    SELECT label, position, booking_id IS NULL OR held_until <= %(now)s::TIMESTAMPTZ
+    SELECT label, position,
+           booking_id IS NULL OR held_until IS NOT NULL AND held_until <= %(now)s::TIMESTAMPTZ
     FROM show_seat
     WHERE show_id = %(show_id)s::BIGINT AND label IN (%(label)s::VARCHAR)
     ORDER BY label FOR UPDATE""")
@@ -63,7 +64,8 @@ INSERT_BOOKING = sql("""
 TAKE_SEATS = sql("""
     UPDATE show_seat SET booking_id = %(booking_id)s::BIGINT, held_until = NULL
     WHERE show_id = %(show_id)s::BIGINT AND label IN (%(label)s::VARCHAR)
-      AND (booking_id IS NULL OR held_until <= %(now)s::TIMESTAMPTZ)""")
+      AND (booking_id IS NULL
+           OR held_until IS NOT NULL AND held_until <= %(now)s::TIMESTAMPTZ)""")
 
 FILMS = sql("""
     SELECT id, title, duration_minutes, year, language, genres, age_rating, director,
@@ -78,7 +80,9 @@ SHOW = sql("""
            show.starts_at, show.ends_at, show.total_seats,
            (SELECT count(*) FROM show_seat
             WHERE show_seat.show_id = show.id
-              AND (show_seat.booking_id IS NULL OR show_seat.held_until <= clock_timestamp())),
+              AND (show_seat.booking_id IS NULL
+                   OR show_seat.held_until IS NOT NULL
+                      AND show_seat.held_until <= clock_timestamp())),
            show.price_cents, show.on_sale AND movie.on_sale
     FROM show JOIN movie ON movie.id = show.movie_id JOIN screen ON screen.id = show.screen_id
     WHERE show.id = %(show_id)s::BIGINT""")

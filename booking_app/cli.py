@@ -1,7 +1,6 @@
 """The `flask` commands. They read, call a service and say what was done."""
 
 import json
-from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -57,26 +56,24 @@ def create_superuser(username: str, password: str) -> None:
     click.echo(f"Made the staff account {account['username']}.")
 
 
-def _load(content: bytes, name: str, *, is_demo: bool, now: datetime | None = None) -> None:
+def _load(content: bytes, name: str, *, is_demo: bool) -> None:
+    """Load a catalogue file, or end with one line that names what is wrong in it."""
     try:
-        catalog = Catalog().load(json.loads(content))
         films, shows = loading.load_catalog(
-            movies=catalog["movies"],
+            movies=Catalog().load(json.loads(content))["movies"],
             timezone=current_app.config["TIMEZONE"],
             is_demo=is_demo,
-            now=now,
         )
-    except ValueError as error:
-        if isinstance(error, ma.ValidationError):
-            problems = "; ".join(_flatten(error.messages_dict))
-            raise click.ClickException(f"{name}: {problems}. Nothing was loaded.") from error
-        # json.JSONDecodeError says the line and column, UnicodeDecodeError the byte.
-        raise click.ClickException(
-            f"{name}: not readable JSON: {error}. Nothing was loaded."
-        ) from error
+    except ma.ValidationError as error:
+        wrong = "; ".join(_flatten(error.messages_dict))
     except loading.EntryError as error:
-        raise click.ClickException(f"{name}: {error}. Nothing was loaded.") from error
-    click.echo(f"{name}: {films} films and {shows} shows added.")
+        wrong = str(error)
+    except ValueError as error:  # of JSON, with line and column, or of UTF-8, with the byte
+        wrong = f"not readable JSON: {error}"
+    else:
+        click.echo(f"{name}: {films} films and {shows} shows added.")
+        return
+    raise click.ClickException(f"{name}: {wrong.rstrip('.')}. Nothing was loaded.")
 
 
 def _flatten(messages: Any, path: str = "") -> list[str]:

@@ -17,7 +17,7 @@ from booking_app.fields import iso
 DAYS_AHEAD = 7
 
 
-class EntryError(ValueError):
+class EntryError(Exception):
     """An entry that can't be loaded; its message names the entry."""
 
 

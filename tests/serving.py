@@ -1,0 +1,83 @@
+"""A real gunicorn of the project on a free port of this machine."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+    """Ask again and again, for so long at most; raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.01)
+
+
+class Server:
+    """gunicorn on a migrated database."""
+
+    def __init__(self, database_url: str, **settings: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "SECRET_KEY": "k" * 40,
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "2",
+            **settings,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "wsgi:app"],
+            cwd=ROOT,
+            env=self.environment,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_until(self.is_up)
+
+    def is_up(self) -> bool:
+        """Whether it answers at once."""
+        try:
+            return self.call("GET", "/health/", timeout=0.5)[0] == 200
+        except OSError:
+            return False
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        token: str | None = None,
+        timeout: float = 60,
+    ) -> tuple[int, Any]:
+        """One request on a connection of its own: the status and the JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            connection.request(
+                method, path, json.dumps(body) if body is not None else None, headers
+            )
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read() or b"null")
+        finally:
+            connection.close()
+
+    def log_in(self, username: str, password: str) -> str:
+        """Sign up and log in; the access token."""
+        account = {"username": username, "password": password}
+        self.call("POST", "/api/signup/", account)
+        token: str = self.call("POST", "/api/login/", account)[1]["access"]
+        return token

@@ -1,0 +1,221 @@
+"""The flask commands: the catalogue from a file, the demo catalogue, staff accounts."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from booking_app.auth.models import User
+from booking_app.catalog import loading
+from booking_app.catalog import service as catalog
+from booking_app.catalog.models import Movie, Show, ShowSeat
+from booking_app.catalog.schemas import Catalog
+from tests.conftest import NOON, PASSWORD, Caller, rows
+
+FILM = {"title": "Äpfel", "duration_minutes": 90, "year": 1990, "genres": ["Drama"]}
+SHOW = {"screen_name": "One", "total_seats": 3, "price": "5.00"}
+
+
+@pytest.fixture
+def load(app: Flask, tmp_path: Path) -> Callable[..., Any]:
+    """Run `flask load-catalog` on a file with that content."""
+
+    def run(content: Any) -> Any:
+        path = tmp_path / "catalog.json"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(json.dumps(content))
+        return app.test_cli_runner().invoke(args=["load-catalog", str(path)])
+
+    return run
+
+
+def at(**delta: int) -> str:
+    return (datetime.now(UTC).replace(microsecond=0) + timedelta(**delta)).isoformat()
+
+
+def test_loading_twice_changes_nothing(load: Callable[..., Any]) -> None:
+    shows = [SHOW | {"date_time": at(days=20)}, SHOW | {"daily": ["10:00", "20:00"]}]
+    content = {"movies": [FILM | {"shows": shows}, {"title": "Äpfel", "duration_minutes": 80}]}
+    first = load(content)
+    assert first.exit_code == 0, first.output
+    assert "2 films and" in first.output
+    before = rows(Movie), rows(Show), rows(ShowSeat)
+    assert len(before[1]) >= 15
+    again = load(content)
+    assert again.exit_code == 0
+    assert "0 films and 0 shows added" in again.output
+    assert (rows(Movie), rows(Show), rows(ShowSeat)) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"{", "line 1 column 2"),
+        (b'{"movies": [\n{]', "line 2 column 2"),
+        (b"\xff\xfe", "not readable JSON"),
+        ([], "Invalid input"),
+        ({}, "movies: Missing"),
+        ({"movies": {}}, "movies: Not a valid list"),
+        ({"movies": [FILM, {"title": "x"}]}, "movies[1].duration_minutes: Missing"),
+        ({"movies": [FILM | {"titel": "x"}]}, "movies[0].titel: Unknown field"),
+        ({"movies": [FILM | {"shows": [SHOW]}]}, "movies[0].shows[0].date_time: Give"),
+        (
+            {"movies": [FILM | {"shows": [SHOW | {"daily": ["25:00"]}]}]},
+            "movies[0].shows[0].daily[0]",
+        ),
+        (
+            {"movies": [FILM | {"shows": [SHOW | {"date_time": "2001-01-01T00:00:00Z"}]}]},
+            "movies[0] (Äpfel).shows[0] at 2001-01-01T00:00:00Z: date_time: Must lie ahead",
+        ),
+        (
+            {
+                "movies": [
+                    FILM,
+                    FILM | {"title": "B", "shows": [SHOW | {"daily": ["20:00", "21:00"]}]},
+                ]
+            },
+            "movies[1] (B).shows[0] at",
+        ),
+    ],
+)
+def test_all_or_nothing_with_the_entry_at_fault_named(
+    load: Callable[..., Any], content: Any, named: str
+) -> None:
+    refused = load(content)
+    assert refused.exit_code == 1
+    assert named in refused.output
+    assert "Nothing was loaded" in refused.output
+    assert len(refused.output.strip().splitlines()) == 1
+    assert (rows(Movie), rows(Show)) == ([], [])
+
+
+def test_an_overlap_with_what_is_there_names_both(
+    load: Callable[..., Any], make_show: Callable[..., int]
+) -> None:
+    there = make_show(screen_name="One", starts_in=timedelta(days=2))
+    refused = load({"movies": [FILM | {"shows": [SHOW | {"date_time": at(days=2, minutes=5)}]}]})
+    assert refused.exit_code == 1
+    assert f"Show {there} is on One" in refused.output
+    assert len(rows(Movie)) == 1
+
+
+def demo() -> list[dict[str, Any]]:
+    text = files("booking_app.catalog").joinpath("demo.json").read_text()
+    movies: list[dict[str, Any]] = Catalog().load(json.loads(text))["movies"]
+    return movies
+
+
+def load_demo(now: datetime) -> tuple[int, int]:
+    return loading.load_catalog(movies=demo(), timezone="UTC", is_demo=True, now=now)
+
+
+def test_the_demo_catalogue_is_real(app: Flask) -> None:
+    movies = demo()
+    assert len(movies) >= 24
+    assert len({movie["title"] for movie in movies}) == len(movies)
+    for movie in movies:
+        assert movie["year"] > 1900
+        assert movie["language"]
+        assert movie["genres"]
+        assert movie["age_rating"]
+        assert movie["shows"]
+
+
+@pytest.mark.parametrize("hour", [0, 12, 23])
+def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> None:
+    now = NOON.replace(hour=hour)
+    films, shows = load_demo(now)
+    assert films == len(demo())
+    assert shows == len(rows(Show))
+    for days in range(7):
+        day = (now + timedelta(days=days)).date()
+        page = catalog.list_shows(date=day, page=1, page_size=100, now=now)
+        assert page.total > 0, day
+        assert len({show["screen_name"] for show in page.items}) > 1 or days == 0
+
+
+def test_a_later_start_stocks_the_days_up_and_brings_nothing_back(app: Flask) -> None:
+    load_demo(NOON)
+    movies = rows(Movie)
+    catalog.delete_movie(movie_id=movies[0].id)
+    catalog.update_movie(movie_id=movies[1].id, on_sale=False, now=NOON)
+    catalog.update_movie(movie_id=movies[2].id, title="Renamed", now=NOON)
+    assert load_demo(NOON) == (0, 0)
+    later = NOON + timedelta(days=3)
+    films, shows = load_demo(later)
+    assert films == 0
+    assert shows > 0
+    on_new_days = [show for show in rows(Show) if show.starts_at > NOON + timedelta(days=8)]
+    assert {show.movie_id for show in on_new_days}.isdisjoint({movies[0].id, movies[1].id})
+    assert load_demo(later) == (0, 0)
+    for days in range(7):
+        day = (later + timedelta(days=days)).date()
+        assert catalog.list_shows(date=day, page=1, page_size=1, now=later).items, day
+
+
+def test_a_demo_show_gives_way_to_one_of_staff(app: Flask) -> None:
+    load_demo(NOON)
+    movie = rows(Movie)[0]
+    busy = NOON + timedelta(days=10)
+    catalog.create_show(
+        movie_id=movie.id, screen_name="Screen 1", date_time=busy, total_seats=5, now=NOON
+    )
+    _, shows = load_demo(NOON + timedelta(days=4))
+    assert shows > 0
+
+
+def test_an_operators_own_catalogue_is_never_touched(
+    app: Flask, make_movie: Callable[..., int]
+) -> None:
+    make_movie()
+    done = app.test_cli_runner().invoke(args=["load-demo"])
+    assert done.exit_code == 0
+    assert "left out" in done.output
+    assert len(rows(Movie)) == 1
+    assert rows(Show) == []
+
+
+def test_demo_0_leaves_it_out(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.config, "DEMO", False)
+    assert app.test_cli_runner().invoke(args=["load-demo"]).exit_code == 0
+    assert rows(Movie) == []
+
+
+def test_create_superuser(app: Flask, client: Any) -> None:
+    runner = app.test_cli_runner()
+    made = runner.invoke(args=["create-superuser", "--username", "Boss", "--password", PASSWORD])
+    assert made.exit_code == 0, made.output
+    taken = runner.invoke(args=["create-superuser", "--username", "BOSS", "--password", PASSWORD])
+    assert taken.exit_code == 1
+    assert taken.output.strip().splitlines() == [
+        "Error: The user name 'BOSS' is taken; choose another."
+    ]
+    weak = runner.invoke(args=["create-superuser", "--username", "b", "--password", "12345678"])
+    assert weak.exit_code == 1
+    assert "commonest" in weak.output
+    ((name, is_staff),) = rows(User, User.username, User.is_staff)
+    assert (name, is_staff) == ("Boss", True)
+
+
+def test_create_superuser_asks_without_echo(app: Flask) -> None:
+    asked = app.test_cli_runner().invoke(
+        args=["create-superuser"], input=f"boss\n{PASSWORD}\n{PASSWORD}\n"
+    )
+    assert asked.exit_code == 0, asked.output
+    assert PASSWORD not in asked.output
+
+
+def test_staff_can_log_in_and_work(app: Flask, client: Any, staff: Caller) -> None:
+    login = client.post("/api/login/", json={"username": "staff", "password": PASSWORD})
+    headers = {"Authorization": f"Bearer {login.json['access']}"}
+    made = client.post(
+        "/api/movies/", json={"title": "New", "duration_minutes": 5}, headers=headers
+    )
+    assert made.status_code == 201
