@@ -149,7 +149,6 @@ def swagger_ui(address: str) -> Iterator[SwaggerUI]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         page = browser.new_page()
-        page.set_default_timeout(10_000)
         ui = SwaggerUI(page)
         page.goto(f"http://{address}/swagger/")
         yield ui
