@@ -155,6 +155,13 @@ SETTINGS = (
     ),
     Setting("CURRENCY", "EUR", "ISO 4217 code of all prices", _currency),
     Setting("MAX_SEATS_PER_BOOKING", "10", "the most seats one booking may have", _whole(1, 100)),
+    Setting("HOLD_MINUTES", "10", "how long a hold lasts", _whole(1, 1440)),
+    Setting(
+        "HOLD_MAX_MINUTES",
+        "30",
+        "the most that extending can make of it; at least HOLD_MINUTES",
+        _whole(1, 1440),
+    ),
     Setting(
         "CANCEL_CUTOFF_MINUTES",
         "0",
@@ -182,4 +189,9 @@ def load(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
             raise InvalidSetting(
                 f"{setting.name}: {shown} is not allowed; allowed: {error}"
             ) from error
+    if values["HOLD_MAX_MINUTES"] < values["HOLD_MINUTES"]:
+        raise InvalidSetting(
+            f"HOLD_MAX_MINUTES: '{values['HOLD_MAX_MINUTES']}' is not allowed; "
+            f"allowed: at least HOLD_MINUTES, {values['HOLD_MINUTES']}"
+        )
     return values

@@ -34,12 +34,12 @@ from statistics import median
 from typing import Any, NoReturn
 
 import psycopg
+import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy import event, make_url
 
 import config
 from booking_app import create_app
-from booking_app.database import db
+from booking_app.database import db, write_transaction
 
 ROOT = Path(__file__).parent.parent
 LOAD = Path(__file__).with_name("load.lua")
@@ -51,9 +51,11 @@ REST_SECONDS = 0.3  # to answer what is still under way when wrk hangs up
 START_SECONDS = 30
 MAX_RATE = 6000  # bookings a second; nothing here is as fast. It decides how many seats are made.
 SEATS = 5000  # of each show to book: the most that a show may have
+SHOW_SEATS = 120  # of the show whose availability is asked for
 BUYERS = [f"buyer{number}" for number in range(8)]  # with one, all would lock one account's row
 READER = "reader"  # whose bookings are listed: a few, and the runs add none
 READERS_BOOKINGS = 12
+OTHER_READERS = 1000
 PASSWORD = secrets.token_urlsafe(12)
 
 
@@ -77,7 +79,7 @@ class Data:
     """What `prepare` put into the database, beside the demo catalogue."""
 
     users: dict[str, int]  # ids by name
-    show: int  # one of the demo catalogue's
+    show: int  # whose availability is asked for
     shows_to_book: range
 
 
@@ -92,8 +94,8 @@ class Server:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One line of the table. Where there is a `body`, it books one seat of the demo show; wrk
-    books in the shows made for that, by load.lua."""
+    """One line of the table. Where there is a `body` it books; this one is for single requests,
+    under load the seats are those of `Data.shows_to_book` (load.lua)."""
 
     name: str
     path: str
@@ -223,7 +225,7 @@ def sqlite(folder: Path) -> Iterator[Database]:
 def postgresql(folder: Path) -> Iterator[Database]:
     with ExitStack() as stack:
         given = os.environ.get("BENCH_DATABASE_URL")
-        address = make_url(given or stack.enter_context(_postgresql_from_wheel(folder)))
+        address = sa.make_url(given or stack.enter_context(_postgresql_from_wheel(folder)))
         address = address.set(drivername="postgresql")
         server = stack.enter_context(_connect(address.render_as_string(hide_password=False)))
         names = [f"booking_bench_{kind}_{os.getpid()}" for kind in ("app", "floor")]
@@ -240,10 +242,10 @@ def postgresql(folder: Path) -> Iterator[Database]:
             with _connect(url) as connection:
                 connection.execute("VACUUM ANALYZE")
 
-        version, fsync, commit = (
-            server.execute(f"SHOW {setting}").fetchone()[0]
-            for setting in ("server_version", "fsync", "synchronous_commit")
-        )
+        [(version, fsync, commit)] = server.execute(
+            "SELECT current_setting('server_version'), current_setting('fsync'),"
+            " current_setting('synchronous_commit')"
+        ).fetchall()
         name = f"PostgreSQL {version} (fsync={fsync}, synchronous_commit={commit})"
         yield Database(name, urls[0], copy, settle)
 
@@ -279,25 +281,18 @@ def prepare(environ: dict[str, str], number_of_shows: int) -> tuple[Data, dict[s
     _flask(environ, "create-superuser", "--username", "staff", "--password", PASSWORD)
     app = create_app(config.load(environ))
     try:
-        show = max(call(app, "/api/shows/?page_size=100"), key=lambda show: show["total_seats"])
         users = {
             name: call(app, "/api/signup/", {"username": name, "password": PASSWORD})["id"]
             for name in (READER, *BUYERS)
         }
+        show, *shows = (
+            _add_show(app, f"Screen X{number}", seats)
+            for number, seats in enumerate([SHOW_SEATS, *[SEATS] * number_of_shows])
+        )
         for seat in range(1, READERS_BOOKINGS + 1):
-            call(app, f"/api/shows/{show['id']}/book/", {"seat_number": str(seat)}, READER)
-        new = {
-            "date_time": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
-            "total_seats": SEATS,
-            "price": "9.50",
-        }
-        shows = [
-            call(
-                app, f"/api/movies/{show['movie']}/shows/", new | {"screen_name": f"B{i}"}, "staff"
-            )
-            for i in range(number_of_shows)
-        ]
-        data = Data(users, show["id"], range(shows[0]["id"], shows[-1]["id"] + 1))
+            call(app, f"/api/shows/{show}/book/", {"seat_number": str(seat)}, READER)
+        _add_readers(app, users[READER])
+        data = Data(users, show, range(shows[0], shows[-1] + 1))
         return data, _count_statements(app, data)
     finally:
         with app.app_context():
@@ -310,7 +305,44 @@ def _flask(environ: dict[str, str], *command: str) -> None:
         arguments, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Failure(f"flask {command[0]}:\n{done.stdout}{done.stderr}")
+        raise Failure(f"flask {command[0]}:\n{_end_of(done.stdout + done.stderr)}")
+
+
+def _end_of(text: str) -> str:
+    return "\n".join(text.splitlines()[-20:])
+
+
+def _add_show(app: Flask, screen: str, seats: int) -> int:
+    film = call(app, "/api/movies/")[0]["id"]
+    date_time = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    body = {"screen_name": screen, "date_time": date_time, "total_seats": seats, "price": "9.50"}
+    return int(call(app, f"/api/movies/{film}/shows/", body, "staff")["id"])
+
+
+def _add_readers(app: Flask, reader: int) -> None:
+    """Other accounts, each with a copy of the reader's bookings. PostgreSQL plans by how many
+    an account has on average, and no cinema's were all made by a few."""
+    account, booking = (db.metadata.tables[name] for name in ("user_account", "booking"))
+    count = sa.select(sa.literal(1).label("n")).cte(recursive=True)
+    count = count.union_all(sa.select(count.c.n + 1).where(count.c.n < OTHER_READERS))
+    name = sa.literal(READER) + sa.cast(count.c.n, sa.String)
+    other = account.alias()
+    reference = sa.cast(other.c.id * READERS_BOOKINGS + booking.c.id, sa.String)
+
+    def copy(table: sa.Table, source: sa.Join, **changes: Any) -> sa.Insert:
+        columns = {c.name: changes.get(c.name, c) for c in table.c if c.name != "id"}
+        rows = sa.select(*columns.values()).select_from(source)
+        return sa.insert(table).from_select([*columns], rows)
+
+    def add(connection: sa.Connection) -> None:
+        source = account.join(count, account.c.id == reader)
+        connection.execute(copy(account, source, username=name, username_key=name))
+        others = sa.and_(booking.c.user_id == reader, other.c.username.like(f"{READER}_%"))
+        source = booking.join(other, others)
+        connection.execute(copy(booking, source, user_id=other.c.id, reference=reference))
+
+    with app.app_context():
+        write_transaction(add)
 
 
 def call(app: Flask, path: str, body: dict[str, Any] | None = None, user: str = "") -> Any:
@@ -342,7 +374,7 @@ def _count_statements(app: Flask, data: Data) -> dict[str, int]:
     for user in (READER, BUYERS[0]):
         _token(app, user)  # logging in does not count
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", note)
+        sa.event.listen(db.engine, "before_cursor_execute", note)
     counts = {}
     for endpoint in endpoints(data, seat=READERS_BOOKINGS + 1):
         sent.clear()
@@ -380,7 +412,7 @@ def serve(target: str, environ: dict[str, str], folder: Path) -> Iterator[Server
             except OSError:
                 time.sleep(0.1)
         else:
-            raise Failure(f"{target} does not start:\n{log.read_text()}")
+            raise Failure(f"{target} does not start:\n{_end_of(log.read_text())}")
         yield server
     finally:
         process.send_signal(signal.SIGINT)  # gunicorn: at once
@@ -447,7 +479,7 @@ def measure(server: Server, endpoint: Endpoint, data: Data, seats: range, second
     )
     _, found, result = done.stdout.partition("RESULT\t")
     if done.returncode or not found:
-        raise Failure(f"wrk:\n{done.stdout}{done.stderr}")
+        raise Failure(f"wrk:\n{_end_of(done.stdout + done.stderr)}")
     requests, microseconds, wrong, unanswered, first = result.strip("\n").split("\t", 4)
     if int(wrong) or int(unanswered) or not int(requests):
         raise Failure(

@@ -44,7 +44,13 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
             },
             "components": {
                 "securitySchemes": {
-                    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "Paste `access` from the answer of *Log in*, without "
+                        "quotes and without the word Bearer.",
+                    }
                 }
             },
         },

@@ -60,7 +60,7 @@ def _load(content: bytes, name: str, *, is_demo: bool) -> None:
     """Load a catalogue file, or end with one line that names what is wrong in it."""
     try:
         films, shows = loading.load_catalog(
-            movies=Catalog().load(json.loads(content))["movies"],
+            **Catalog().load(json.loads(content)),
             timezone=current_app.config["TIMEZONE"],
             is_demo=is_demo,
         )

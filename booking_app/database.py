@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -40,8 +40,16 @@ WRITE_ATTEMPTS = 5
 LOCK_TIMEOUT_SECONDS = 5
 # serialization_failure, deadlock_detected: nothing was written, and trying again can succeed.
 RETRYABLE_SQLSTATES = ("40001", "40P01")
-# lock_not_available, too_many_connections, admin/crash shutdown, cannot_connect_now
-UNAVAILABLE_SQLSTATES = (*RETRYABLE_SQLSTATES, "55P03", "53300", "57P01", "57P02", "57P03", "25P03")
+LOCK_NOT_AVAILABLE = "55P03"
+UNAVAILABLE_SQLSTATES = (
+    *RETRYABLE_SQLSTATES,
+    LOCK_NOT_AVAILABLE,
+    "53300",  # too_many_connections
+    "57P01",  # admin_shutdown
+    "57P02",  # crash_shutdown
+    "57P03",  # cannot_connect_now
+    "25P03",  # idle_in_transaction_session_timeout
+)
 
 
 class Base(DeclarativeBase):
@@ -59,6 +67,9 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base)
+
+# What runs the work of a writing service: `write_transaction`, or one that does more with it.
+Transact: TypeAlias = Callable[[Callable[[Connection], dict[str, Any]]], Any]
 
 # SQLite numbers rows by itself only where the key is exactly INTEGER.
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -97,26 +108,33 @@ def _in_utc(value: datetime) -> datetime:
 
 
 class _DatabaseNow(sa.sql.functions.FunctionElement[datetime]):
-    """The database's clock, so that hosts whose clocks differ agree."""
+    """The database's clock, so that hosts whose clocks differ agree, and so many seconds more."""
 
     type = UtcDateTime()
     inherit_cache = True
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(sa.literal(seconds))
 
 
 @compiles(_DatabaseNow, "postgresql")
 def _now_postgresql(element: _DatabaseNow, compiler: Any, **kw: Any) -> str:
     # Not now(): that is the start of the transaction, which may have waited for a lock since.
-    return "clock_timestamp()"
+    return f"clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)})"
 
 
 @compiles(_DatabaseNow, "sqlite")
 def _now_sqlite(element: _DatabaseNow, compiler: Any, **kw: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
 
 
-def clock(now: datetime | None) -> sa.ColumnElement[datetime]:
-    """The present as SQL: `now` where a test passes one, else the database's clock."""
-    return _DatabaseNow() if now is None else sa.literal(now, UtcDateTime())
+def clock(now: datetime | None, plus: timedelta = timedelta(0)) -> sa.ColumnElement[datetime]:
+    """The present, or a time after it, as SQL: from `now` where a test passes one, else from
+    the database's clock."""
+    if now is None:
+        return _DatabaseNow(int(plus.total_seconds()))
+    return sa.literal(now + plus, UtcDateTime())
 
 
 def fold(text: str) -> str:
@@ -194,9 +212,13 @@ def insert_or_ignore(
     connection: Connection, table: type[Base], *, index: Sequence[str], **values: Any
 ) -> None:
     """Insert the row unless one with the same values of the unique `index` is there."""
-    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    statement = insert(table).values(**values)
+    statement = upsert(connection)(table).values(**values)
     connection.execute(statement.on_conflict_do_nothing(index_elements=index))
+
+
+def upsert(connection: Connection) -> Any:
+    """The `insert()` of this database that has ON CONFLICT, in the same form on both."""
+    return sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
 
 
 # --- what errors mean -----------------------------------------------------------------------
@@ -205,6 +227,11 @@ def insert_or_ignore(
 def sqlstate(error: DBAPIError) -> str | None:
     """PostgreSQL's five-character code; None on SQLite and where the connection was lost."""
     return getattr(error.orig, "sqlstate", None)
+
+
+def _sqlite_code(error: DBAPIError) -> int:
+    """SQLite's primary result code; 0 on PostgreSQL."""
+    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
 
 
 def is_unavailable(error: Exception) -> bool:
@@ -216,10 +243,19 @@ def is_unavailable(error: Exception) -> bool:
     if error.connection_invalidated or sqlstate(error) in UNAVAILABLE_SQLSTATES:
         return True
     if isinstance(error.orig, sqlite3.OperationalError):
-        primary = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        return primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN)
+        busy = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN)
+        return _sqlite_code(error) in busy
     # psycopg: a connection that was refused or lost has no SQLSTATE
     return isinstance(error, OperationalError) and sqlstate(error) is None
+
+
+def is_lock_timeout(error: Exception) -> bool:
+    """Whether `error` means that somebody else's transaction was in the way for too long."""
+    if isinstance(error, PoolTimeout):
+        return True
+    return isinstance(error, DBAPIError) and (
+        sqlstate(error) == LOCK_NOT_AVAILABLE or _sqlite_code(error) == sqlite3.SQLITE_BUSY
+    )
 
 
 def violates(error: IntegrityError, constraint: str) -> bool:

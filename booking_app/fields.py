@@ -200,6 +200,8 @@ class Answer(ma.Schema):
             return lambda items: schema.dump(items, many=True)
         if isinstance(one, Money):
             return decimal_string
+        if isinstance(one, fields.Dict) and isinstance(one.value_field, Money):
+            return lambda prices: {name: decimal_string(cents) for name, cents in prices.items()}
         if isinstance(one, Instant):
             return lambda value: None if value is None else iso(value)
         if isinstance(one, self._plain):

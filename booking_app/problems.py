@@ -60,6 +60,8 @@ CODES: dict[str, Code] = {
     "validation_failed": Code(422, "A value is not allowed", facts={"errors": BY_PLACE}),
     # the present state
     "username_taken": Code(409, "The user name is taken"),
+    "name_taken": Code(409, "The name is taken"),
+    "in_use": Code(409, "It is in use"),
     "has_bookings": Code(409, "It has bookings"),
     "show_overlap": Code(
         409,
@@ -68,10 +70,31 @@ CODES: dict[str, Code] = {
     ),
     "seats_sold": Code(409, "Seats that would vanish are sold", facts={"seats": LABELS}),
     "seat_taken": Code(409, "A seat is taken", retry=True, facts={"seats": LABELS}),
+    "sold_out": Code(409, "No seat is left", retry=True),
+    "no_adjacent_seats": Code(
+        409,
+        "So many seats side by side are not left",
+        retry=True,
+        facts={"largest_block": {"type": "integer", "description": "The most that are."}},
+    ),
+    "single_gap": Code(409, "A single seat would be left alone", facts={"seats": LABELS}),
+    "too_many_holds": Code(
+        409,
+        "The account would hold too many seats of the show",
+        facts={"held": {"type": "integer"}, "most": {"type": "integer"}},
+    ),
+    "hold_expired": Code(409, "The hold has expired"),
+    "hold_limit": Code(409, "The hold can't be made longer"),
+    "not_held": Code(409, "The booking is confirmed already"),
     "not_on_sale": Code(409, "The show is withdrawn from sale"),
     "show_started": Code(409, "The show has begun"),
     "already_cancelled": Code(409, "The booking is cancelled already"),
     "too_late": Code(409, "It is too late to cancel"),
+    # retries
+    "idempotency_key_reused": Code(422, "The Idempotency-Key came with another request before"),
+    "idempotency_in_progress": Code(
+        409, "The first request with this Idempotency-Key is in progress", retry=True
+    ),
     # the server
     "internal_error": Code(500, "A defect in this server"),
     "database_unavailable": Code(503, "The database can't be reached just now", retry=True),
@@ -119,7 +142,7 @@ def problem(
         failed = code in ("invalid_token", "token_expired")
         challenge = 'Bearer realm="api"' + (', error="invalid_token"' if failed else "")
         response.headers["WWW-Authenticate"] = challenge
-    if entry.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+    if code in ("database_unavailable", "idempotency_in_progress"):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 

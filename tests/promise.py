@@ -67,7 +67,7 @@ def buy_in_processes(
     show_id: int,
     buyers: Sequence[tuple[int, Sequence[Order]]],
     *,
-    processes: int = 4,
+    processes: int = 2,
     without_condition: bool = False,
 ) -> Counter[tuple[int, str]]:
     """Let the buyers, `(user id, orders)`, ask at once, each in a thread of one of the processes.

@@ -126,7 +126,7 @@ def test_cancelling_closes_before_the_show(
         service.cancel(
             user_id=alice.id,
             booking_id=booking["id"],
-            cutoff_minutes=cutoff,
+            terms=service.Terms(cancel_cutoff_minutes=cutoff),
             now=NOON - timedelta(minutes=minutes_before),
         )
 

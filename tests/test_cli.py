@@ -13,7 +13,7 @@ from flask import Flask
 from booking_app.auth.models import User
 from booking_app.catalog import loading
 from booking_app.catalog import service as catalog
-from booking_app.catalog.models import Movie, Show, ShowSeat
+from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from booking_app.catalog.schemas import Catalog
 from tests.conftest import NOON, PASSWORD, Caller, rows
 
@@ -34,6 +34,56 @@ def load(app: Flask, tmp_path: Path) -> Callable[..., Any]:
         return app.test_cli_runner().invoke(args=["load-catalog", str(path)])
 
     return run
+
+
+def test_cinemas_with_plans_and_their_shows(load: Callable[..., Any], client: Any) -> None:
+    plan = [{"label": "A", "seats": 3}, {"label": "B", "seats": 4, "category": "vip"}]
+    cinema = {"name": "Roxy", "city": "Wien", "timezone": "Europe/Vienna"}
+    content = {
+        "cinemas": [cinema | {"screens": [{"name": "Saal", "rows": plan}]}],
+        "movies": [
+            FILM
+            | {
+                "shows": [
+                    {"cinema": "ROXY", "screen": "saal", "price": "5.00", "prices": {"vip": "7.00"}}
+                    | {"date_time": at(days=2)}
+                ]
+            }
+        ],
+    }
+    for _ in range(2):
+        assert load(content).exit_code == 0
+    (show,) = client.get("/api/shows/").json
+    assert (show["total_seats"], show["prices"]) == (7, {"vip": "7.00"})
+    assert len(rows(Screen)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"cinema": "Nowhere", "screen": "Saal"}, "movies[0] (Äpfel).shows[0]: there is no"),
+        ({"cinema": "Roxy", "screen": "Other"}, "movies[0] (Äpfel).shows[0]: there is no"),
+        ({"cinema": "Roxy"}, "movies[0].shows[0]"),
+    ],
+)
+def test_a_cinema_or_screen_that_nobody_knows(
+    load: Callable[..., Any], change: Any, named: str
+) -> None:
+    cinema = {"name": "Roxy", "timezone": "UTC"}
+    cinema["screens"] = [{"name": "Saal", "rows": [{"label": "A", "seats": 3}]}]  # type: ignore
+    show = {"date_time": at(days=2), **change}
+    refused = load({"cinemas": [cinema], "movies": [FILM | {"shows": [show]}]})
+    assert refused.exit_code == 1
+    assert named in refused.output
+    assert rows(Cinema) == []
+
+
+def test_a_plan_that_cannot_be_is_named(load: Callable[..., Any]) -> None:
+    plan = [{"label": "A", "seats": 3, "gaps": [3]}]
+    cinema = {"name": "R", "timezone": "UTC", "screens": [{"name": "S", "rows": plan}]}
+    refused = load({"cinemas": [cinema], "movies": []})
+    assert refused.exit_code == 1
+    assert "cinemas[0] (R).screens[0]: rows: Row 0 (A), gaps" in refused.output
 
 
 def at(**delta: int) -> str:
@@ -106,18 +156,18 @@ def test_an_overlap_with_what_is_there_names_both(
     assert len(rows(Movie)) == 1
 
 
-def demo() -> list[dict[str, Any]]:
+def demo() -> dict[str, Any]:
     text = files("booking_app.catalog").joinpath("demo.json").read_text()
-    movies: list[dict[str, Any]] = Catalog().load(json.loads(text))["movies"]
-    return movies
+    catalog: dict[str, Any] = Catalog().load(json.loads(text))
+    return catalog
 
 
 def load_demo(now: datetime) -> tuple[int, int]:
-    return loading.load_catalog(movies=demo(), timezone="UTC", is_demo=True, now=now)
+    return loading.load_catalog(**demo(), timezone="UTC", is_demo=True, now=now)
 
 
 def test_the_demo_catalogue_is_real(app: Flask) -> None:
-    movies = demo()
+    movies = demo()["movies"]
     assert len(movies) >= 24
     assert len({movie["title"] for movie in movies}) == len(movies)
     for movie in movies:
@@ -128,17 +178,21 @@ def test_the_demo_catalogue_is_real(app: Flask) -> None:
         assert movie["shows"]
 
 
-@pytest.mark.parametrize("hour", [0, 12, 23])
+@pytest.mark.parametrize("hour", [0, 12, 20, 23])
 def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> None:
+    """From today on, or from tomorrow where in the cinemas' time zones today is over."""
     now = NOON.replace(hour=hour)
     films, shows = load_demo(now)
-    assert films == len(demo())
+    assert films == len(demo()["movies"])
     assert shows == len(rows(Show))
-    for days in range(7):
+    first = 1 if hour == 23 else 0
+    for days in range(first, first + 7):
         day = (now + timedelta(days=days)).date()
         page = catalog.list_shows(date=day, page=1, page_size=100, now=now)
         assert page.total > 0, day
-        assert len({show["screen_name"] for show in page.items}) > 1 or days == 0
+        assert len({show["screen_id"] for show in page.items}) > 1 or days == 0
+    assert len(rows(Cinema)) == 2
+    assert len(rows(Screen)) >= 4
 
 
 def test_a_later_start_stocks_the_days_up_and_brings_nothing_back(app: Flask) -> None:
@@ -163,12 +217,17 @@ def test_a_later_start_stocks_the_days_up_and_brings_nothing_back(app: Flask) ->
 def test_a_demo_show_gives_way_to_one_of_staff(app: Flask) -> None:
     load_demo(NOON)
     movie = rows(Movie)[0]
-    busy = NOON + timedelta(days=10)
-    catalog.create_show(
-        movie_id=movie.id, screen_name="Screen 1", date_time=busy, total_seats=5, now=NOON
-    )
+    screen = rows(Screen)[0].id
+    day = NOON + timedelta(days=10)
+    of_staff = catalog.create_show(movie_id=movie.id, screen=screen, date_time=day, now=NOON)
     _, shows = load_demo(NOON + timedelta(days=4))
     assert shows > 0
+    at_noon = [
+        show
+        for show in rows(Show)
+        if show.screen_id == screen and show.starts_at < of_staff["ends_at"] and show.ends_at > day
+    ]
+    assert [show.id for show in at_noon] == [of_staff["id"]]
 
 
 def test_an_operators_own_catalogue_is_never_touched(

@@ -146,7 +146,35 @@ def rows_of_0001() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {"0001": rows_of_0001}
+def rows_of_0002() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0002 has more."""
+    filled = rows_of_0001()
+    row = {"label": "A", "seats": 2, "category": "vip", "gaps": [1], "accessible": [2]}
+    filled["cinema"][0] |= {"city": "Wien"}
+    filled["screen"][0] |= {"rows": [row]}
+    for show in filled["show"]:
+        show |= {"prices": {"vip": 1200}, "no_single_gaps": True}
+    for seat in filled["show_seat"]:
+        seat |= {"row_label": "A", "number": seat["position"], "category": "vip"}
+        seat |= {"accessible": seat["position"] == 2, "aisle_after": seat["position"] == 1}
+    filled["idempotency_key"] = [
+        {
+            "user_id": 1,
+            "key": "k",
+            "fingerprint": "f",
+            "status": 201,
+            "body": "{}",
+            "location": None,
+            "expires_at": filled["booking"][0]["created_at"],
+        }
+    ]
+    return filled
+
+
+FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
+    "0001": rows_of_0001,
+    "0002": rows_of_0002,
+}
 
 
 def revisions() -> list[str]:
@@ -173,6 +201,17 @@ def test_rows_survive_every_later_migration_and_the_way_back(
     assert content() == before
     upgrade(MIGRATIONS)
     assert content() == after
+
+
+def test_seats_from_before_the_plans_stand_in_one_row(fresh_app: Flask) -> None:
+    upgrade(MIGRATIONS, "0001")
+    fill(rows_of_0001())
+    upgrade(MIGRATIONS)
+    for seat in content()["show_seat"]:
+        assert (seat["row_label"], seat["number"]) == ("", seat["position"])
+        assert seat["category"] == "standard"
+        assert not seat["accessible"]
+        assert not seat["aisle_after"]
 
 
 def test_down_to_nothing_and_up_again(fresh_app: Flask) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
     multiple,
@@ -20,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from booking_app.auth import service as auth
 from booking_app.booking import service
 from booking_app.booking.models import Booking
 from booking_app.catalog import service as catalog
@@ -30,6 +30,7 @@ from tests.conftest import NOON, Caller, empty, rows
 from tests.promise import broken_promises, buy_in_processes
 
 BUYERS = 16
+TERMS = service.Terms(max_seats=4)
 SEATS = [str(number) for number in range(1, 101)]
 
 
@@ -41,7 +42,7 @@ def buyers(make_caller: Callable[..., Caller]) -> list[int]:
 def test_sixteen_buyers_race_for_each_of_a_hundred_seats(
     app: Flask, database_url: str, buyers: list[int], make_show: Callable[..., int]
 ) -> None:
-    """Four processes of four threads: every seat is sold exactly once, and nothing is unsold."""
+    """Two processes of eight threads: every seat is sold exactly once, and nothing is unsold."""
     show = make_show(total_seats=100)
     orders = [[seat] for seat in SEATS]
     answers = buy_in_processes(database_url, show, [(buyer, orders) for buyer in buyers])
@@ -146,7 +147,10 @@ def test_cancelled_twice_at_once_is_cancelled_once(
 
 
 class BoxOffice(RuleBasedStateMachine):
-    """The service beside a model: a dict of seats, and what each booking is expected to be."""
+    """The service beside a model: what each booking is expected to be, and nothing else.
+
+    A seat is taken where a booking that is booked, or held and not expired, has it.
+    """
 
     bookings = Bundle("bookings")
 
@@ -156,76 +160,163 @@ class BoxOffice(RuleBasedStateMachine):
         self.now = NOON
         self.starts_at = NOON + timedelta(minutes=100)
         self.on_sale = True
-        self.owner: dict[str, int | None] = {str(n): None for n in range(1, 6)}
         self.expected: dict[int, dict[str, Any]] = {}
 
     @initialize()
     def open(self) -> None:
-        from booking_app.auth import service as auth
-
         self.users = [
             auth.create_user(username=name, password="correct-horse")["id"] for name in ("a", "b")
         ]
         movie = catalog.create_movie(title="Film", duration_minutes=90)["id"]
         self.show = catalog.create_show(
-            movie_id=movie, screen_name="1", date_time=self.starts_at, total_seats=5, now=NOON
+            movie_id=movie, screen_name="1", date_time=self.starts_at, total_seats=6, now=NOON
         )["id"]
+
+    def status(self, booking: dict[str, Any]) -> str:
+        if booking["status"] == "held" and self.now >= booking["expires_at"]:
+            return "expired"
+        return str(booking["status"])
+
+    def owners(self) -> dict[str, int]:
+        return {
+            label: booking_id
+            for booking_id, booking in self.expected.items()
+            if self.status(booking) in ("held", "booked")
+            for label in booking["seat_numbers"]
+        }
+
+    def holds_of(self, user_id: int) -> int:
+        return sum(
+            len(booking["seat_numbers"])
+            for booking in self.expected.values()
+            if booking["user_id"] == user_id and self.status(booking) == "held"
+        )
+
+    def call(self, code: str | None, work: Callable[[], Any]) -> Any:
+        """Do it and see it refused with that code, or not refused where that is None."""
+        try:
+            done = work()
+        except DomainError as error:
+            assert error.code == code
+            return error
+        assert code is None
+        return done
 
     @rule(
         target=bookings,
         user=st.integers(0, 1),
-        labels=st.lists(st.integers(1, 6).map(str), min_size=1, max_size=4, unique=True),
+        labels=st.lists(st.integers(1, 7).map(str), min_size=1, max_size=3, unique=True),
+        hold=st.booleans(),
     )
-    def book(self, user: int, labels: list[str]) -> Any:
-        try:
-            booking = service.book(
-                user_id=self.users[user], show_id=self.show, seat_numbers=labels, now=self.now
-            )
-        except DomainError as error:
-            assert error.code == self._why_not(labels)
-            if isinstance(error, service.SeatTaken):
-                assert set(error.facts["seats"]) == {s for s in labels if self.owner[s] is not None}
-            return multiple()
-        assert self._why_not(labels) is None
-        self.owner |= dict.fromkeys(labels, booking["id"])
-        self.expected[booking["id"]] = {
-            "user_id": self.users[user],
-            "status": "booked",
-            "seat_numbers": sorted(labels, key=int),
-        }
-        return booking["id"]
-
-    def _why_not(self, labels: list[str]) -> str | None:
-        """The code of the refusal that the model expects."""
+    def take(self, user: int, labels: list[str], hold: bool) -> Any:
+        user_id, owners = self.users[user], self.owners()
+        code = None
         if not self.on_sale:
-            return "not_on_sale"
-        if self.now >= self.starts_at:
-            return "show_started"
-        if "6" in labels:
-            return Invalid.code
-        return "seat_taken" if any(self.owner[label] is not None for label in labels) else None
-
-    @rule(booking_id=consumes(bookings) | bookings, user=st.integers(0, 1))
-    def cancel(self, booking_id: int, user: int) -> None:
-        booking = self.expected[booking_id]
-        if booking["user_id"] != self.users[user]:
-            code = "not_your_booking"
-        elif booking["status"] == "cancelled":
-            code = "already_cancelled"
+            code = "not_on_sale"
         elif self.now >= self.starts_at:
-            code = "too_late"
-        else:
-            code = None
-        try:
-            service.cancel(user_id=self.users[user], booking_id=booking_id, now=self.now)
-        except DomainError as error:
-            assert error.code == code
-            return
-        assert code is None
-        booking["status"] = "cancelled"
-        self.owner |= dict.fromkeys(booking["seat_numbers"], None)
+            code = "show_started"
+        elif hold and self.holds_of(user_id) + len(labels) > TERMS.max_seats:
+            code = "too_many_holds"
+        elif "7" in labels:
+            code = Invalid.code
+        elif set(labels) & set(owners):
+            code = "seat_taken"
+        how = service.hold if hold else service.book
+        done = self.call(
+            code,
+            lambda: how(
+                user_id=user_id,
+                show_id=self.show,
+                seat_numbers=labels,
+                terms=TERMS,
+                now=self.now,
+            ),
+        )
+        if code is not None:
+            if code == "seat_taken":
+                assert set(done.facts["seats"]) == set(labels) & set(owners)
+            return multiple()
+        self.expected[done["id"]] = {
+            "user_id": user_id,
+            "status": "held" if hold else "booked",
+            "seat_numbers": sorted(labels, key=int),
+            "created_at": self.now,
+            "expires_at": min(self.now + timedelta(minutes=10), self.starts_at) if hold else None,
+        }
+        return done["id"]
 
-    @rule(minutes=st.integers(1, 40))
+    def refusal(self, booking: dict[str, Any], user: int) -> str | None:
+        if booking["user_id"] != self.users[user]:
+            return "not_your_booking"
+        refusals = {"cancelled": "already_cancelled", "expired": "hold_expired"}
+        return refusals.get(self.status(booking))
+
+    @rule(booking_id=bookings, user=st.integers(0, 1))
+    def confirm(self, booking_id: int, user: int) -> None:
+        booking = self.expected[booking_id]
+        code = self.refusal(booking, user)
+        if code is None and booking["status"] == "booked":
+            code = "not_held"
+        self.call(
+            code,
+            lambda: service.confirm(user_id=self.users[user], booking_id=booking_id, now=self.now),
+        )
+        if code is None:
+            booking |= {"status": "booked", "expires_at": None}
+
+    @rule(booking_id=bookings, user=st.integers(0, 1))
+    def extend(self, booking_id: int, user: int) -> None:
+        booking = self.expected[booking_id]
+        code = self.refusal(booking, user)
+        longest = None
+        if code is None and booking["status"] == "booked":
+            code = "not_held"
+        if code is None:
+            longest = min(
+                self.now + timedelta(minutes=10),
+                booking["created_at"] + timedelta(minutes=30),
+                self.starts_at,
+            )
+            code = "hold_limit" if longest <= booking["expires_at"] else None
+        self.call(
+            code,
+            lambda: service.extend(
+                user_id=self.users[user], booking_id=booking_id, terms=TERMS, now=self.now
+            ),
+        )
+        if code is None:
+            booking["expires_at"] = longest
+
+    @rule(
+        booking_id=bookings,
+        user=st.integers(0, 1),
+        part=st.none() | st.lists(st.integers(1, 6).map(str), min_size=1, max_size=2, unique=True),
+    )
+    def cancel(self, booking_id: int, user: int, part: list[str] | None) -> None:
+        booking = self.expected[booking_id]
+        code = self.refusal(booking, user)
+        if code is None and booking["status"] == "booked" and self.now >= self.starts_at:
+            code = "too_late"
+        if code is None and part is not None and set(part) - set(booking["seat_numbers"]):
+            code = Invalid.code
+        self.call(
+            code,
+            lambda: service.cancel(
+                user_id=self.users[user],
+                booking_id=booking_id,
+                seat_numbers=part,
+                terms=TERMS,
+                now=self.now,
+            ),
+        )
+        if code is not None:
+            return
+        if part is None or len(part) == len(booking["seat_numbers"]):
+            booking |= {"status": "cancelled", "expires_at": None}
+        else:
+            booking["seat_numbers"] = [s for s in booking["seat_numbers"] if s not in part]
+
+    @rule(minutes=st.integers(1, 15))
     def wait(self, minutes: int) -> None:
         self.now += timedelta(minutes=minutes)
 
@@ -234,30 +325,40 @@ class BoxOffice(RuleBasedStateMachine):
         catalog.update_show(show_id=self.show, on_sale=on_sale, now=self.now)
         self.on_sale = on_sale
 
-    @rule(total_seats=st.integers(1, 5))
+    @rule(total_seats=st.integers(1, 6))
     def resize(self, total_seats: int) -> None:
-        vanishing = [label for label in self.owner if int(label) > total_seats]
-        sold = [label for label in vanishing if self.owner[label] is not None]
-        try:
-            catalog.update_show(show_id=self.show, total_seats=total_seats, now=self.now)
-        except catalog.SeatsSold as error:
-            assert error.facts["seats"] == sold != []
-            return
-        assert not sold
-        catalog.update_show(show_id=self.show, total_seats=5, now=self.now)
+        sold = [label for label in self.owners() if int(label) > total_seats]
+        done = self.call(
+            "seats_sold" if sold else None,
+            lambda: catalog.update_show(show_id=self.show, total_seats=total_seats, now=self.now),
+        )
+        if sold:
+            assert done.facts["seats"] == sorted(sold, key=int)
+        else:
+            catalog.update_show(show_id=self.show, total_seats=6, now=self.now)
 
     @invariant()
     def as_the_model_says(self) -> None:
         if not hasattr(self, "show"):
             return
-        assert {seat.label: seat.booking_id for seat in rows(ShowSeat)} == self.owner
+        owners = self.owners()
+        free = {
+            row.label: row.booking_id is None
+            or (row.held_until is not None and row.held_until <= self.now)
+            for row in rows(ShowSeat)
+        }
+        assert free == {str(n): str(n) not in owners for n in range(1, 7)}
+        for row in rows(ShowSeat):
+            if row.label in owners:
+                assert row.booking_id == owners[row.label]
         for booking_id, booking in self.expected.items():
             found = service.get_booking(
                 user_id=booking["user_id"], booking_id=booking_id, now=self.now
             )
-            assert {name: found[name] for name in booking} == booking
+            seen = {name: found[name] for name in booking}
+            assert seen == booking | {"status": self.status(booking)}
         shown = catalog.get_show(show_id=self.show, now=self.now)
-        assert shown["available_seats"] == sum(owner is None for owner in self.owner.values())
+        assert shown["available_seats"] == 6 - len(owners)
         assert broken_promises() == []
 
 

@@ -1,4 +1,4 @@
-"""The bookings' table."""
+"""The bookings' tables."""
 
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from booking_app.database import Base, BigId, Json, UtcDateTime
 
 HELD, BOOKED, CANCELLED, EXPIRED = "held", "booked", "cancelled", "expired"
+KEY_MAX = 255
 
 
 class Booking(Base):
@@ -25,6 +26,14 @@ class Booking(Base):
         sa.CheckConstraint("total_cents >= 0", name="total"),
         sa.Index("ix_booking_user_id_id", "user_id", "id"),
         sa.Index("ix_booking_show_id", "show_id"),
+        # How many seats of a show an account holds: few bookings are held at a time.
+        sa.Index(
+            "ix_booking_held",
+            "user_id",
+            "show_id",
+            sqlite_where=sa.text("status = 'held'"),
+            postgresql_where=sa.text("status = 'held'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -37,6 +46,24 @@ class Booking(Base):
     currency: Mapped[str] = mapped_column(sa.String(3))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class IdempotencyKey(Base):
+    """The answer that was given to a request with this key, written in its transaction."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("user_id", "key"),
+        sa.Index("ix_idempotency_key_user_id_expires_at", "user_id", "expires_at"),
+    )
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
+    key: Mapped[str] = mapped_column(sa.String(KEY_MAX))
+    fingerprint: Mapped[str] = mapped_column(sa.String(64))
+    status: Mapped[int] = mapped_column(sa.Integer)
+    body: Mapped[str] = mapped_column(sa.Text)
+    location: Mapped[str | None] = mapped_column(sa.String(200))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 def status_at(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:

@@ -1,55 +1,120 @@
-"""Booking seats, one's bookings, cancelling."""
+"""Booking and holding seats, one's bookings, cancelling."""
 
+import hashlib
+import re
 from typing import Any
 
-from flask import current_app, url_for
+from flask import Response, current_app, json, request, url_for
 
 from booking_app.auth.access import current_user_id, signed_in
 from booking_app.booking import schemas, service
-from booking_app.extensions import Blueprint
+from booking_app.booking.idempotency import Answer, Attempt
+from booking_app.extensions import Blueprint, View
 from booking_app.paging import HEADER
+from booking_app.problems import invalid
 
 blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
 
 LOCATION = {"Location": {"description": "The booking's path.", "schema": {"type": "string"}}}
+KEY_HEADER = "Idempotency-Key"
+REFUSALS = (
+    "not_found",
+    "not_on_sale",
+    "show_started",
+    "seat_taken",
+    "sold_out",
+    "no_adjacent_seats",
+    "single_gap",
+)
+
+
+def retriable(view: View) -> View:
+    """Decorator: the call takes an Idempotency-Key."""
+    parameter = {
+        "in": "header",
+        "name": KEY_HEADER,
+        "required": False,
+        "description": "Made by you, new for each call, kept for 24 hours. Sent again with the "
+        "same call it gives the first answer again, with `Idempotent-Replayed: true`.",
+        "schema": {"type": "string", "pattern": f"^{schemas.KEY_PATTERN}$"},
+    }
+    documented: View = Blueprint.doc(parameters=[parameter])(view)
+    return Blueprint.can_answer("idempotency_key_reused", "idempotency_in_progress")(documented)
 
 
 @blp.route("/shows/<id:show_id>/book/", methods=["POST"])
 @signed_in
+@retriable
 @blp.arguments(schemas.BookBody, example={"seat_number": "5"})
 @blp.response(201, schemas.Booking, headers=LOCATION)
-@blp.can_answer("not_found", "not_on_sale", "show_started", "seat_taken")
-def book(data: dict[str, Any], show_id: int) -> Any:
+@blp.can_answer(*REFUSALS)
+def book(data: dict[str, Any], show_id: int) -> Response:
     """Book seats
 
-    One by `seat_number`, several by `seat_numbers`: all of them or none. Where one is taken,
-    the answer names exactly the `seats` in the way.
+    One by `seat_number`, several by `seat_numbers`: all of them or none, and where one is taken,
+    the answer names exactly the `seats` in the way. Or the best `quantity` side by side.
     """
-    booking = service.book(
-        user_id=current_user_id(),
-        show_id=show_id,
-        max_seats=current_app.config["MAX_SEATS_PER_BOOKING"],
-        currency=current_app.config["CURRENCY"],
-        **data,
-    )
-    return booking, {"Location": url_for("booking.get_booking", booking_id=booking["id"])}
+    return _respond(service.book(show_id=show_id, **_by_caller(201), terms=_terms(), **data))
+
+
+@blp.route("/shows/<id:show_id>/hold/", methods=["POST"])
+@signed_in
+@retriable
+@blp.arguments(schemas.BookBody, example={"quantity": 2})
+@blp.response(201, schemas.Booking, headers=LOCATION)
+@blp.can_answer(*REFUSALS, "too_many_holds")
+def hold(data: dict[str, Any], show_id: int) -> Response:
+    """Hold seats
+
+    Nobody else can take them until `expires_at`. Confirm in time; a hold that is not confirmed
+    becomes `expired`, and its seats are free again.
+    """
+    return _respond(service.hold(show_id=show_id, **_by_caller(201), terms=_terms(), **data))
+
+
+@blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
+@signed_in
+@retriable
+@blp.arguments(schemas.NoBody, required=False, example={})
+@blp.response(200, schemas.Booking)
+@blp.can_answer("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
+def confirm(data: dict[str, Any], booking_id: int) -> Response:
+    """Confirm a hold
+
+    It becomes a booking.
+    """
+    return _respond(service.confirm(booking_id=booking_id, **_by_caller(200)))
+
+
+@blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
+@signed_in
+@retriable
+@blp.arguments(schemas.NoBody, required=False, example={})
+@blp.response(200, schemas.Booking)
+@blp.can_answer("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
+@blp.can_answer("hold_limit")
+def extend(data: dict[str, Any], booking_id: int) -> Response:
+    """Hold for longer
+
+    From now, but not without end, and not beyond the start of the show.
+    """
+    return _respond(service.extend(booking_id=booking_id, **_by_caller(200), terms=_terms()))
 
 
 @blp.route("/bookings/<id:booking_id>/cancel/", methods=["POST"])
 @signed_in
+@retriable
 @blp.arguments(schemas.CancelBody, required=False, example={})
 @blp.response(200, schemas.Booking)
-@blp.can_answer("not_found", "not_your_booking", "already_cancelled", "too_late")
-def cancel(data: dict[str, Any], booking_id: int) -> Any:
+@blp.can_answer("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
+def cancel(data: dict[str, Any], booking_id: int) -> Response:
     """Cancel a booking
 
-    Its seats can be booked by anyone at once. Not after the show has begun.
+    All of it, or some of its seats by `seat_numbers`; or let go of a hold. The seats can be booked
+    by anyone at once. Not after the show has begun.
     """
-    return service.cancel(
-        user_id=current_user_id(),
-        booking_id=booking_id,
-        cutoff_minutes=current_app.config["CANCEL_CUTOFF_MINUTES"],
-    )
+    terms = _terms()
+    return _respond(service.cancel(booking_id=booking_id, **_by_caller(200), terms=terms, **data))
 
 
 @blp.route("/my-bookings/", methods=["GET"])
@@ -72,6 +137,45 @@ def my_bookings(query: dict[str, Any]) -> Any:
 def get_booking(booking_id: int) -> Any:
     """Show one of your bookings
 
-    Also one that is cancelled.
+    Also one that is cancelled or expired.
     """
     return service.get_booking(user_id=current_user_id(), booking_id=booking_id)
+
+
+def _terms() -> service.Terms:
+    settings = current_app.config
+    return service.Terms(
+        max_seats=settings["MAX_SEATS_PER_BOOKING"],
+        currency=settings["CURRENCY"],
+        hold_minutes=settings["HOLD_MINUTES"],
+        hold_max_minutes=settings["HOLD_MAX_MINUTES"],
+        cancel_cutoff_minutes=settings["CANCEL_CUTOFF_MINUTES"],
+    )
+
+
+def _by_caller(status: int) -> dict[str, Any]:
+    """Who calls, and the attempt to run the work in: one that may be repeated where a key came."""
+    user_id = current_user_id()
+    key = request.headers.get(KEY_HEADER)
+    fingerprint = ""
+    if key is not None:
+        if not re.fullmatch(schemas.KEY_PATTERN, key):
+            raise invalid("headers", {KEY_HEADER: ["Must be 1 to 255 visible ASCII characters."]})
+        place = f"{request.method} {request.path.rstrip('/')}\n".encode()
+        fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
+
+    def render(booking: dict[str, Any]) -> Answer:
+        location = url_for("booking.get_booking", booking_id=booking["id"])
+        body = json.dumps(schemas.Booking().dump(booking))
+        return Answer(status, body, location if status == 201 else None)
+
+    return {"user_id": user_id, "transact": Attempt(user_id, render, key, fingerprint)}
+
+
+def _respond(answer: Answer) -> Response:
+    response = Response(answer.body, answer.status, mimetype="application/json")
+    if answer.location is not None:
+        response.headers["Location"] = answer.location
+    if answer.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

@@ -5,13 +5,32 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD
-from booking_app.catalog.models import LABEL_MAX
-from booking_app.fields import Answer, Instant, Money, SeatLabel, Whole
+from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, KEY_MAX
+from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
+from booking_app.fields import Answer, Instant, Money, SeatLabel, Text, Whole
 from booking_app.paging import PageQuery
 
 STATUSES = [HELD, BOOKED, CANCELLED, EXPIRED]
+KEY_PATTERN = rf"[\x21-\x7e]{{1,{KEY_MAX}}}"  # visible ASCII
 SEATS_MAX = 100  # no setting of MAX_SEATS_PER_BOOKING allows more
+
+
+class SeatLabels(fields.List[Any]):
+    """Seats, each named once."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
+        labels = super()._deserialize(value, attr, data, **kwargs)
+        if len(set(labels)) < len(labels):
+            raise ma.ValidationError("Names a seat twice.")
+        return labels
+
+
+def _seat_numbers(description: str) -> SeatLabels:
+    return SeatLabels(
+        SeatLabel(max_length=LABEL_MAX),
+        validate=validate.Length(min=1, max=SEATS_MAX),
+        metadata={"description": description, "uniqueItems": True},
+    )
 
 
 class BookBody(ma.Schema):
@@ -20,31 +39,43 @@ class BookBody(ma.Schema):
     seat_number = SeatLabel(
         max_length=LABEL_MAX, metadata={"description": 'One seat; a number 5 means "5".'}
     )
-    seat_numbers = fields.List(
-        SeatLabel(max_length=LABEL_MAX),
-        validate=validate.Length(min=1, max=SEATS_MAX),
-        metadata={"description": "Several seats: all are booked, or none.", "uniqueItems": True},
+    seat_numbers = _seat_numbers("Several seats: all of them, or none.")
+    quantity = Whole(
+        1, SEATS_MAX, metadata={"description": "So many side by side, the best that are left."}
+    )
+    category = Text(
+        max_length=CATEGORY_MAX, metadata={"description": "With quantity: of this category."}
     )
 
     @ma.validates_schema
     def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if not data:
-            raise ma.ValidationError("Send seat_number or seat_numbers.", "seat_number")
-        if len(data) > 1:
-            raise ma.ValidationError("Send seat_number or seat_numbers, not both.", "seat_numbers")
-
-    @ma.validates("seat_numbers")
-    def no_seat_twice(self, labels: list[str], data_key: str) -> None:
-        if len(set(labels)) < len(labels):
-            raise ma.ValidationError("Names a seat twice.")
+        ways = [name for name in ("seat_number", "seat_numbers", "quantity") if name in data]
+        if not ways:
+            raise ma.ValidationError("Send seat_number, seat_numbers or quantity.", "seat_number")
+        if len(ways) > 1:
+            raise ma.ValidationError(f"Can't come together with {ways[0]}.", ways[1])
+        if "category" in data and ways != ["quantity"]:
+            raise ma.ValidationError("Goes with quantity only.", "category")
 
 
 class CancelBody(ma.Schema):
     """Nothing: the whole booking is cancelled."""
 
+    seat_numbers = _seat_numbers("Only these seats of it.")
+
+
+class NoBody(ma.Schema):
+    """Nothing can be said here."""
+
 
 class BookingQuery(PageQuery):
     status = fields.String(validate=validate.OneOf(STATUSES))
+
+
+class BookedSeat(Answer):
+    seat_number = fields.String(required=True)
+    price = Money(required=True, attribute="price_cents")
+    cancelled = fields.Boolean(required=True)
 
 
 class Booking(Answer):
@@ -58,6 +89,11 @@ class Booking(Answer):
     )
     seat_numbers = fields.List(fields.String(), required=True)
     cancelled_seat_numbers = fields.List(fields.String(), required=True)
+    seats = fields.List(
+        fields.Nested(BookedSeat),
+        required=True,
+        metadata={"description": "Each seat at its price on the day of booking."},
+    )
     total = Money(required=True, attribute="total_cents")
     currency = fields.String(required=True)
     created_at = Instant(required=True)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from booking_app.catalog import service
+from booking_app.catalog import service, venues
 from booking_app.catalog.models import Cinema, Movie, Screen, Show
 from booking_app.database import clock, fold, reading, write_transaction
 from booking_app.errors import DomainError
@@ -15,6 +15,8 @@ from booking_app.fields import iso
 
 # A daily show is made for today and this many days after, so a whole week always lies ahead.
 DAYS_AHEAD = 7
+# What a show's entry says beside where and when.
+TERMS = ("price_cents", "prices", "no_single_gaps", "on_sale")
 
 
 class EntryError(Exception):
@@ -31,21 +33,23 @@ def may_load_demo() -> bool:
 def load_catalog(
     *,
     movies: Sequence[Mapping[str, Any]],
+    cinemas: Sequence[Mapping[str, Any]] = (),
     timezone: str,
     is_demo: bool = False,
     now: datetime | None = None,
 ) -> tuple[int, int]:
-    """Add the films and shows that are not there yet; how many of each.
+    """Add the cinemas, screens, films and shows that are not there yet; how many films and shows.
 
-    `movies` are as `schemas.Catalog` loads them. A film is known by its title and year, a show
-    by its screen and time. Where the demo catalogue is loaded again, only its daily shows
-    are added, and only of films that are still there and on sale: what an operator took
-    out does not come back. Raises EntryError, and then nothing was added.
+    `movies` and `cinemas` are as `schemas.Catalog` loads them. A film is known by its title and
+    year, a cinema and a screen by their names, a show by its screen and time. `timezone` is of
+    the default cinema, for shows in the short form. Where the demo catalogue is loaded again,
+    only its daily shows are added, and only of films that are still there and on sale: what an
+    operator took out does not come back. Raises EntryError, and then nothing was added.
     """
 
     def load(connection: sa.Connection) -> tuple[int, int]:
         present = connection.execute(sa.select(clock(now))).scalar_one()
-        zone = connection.execute(sa.select(Cinema.timezone).where(Cinema.is_default)).scalar()
+        places = _Places(connection, cinemas, timezone)
         known = _known_movies(connection)
         restock = is_demo and bool(known)
         films = shows = 0
@@ -64,7 +68,7 @@ def load_catalog(
                 known[key]["id"],
                 entry.get("shows", ()),
                 where=f"movies[{number}] ({entry['title']})",
-                timezone=zone or timezone,
+                places=places,
                 present=present,
                 skip_overlaps=restock,
             )
@@ -73,13 +77,66 @@ def load_catalog(
     return write_transaction(load)
 
 
+class _Places:
+    """The cinemas and screens of the file and of the database, by their names."""
+
+    def __init__(
+        self, connection: sa.Connection, cinemas: Sequence[Mapping[str, Any]], timezone: str
+    ) -> None:
+        self.default_timezone = timezone
+        query = sa.select(Cinema.id, Cinema.name_key, Cinema.timezone, Cinema.is_default)
+        self.cinemas: dict[str, tuple[int, str]] = {}
+        for row in connection.execute(query):
+            self.cinemas[row.name_key] = (row.id, row.timezone)
+            if row.is_default:
+                self.default_timezone = row.timezone
+        screens = connection.execute(sa.select(Screen.id, Screen.cinema_id, Screen.name_key))
+        self.screens = {(row.cinema_id, row.name_key): row.id for row in screens}
+        for number, entry in enumerate(cinemas):
+            self._add(connection, entry, f"cinemas[{number}] ({entry['name']})")
+
+    def _add(self, connection: sa.Connection, entry: Mapping[str, Any], where: str) -> None:
+        key = fold(entry["name"])
+        if key not in self.cinemas:
+            values = {name: value for name, value in entry.items() if name != "screens"}
+            cinema_id = venues.insert_cinema(connection, **values)["id"]
+            self.cinemas[key] = (cinema_id, entry["timezone"])
+        cinema_id, _ = self.cinemas[key]
+        for number, screen in enumerate(entry["screens"]):
+            screen_key = (cinema_id, fold(screen["name"]))
+            if screen_key not in self.screens:
+                try:
+                    venues.check_rows(screen["rows"])
+                except DomainError as error:
+                    raise EntryError(f"{where}.screens[{number}]: {error}") from error
+                self.screens[screen_key] = venues.insert_screen(
+                    connection, cinema_id, screen["name"], screen["rows"]
+                )
+
+    def of(self, show: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Where the entry's show is, as arguments of `service.insert_show`, and its time zone.
+
+        Raises KeyError with the name that nobody knows.
+        """
+        if "cinema" not in show:
+            place = {"screen_name": show["screen_name"], "total_seats": show["total_seats"]}
+            return place | {"timezone": self.default_timezone}, self.default_timezone
+        if fold(show["cinema"]) not in self.cinemas:
+            raise KeyError(show["cinema"])
+        cinema_id, timezone = self.cinemas[fold(show["cinema"])]
+        key = (cinema_id, fold(show["screen"]))
+        if key not in self.screens:
+            raise KeyError(show["screen"])
+        return {"screen": self.screens[key]}, timezone
+
+
 def _add_shows(
     connection: sa.Connection,
     movie_id: int,
     shows: Sequence[Mapping[str, Any]],
     *,
     where: str,
-    timezone: str,
+    places: _Places,
     present: datetime,
     skip_overlaps: bool,
 ) -> int:
@@ -87,18 +144,23 @@ def _add_shows(
     added = 0
     there = _known_shows(connection, movie_id)
     for number, show in enumerate(shows):
-        values = {name: value for name, value in show.items() if name not in ("date_time", "daily")}
+        try:
+            place, timezone = places.of(show)
+        except KeyError as error:
+            unknown = f"there is no cinema or screen {error}"
+            raise EntryError(f"{where}.shows[{number}]: {unknown}") from error
+        terms = {name: show[name] for name in TERMS if name in show}
         for date_time in _times(show, timezone, present):
-            if (fold(show["screen_name"]), date_time) in there:
+            if (place.get("screen") or fold(show["screen_name"]), date_time) in there:
                 continue
             try:
                 service.insert_show(
                     connection,
                     movie_id=movie_id,
                     date_time=date_time,
-                    timezone=timezone,
                     now=present,
-                    **values,
+                    **place,
+                    **terms,
                 )
             except DomainError as error:
                 if skip_overlaps and isinstance(error, service.ShowOverlap):
@@ -129,11 +191,17 @@ def _known_movies(connection: sa.Connection) -> dict[tuple[str, int | None], sa.
     return {(row["title_key"], row["year"]): row for row in rows}
 
 
-def _known_shows(connection: sa.Connection, movie_id: int) -> set[tuple[str, datetime]]:
+def _known_shows(connection: sa.Connection, movie_id: int) -> set[tuple[int | str, datetime]]:
+    """The film's shows by screen and time; a screen of the default cinema also by its name."""
     query = (
-        sa.select(Screen.name_key, Show.starts_at)
+        sa.select(Show.screen_id, Screen.name_key, Cinema.is_default, Show.starts_at)
         .join(Screen, Screen.id == Show.screen_id)
         .join(Cinema, Cinema.id == Screen.cinema_id)
-        .where(Show.movie_id == movie_id, Cinema.is_default)
+        .where(Show.movie_id == movie_id)
     )
-    return {(row.name_key, row.starts_at) for row in connection.execute(query)}
+    known: set[tuple[int | str, datetime]] = set()
+    for row in connection.execute(query):
+        known.add((row.screen_id, row.starts_at))
+        if row.is_default:
+            known.add((row.name_key, row.starts_at))
+    return known

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from booking_app.database import Base, BigId, Json, KeyText, UtcDateTime
 
 LABEL_MAX = 10
+ROW_LABEL_MAX = 5
+CATEGORY_MAX = 30
+STANDARD = "standard"
 DURATION_MAX_MINUTES = 1440
 SEATS_MAX = 5000
 
@@ -31,12 +34,18 @@ class Cinema(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(100))
     name_key: Mapped[str] = mapped_column(KeyText)
+    city: Mapped[str | None] = mapped_column(sa.String(100))
     timezone: Mapped[str] = mapped_column(sa.String(64))
     is_default: Mapped[bool] = mapped_column(sa.Boolean)
 
 
 class Screen(Base):
-    """An auditorium. Whoever puts a show on it locks its row first, so two can't overlap."""
+    """An auditorium. Whoever puts a show on it locks its row first, so two can't overlap.
+
+    `rows` is its seat plan, from the front: a list of `{"label", "seats", "category", "gaps",
+    "accessible"}` as described in `seating.py`; empty where the screen was made by the short
+    form of a show. Shows copy it, so changing it never touches seats on sale.
+    """
 
     __tablename__ = "screen"
     __table_args__ = (sa.UniqueConstraint("cinema_id", "name_key"),)
@@ -45,6 +54,7 @@ class Screen(Base):
     cinema_id: Mapped[int] = mapped_column(sa.ForeignKey("cinema.id"))
     name: Mapped[str] = mapped_column(sa.String(100))
     name_key: Mapped[str] = mapped_column(KeyText)
+    rows: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
 
 
 class Movie(Base):
@@ -74,7 +84,10 @@ class Movie(Base):
 
 
 class Show(Base):
-    """A film on a screen at a time. `local_date` is its day in the cinema's time zone."""
+    """A film on a screen at a time. `local_date` is its day in the cinema's time zone.
+
+    `price_cents` is the base price, `prices` the cents of the categories that cost otherwise.
+    """
 
     __tablename__ = "show"
     __table_args__ = (
@@ -93,6 +106,8 @@ class Show(Base):
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     local_date: Mapped[date] = mapped_column(sa.Date)
     price_cents: Mapped[int] = mapped_column(sa.Integer)
+    prices: Mapped[dict[str, int]] = mapped_column(Json, server_default="{}")
+    no_single_gaps: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     total_seats: Mapped[int] = mapped_column(sa.Integer)
     on_sale: Mapped[bool] = mapped_column(sa.Boolean)
 
@@ -102,7 +117,8 @@ class ShowSeat(Base):
 
     There is no other place that says so. `booking_id` is the owner; `held_until` is set
     while the owner only holds it. No index on `booking_id`: nothing looks for it, and
-    without one PostgreSQL updates the row in place.
+    without one PostgreSQL updates the row in place. `label` is `row_label` and `number`;
+    `position` counts through the room; `aisle_after` parts it from the next seat of its row.
     """
 
     __tablename__ = "show_seat"
@@ -114,6 +130,11 @@ class ShowSeat(Base):
     show_id: Mapped[int] = mapped_column(sa.ForeignKey("show.id"))
     label: Mapped[str] = mapped_column(sa.String(LABEL_MAX))
     position: Mapped[int] = mapped_column(sa.Integer)
+    row_label: Mapped[str] = mapped_column(sa.String(ROW_LABEL_MAX), server_default=sa.text("''"))
+    number: Mapped[int] = mapped_column(sa.Integer)
+    category: Mapped[str] = mapped_column(sa.String(CATEGORY_MAX), server_default=STANDARD)
+    accessible: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
+    aisle_after: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     booking_id: Mapped[int | None] = mapped_column(sa.ForeignKey("booking.id"))
     held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

@@ -1,13 +1,14 @@
-"""Films and shows."""
+"""Films, shows, seat maps, cinemas and screens."""
 
 from typing import Any
 
-from flask import current_app
+from flask import Response, current_app, json, request
 
 from booking_app.auth.access import staff_only
-from booking_app.catalog import schemas, service
+from booking_app.catalog import schemas, service, venues
+from booking_app.catalog.seat_picture import seat_picture
 from booking_app.extensions import Blueprint
-from booking_app.paging import HEADER
+from booking_app.paging import HEADER, PageQuery
 
 blp = Blueprint("catalog", __name__, url_prefix="/api", description="Films and shows")
 
@@ -23,10 +24,19 @@ EXAMPLE_MOVIE = {
 }
 EXAMPLE_SHOW = {
     "screen_name": "Screen 9",
-    "date_time": "2030-01-31T20:00:00+01:00",
+    "date_time": "2030-01-31T20:00:00Z",
     "total_seats": 80,
     "price": "9.50",
 }
+EXAMPLE_CINEMA = {"name": "Burg Kino", "city": "Wien", "timezone": "Europe/Vienna"}
+EXAMPLE_SCREEN = {
+    "name": "Saal 1",
+    "rows": [
+        {"label": "A", "seats": 8, "gaps": [4], "accessible": [1, 8]},
+        {"label": "B", "seats": 10, "gaps": [5], "category": "premium"},
+    ],
+}
+JSON, SVG = "application/json", "image/svg+xml"
 
 
 @blp.route("/movies/", methods=["GET"])
@@ -112,8 +122,8 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
 
-    For staff. The screen is found or made by its name in the default cinema; the seats are
-    numbered "1" to "N".
+    For staff. On a `screen`, whose seat plan the show copies, or in the short form: with
+    `screen_name`, found or made in the default cinema, and `total_seats`, numbered "1" to "N".
     """
     timezone = current_app.config["TIMEZONE"]
     return service.create_show(movie_id=movie_id, timezone=timezone, **data)
@@ -142,6 +152,34 @@ def get_show(show_id: int) -> Any:
     return service.get_show(show_id=show_id)
 
 
+@blp.route("/shows/<id:show_id>/seats/", methods=["GET"])
+@blp.response(
+    200,
+    schemas.SeatMap,
+    headers={"ETag": {"description": "Of what is shown.", "schema": {"type": "string"}}},
+)
+@blp.alt_response(
+    200, schema={"type": "string"}, content_type=SVG, description="The map as a picture."
+)
+@blp.alt_response(304, description="Nothing has changed since the `If-None-Match` of the request.")
+@blp.can_answer("not_found")
+def get_seats(show_id: int) -> Any:
+    """Show a show's seats
+
+    By row from the front, with the status, category and price of each. With
+    `Accept: image/svg+xml` it is a picture. To follow a show, ask again with `If-None-Match`.
+    """
+    seat_map = schemas.SeatMap().dump(service.get_seat_map(show_id=show_id))
+    if request.accept_mimetypes.best_match([JSON, SVG], JSON) == SVG:
+        currency = current_app.config["CURRENCY"]
+        response = Response(seat_picture(seat_map, currency=currency), mimetype=SVG)
+    else:
+        response = Response(json.dumps(seat_map), mimetype=JSON)
+    response.vary.add("Accept")
+    response.add_etag()
+    return response.make_conditional(request)
+
+
 @blp.route("/shows/<id:show_id>/", methods=["PATCH"])
 @staff_only
 @blp.arguments(schemas.ShowPatch, required=False, example={"price": "11.00"})
@@ -167,3 +205,125 @@ def delete_show(show_id: int) -> Any:
     instead.
     """
     service.delete_show(show_id=show_id)
+
+
+@blp.route("/cinemas/", methods=["GET"])
+@blp.arguments(PageQuery, location="query")
+@blp.response(200, schemas.Cinema(many=True), headers=HEADER)
+def list_cinemas(query: dict[str, Any]) -> Any:
+    """List cinemas
+
+    By name.
+    """
+    page = venues.list_cinemas(**query)
+    return page.items, page.headers
+
+
+@blp.route("/cinemas/", methods=["POST"])
+@staff_only
+@blp.arguments(schemas.CinemaBody, example=EXAMPLE_CINEMA)
+@blp.response(201, schemas.Cinema)
+@blp.can_answer("name_taken")
+def create_cinema(data: dict[str, Any]) -> Any:
+    """Add a cinema
+
+    For staff. The time zone decides which day a show is on.
+    """
+    return venues.create_cinema(**data)
+
+
+@blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
+@blp.response(200, schemas.Cinema)
+@blp.can_answer("not_found")
+def get_cinema(cinema_id: int) -> Any:
+    """Show a cinema
+
+    With its time zone.
+    """
+    return venues.get_cinema(cinema_id=cinema_id)
+
+
+@blp.route("/cinemas/<id:cinema_id>/", methods=["PATCH"])
+@staff_only
+@blp.arguments(schemas.CinemaPatch, required=False, example={"city": "Wien"})
+@blp.response(200, schemas.Cinema)
+@blp.can_answer("not_found", "name_taken")
+def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
+    """Change a cinema
+
+    For staff. With another time zone its shows keep their moment and may get another day.
+    """
+    return venues.update_cinema(cinema_id=cinema_id, **data)
+
+
+@blp.route("/cinemas/<id:cinema_id>/", methods=["DELETE"])
+@staff_only
+@blp.response(204)
+@blp.can_answer("not_found", "in_use")
+def delete_cinema(cinema_id: int) -> Any:
+    """Delete a cinema
+
+    For staff. Not the default one, nor one that has screens.
+    """
+    venues.delete_cinema(cinema_id=cinema_id)
+
+
+@blp.route("/screens/", methods=["GET"])
+@blp.arguments(schemas.ScreenQuery, location="query")
+@blp.response(200, schemas.Screen(many=True), headers=HEADER)
+def list_screens(query: dict[str, Any]) -> Any:
+    """List screens
+
+    By name, with their seat plans; `cinema` narrows the list.
+    """
+    page = venues.list_screens(**query)
+    return page.items, page.headers
+
+
+@blp.route("/screens/", methods=["POST"])
+@staff_only
+@blp.arguments(schemas.ScreenBody, example=EXAMPLE_SCREEN)
+@blp.response(201, schemas.Screen)
+@blp.can_answer("name_taken")
+def create_screen(data: dict[str, Any]) -> Any:
+    """Add a screen
+
+    For staff. Seats are labelled by row and number, as B7.
+    """
+    return venues.create_screen(timezone=current_app.config["TIMEZONE"], **data)
+
+
+@blp.route("/screens/<id:screen_id>/", methods=["GET"])
+@blp.response(200, schemas.Screen)
+@blp.can_answer("not_found")
+def get_screen(screen_id: int) -> Any:
+    """Show a screen
+
+    With its seat plan.
+    """
+    return venues.get_screen(screen_id=screen_id)
+
+
+@blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
+@staff_only
+@blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Saal 2"})
+@blp.response(200, schemas.Screen)
+@blp.can_answer("not_found", "name_taken")
+def update_screen(data: dict[str, Any], screen_id: int) -> Any:
+    """Change a screen
+
+    For staff. A new plan is for shows made from now on; those that are made keep their seats.
+    """
+    return venues.update_screen(screen_id=screen_id, **data)
+
+
+@blp.route("/screens/<id:screen_id>/", methods=["DELETE"])
+@staff_only
+@blp.response(204)
+@blp.can_answer("not_found", "in_use")
+def delete_screen(screen_id: int) -> Any:
+    """Delete a screen
+
+    For staff. Not one that has shows, past ones counted.
+    """
+    venues.delete_screen(screen_id=screen_id)

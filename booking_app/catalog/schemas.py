@@ -1,13 +1,25 @@
-"""The shapes of films and shows on the wire."""
+"""The shapes of films, shows, cinemas and screens on the wire."""
+
+from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.catalog.models import DURATION_MAX_MINUTES, SEATS_MAX
+from booking_app.catalog.models import (
+    CATEGORY_MAX,
+    DURATION_MAX_MINUTES,
+    ROW_LABEL_MAX,
+    SEATS_MAX,
+    STANDARD,
+)
+from booking_app.catalog.seating import AVAILABLE, BOOKED, HELD
+from booking_app.catalog.times import is_timezone
 from booking_app.fields import Answer, Day, Flag, Instant, Money, Text, Whole
 from booking_app.paging import PageQuery
 
 GENRES_MAX = 10
+CATEGORIES_MAX = 50
+ROWS_MAX = 200
 
 
 class Genre(Text):
@@ -63,24 +75,66 @@ class Movie(Answer):
     on_sale = Flag(required=True)
 
 
-class ShowPatch(ma.Schema):
-    screen_name = Text(max_length=100, metadata={"description": "A screen of the same cinema."})
-    date_time = Instant()
-    total_seats = Whole(1, SEATS_MAX)
-    price_cents = Money(data_key="price")
+class Prices(fields.Dict):
+    """Prices by category: "9.50" on the wire, 950 inside."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            keys=Text(max_length=CATEGORY_MAX),
+            values=Money(),
+            validate=validate.Length(max=CATEGORIES_MAX),
+            **kwargs,
+        )
+
+
+class _ShowTerms(ma.Schema):
+    """What does not depend on where a show is."""
+
+    price_cents = Money(data_key="price", metadata={"description": "The base price."})
+    prices = Prices(metadata={"description": "Of the categories that cost otherwise; all of them."})
+    no_single_gaps = Flag(metadata={"description": "Whether no single seat may be left alone."})
     on_sale = Flag(metadata={"description": "false: withdrawn from sale, and from lists."})
 
 
-class ShowBody(ShowPatch):
+class ShowPatch(_ShowTerms):
+    screen_name = Text(max_length=100, metadata={"description": "A screen of the same cinema."})
+    date_time = Instant(metadata={"description": "Must lie ahead."})
+    total_seats = Whole(
+        1,
+        SEATS_MAX,
+        metadata={"description": "Only of a show in the short form; the last seats go first."},
+    )
+
+
+class _NewShow(_ShowTerms):
+    """On a `screen` with a seat plan, or in the short form."""
+
     screen_name = Text(
         max_length=100,
-        required=True,
-        metadata={"description": "Found by this name in the default cinema, or made there."},
+        metadata={"description": "Short form: found by name in the default cinema, or made."},
+    )
+    total_seats = Whole(
+        1, SEATS_MAX, metadata={"description": 'Short form: makes seats "1" to "N".'}
+    )
+
+    @ma.validates_schema
+    def plan_or_short_form(self, data: dict[str, Any], **kwargs: Any) -> None:
+        short_form = {"screen_name", "total_seats"}
+        if "screen" in data:
+            wrong = short_form & set(data)
+            message = "Leave it out where screen is given: the seats are those of its plan."
+        else:
+            wrong = short_form - set(data)
+            message = "Give screen, or screen_name and total_seats."
+        if wrong:
+            raise ma.ValidationError({name: [message] for name in wrong})
+
+
+class ShowBody(_NewShow):
+    screen = Whole(
+        1, metadata={"description": "The id of a screen; the show copies its seat plan."}
     )
     date_time = Instant(required=True, metadata={"description": "Must lie ahead."})
-    total_seats = Whole(
-        1, SEATS_MAX, required=True, metadata={"description": 'Makes seats "1" to "N".'}
-    )
 
 
 class MovieShowsQuery(PageQuery):
@@ -110,7 +164,137 @@ class Show(Answer):
     total_seats = fields.Integer(required=True)
     available_seats = fields.Integer(required=True)
     price = Money(required=True, attribute="price_cents")
+    prices = Prices(required=True)
+    no_single_gaps = Flag(required=True)
     on_sale = Flag(required=True)
+
+
+class Timezone(Text):
+    """An IANA time zone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, metadata={"description": "IANA, as Europe/Wien"}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        name = super()._deserialize(value, attr, data, **kwargs)
+        if not is_timezone(name):
+            raise ma.ValidationError("Must be an IANA time zone such as Europe/Berlin.")
+        return name
+
+
+class CinemaPatch(ma.Schema):
+    name = Text(max_length=100)
+    city = _optional_text(100)
+    timezone = Timezone()
+
+
+class CinemaBody(CinemaPatch):
+    name = Text(max_length=100, required=True)
+    timezone = Timezone(required=True)
+
+
+class Cinema(Answer):
+    id = Whole(1, required=True)
+    name = fields.String(required=True)
+    city = fields.String(required=True, allow_none=True)
+    timezone = fields.String(required=True)
+    is_default = Flag(required=True)
+
+
+class RowLabel(Text):
+    """A row's label, without white space: it begins the labels of its seats."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        label = super()._deserialize(value, attr, data, **kwargs)
+        if any(c.isspace() for c in label):
+            raise ma.ValidationError("Must not contain spaces.")
+        return label
+
+
+class PlanRow(ma.Schema):
+    """A row of a seat plan."""
+
+    label = RowLabel(max_length=ROW_LABEL_MAX, required=True)
+    seats = Whole(1, SEATS_MAX, required=True, metadata={"description": "Numbered from 1."})
+    category = Text(max_length=CATEGORY_MAX, load_default=STANDARD)
+    gaps = fields.List(
+        Whole(1, SEATS_MAX),
+        load_default=list,
+        metadata={"description": "The numbers of the seats after which there is an aisle."},
+    )
+    accessible = fields.List(
+        Whole(1, SEATS_MAX),
+        load_default=list,
+        metadata={"description": "The numbers of wheelchair places."},
+    )
+
+
+def _plan(**kwargs: Any) -> fields.List[Any]:
+    return fields.List(
+        fields.Nested(PlanRow),
+        validate=validate.Length(min=1, max=ROWS_MAX),
+        metadata={"description": "From the front."},
+        **kwargs,
+    )
+
+
+class ScreenPatch(ma.Schema):
+    name = Text(max_length=100)
+    rows = _plan()
+
+
+class ScreenBody(ScreenPatch):
+    name = Text(max_length=100, required=True)
+    rows = _plan(required=True)
+    cinema = Whole(1, metadata={"description": "The default cinema if left out."})
+
+
+class ScreenQuery(PageQuery):
+    cinema = Whole(1, query=True)
+
+
+class PlanRowAnswer(Answer):
+    """A row of a seat plan."""
+
+    label = fields.String(required=True)
+    seats = fields.Integer(required=True)
+    category = fields.String(required=True)
+    gaps = fields.List(fields.Integer(), required=True)
+    accessible = fields.List(fields.Integer(), required=True)
+
+
+class Screen(Answer):
+    id = Whole(1, required=True)
+    cinema = Whole(1, required=True, attribute="cinema_id")
+    name = fields.String(required=True)
+    total_seats = fields.Integer(
+        required=True, metadata={"description": "Of its plan; 0 where it has none."}
+    )
+    rows = fields.List(fields.Nested(PlanRowAnswer), required=True)
+
+
+class MapSeat(Answer):
+    seat_number = fields.String(required=True)
+    status = fields.String(required=True, validate=validate.OneOf([AVAILABLE, HELD, BOOKED]))
+    category = fields.String(required=True)
+    price = Money(required=True, attribute="price_cents")
+    accessible = Flag(required=True)
+    aisle_after = Flag(required=True)
+
+
+class MapRow(Answer):
+    label = fields.String(required=True)
+    seats = fields.List(fields.Nested(MapSeat), required=True)
+
+
+class SeatMap(Answer):
+    show = Whole(1, required=True)
+    total_seats = fields.Integer(required=True)
+    available_seats = fields.Integer(required=True)
+    rows = fields.List(fields.Nested(MapRow), required=True)
+
+
+# --- the catalogue file ---------------------------------------------------------------------
 
 
 class Daily(fields.String):
@@ -120,23 +304,40 @@ class Daily(fields.String):
         super().__init__(validate=validate.Regexp(r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z"))
 
 
-class CatalogShow(ShowBody):
-    """A show in a catalogue file: at one `date_time`, or `daily` at these times of day."""
+class CatalogShow(_NewShow):
+    """A show in a catalogue file: at one `date_time`, or `daily` at these times of day.
 
+    Where it names a `cinema`, its `screen` is the name of a screen there.
+    """
+
+    cinema = Text(max_length=100)
+    screen = Text(max_length=100)
     date_time = Instant()
     daily = fields.List(Daily(), validate=validate.Length(min=1))
 
     @ma.validates_schema
-    def one_way(self, data: dict[str, object], **kwargs: object) -> None:
+    def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
         if ("date_time" in data) == ("daily" in data):
             raise ma.ValidationError("Give date_time or daily, and only one of them.", "date_time")
+        if ("cinema" in data) != ("screen" in data):
+            raise ma.ValidationError("Give cinema and screen, or neither.", "cinema")
 
 
 class CatalogMovie(MovieBody):
     shows = fields.List(fields.Nested(CatalogShow))
 
 
+class CatalogScreen(ma.Schema):
+    name = Text(max_length=100, required=True)
+    rows = _plan(required=True)
+
+
+class CatalogCinema(CinemaBody):
+    screens = fields.List(fields.Nested(CatalogScreen), load_default=list)
+
+
 class Catalog(ma.Schema):
     """A catalogue file."""
 
+    cinemas = fields.List(fields.Nested(CatalogCinema), load_default=list)
     movies = fields.List(fields.Nested(CatalogMovie), required=True)

@@ -8,12 +8,11 @@ of it is being sold.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from booking_app.catalog import seating, venues
 from booking_app.catalog.models import (
-    Cinema,
     Movie,
     Screen,
     Show,
@@ -21,12 +20,12 @@ from booking_app.catalog.models import (
     available_seats,
     is_free,
 )
+from booking_app.catalog.times import local_date
 from booking_app.database import (
     Query,
     Row,
     clock,
     fold,
-    insert_or_ignore,
     reading,
     violates,
     write_transaction,
@@ -37,7 +36,6 @@ from booking_app.paging import Page, fetch_page
 
 # A show further ahead than this is a slip of the pen.
 MAX_DAYS_AHEAD = 3653
-DEFAULT_CINEMA = "Main cinema"
 
 
 class HasBookings(Conflict):
@@ -81,6 +79,8 @@ def _shows(now: sa.ColumnElement[datetime]) -> Query:
             Show.total_seats,
             available_seats(now).label("available_seats"),
             Show.price_cents,
+            Show.prices,
+            Show.no_single_gaps,
             sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
         )
         .join(Movie, Movie.id == Show.movie_id)
@@ -159,6 +159,39 @@ def get_show(*, show_id: int, now: datetime | None = None) -> sa.RowMapping:
     """One show, also one that is withdrawn or over; raises NotFound."""
     with reading() as connection:
         return _show(connection, show_id, clock(now))
+
+
+def get_seat_map(*, show_id: int, now: datetime | None = None) -> dict[str, Any]:
+    """The seats of a show as `seating.seat_map` gives them, with the film's title for a heading.
+
+    Raises NotFound.
+    """
+    with reading() as connection:
+        show = (
+            connection.execute(
+                sa.select(Show.id, Show.price_cents, Show.prices, Movie.title, Show.starts_at)
+                .join(Movie, Movie.id == Show.movie_id)
+                .where(Show.id == show_id)
+            )
+            .mappings()
+            .first()
+        )
+        if show is None:
+            raise NotFound("show", show_id)
+        seats = connection.execute(
+            sa.select(
+                ShowSeat.label,
+                ShowSeat.row_label,
+                ShowSeat.category,
+                ShowSeat.accessible,
+                ShowSeat.aisle_after,
+                is_free(clock(now)).label("free"),
+                ShowSeat.held_until.is_not(None).label("held"),
+            )
+            .where(ShowSeat.show_id == show_id)
+            .order_by(ShowSeat.position)
+        ).all()
+    return seating.seat_map(dict(show), seats)
 
 
 def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
@@ -302,36 +335,11 @@ def _move_ends(
 # --- shows ----------------------------------------------------------------------------------
 
 
-def create_show(
-    *,
-    movie_id: int,
-    screen_name: str,
-    date_time: datetime,
-    total_seats: int,
-    price_cents: int = 0,
-    on_sale: bool = True,
-    timezone: str = "UTC",
-    now: datetime | None = None,
-) -> sa.RowMapping:
-    """Put a film on a screen of the default cinema, with seats "1" to "N".
-
-    The screen is found or made by its name. `timezone` is what the default cinema is made
-    with where there is none yet. Raises NotFound, Invalid for a time that does not lie ahead,
-    and ShowOverlap.
-    """
+def create_show(*, now: datetime | None = None, **values: Any) -> sa.RowMapping:
+    """Put a film on a screen; `values` as for `insert_show`, which says what is raised."""
 
     def create(connection: sa.Connection) -> sa.RowMapping:
-        show_id = insert_show(
-            connection,
-            movie_id=movie_id,
-            screen_name=screen_name,
-            date_time=date_time,
-            total_seats=total_seats,
-            price_cents=price_cents,
-            on_sale=on_sale,
-            timezone=timezone,
-            now=now,
-        )
+        show_id = insert_show(connection, **values, now=now)
         return _show(connection, show_id, clock(now))
 
     return write_transaction(create)
@@ -341,15 +349,25 @@ def insert_show(
     connection: sa.Connection,
     *,
     movie_id: int,
-    screen_name: str,
     date_time: datetime,
-    total_seats: int,
+    screen: int | None = None,
+    screen_name: str | None = None,
+    total_seats: int | None = None,
     price_cents: int = 0,
+    prices: Mapping[str, int] | None = None,
+    no_single_gaps: bool = False,
     on_sale: bool = True,
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> int:
-    """`create_show` within the caller's transaction; the id of the new show."""
+    """Put a film on a screen, within the caller's transaction; the id of the new show.
+
+    Either on a `screen` with a seat plan, which the show copies, or in the short form:
+    `screen_name` is found or made in the default cinema (itself made in `timezone` where there
+    is none yet) and the seats are "1" to `total_seats`. `prices` are cents by category.
+    Raises NotFound for the film, Invalid for a time that does not lie ahead, a screen that is
+    not there or has no plan and a category that its plan does not have, and ShowOverlap.
+    """
     # Shared, so that the running time stands still and shows of one film don't queue.
     duration = connection.execute(
         sa.select(Movie.duration_minutes).where(Movie.id == movie_id).with_for_update(read=True)
@@ -357,25 +375,37 @@ def insert_show(
     if duration is None:
         raise NotFound("film", movie_id)
     _check_ahead(connection, date_time, now)
-    cinema_id = _default_cinema(connection, timezone)
-    screen = _lock_screen(connection, cinema_id=cinema_id, name=screen_name)
+    if screen is not None:
+        place = venues.lock_screen(connection, screen)
+        if place is None:
+            raise Invalid("screen", f"There is no screen {screen}.")
+        if not place.rows:
+            raise Invalid("screen", "This screen has no seat plan; give it one, or total_seats.")
+        seats = seating.plan_seats(place.rows)
+    else:
+        cinema_id = venues.default_cinema(connection, timezone)
+        place = venues.lock_named_screen(connection, cinema_id=cinema_id, name=screen_name or "")
+        seats = seating.numbered_seats(1, total_seats or 0)
+    _check_prices(prices or {}, {seat["category"] for seat in seats})
     ends_at = date_time + timedelta(minutes=duration)
-    _refuse_overlap(connection, screen.id, date_time, ends_at)
+    _refuse_overlap(connection, place.id, date_time, ends_at)
     show_id: int = connection.execute(
         sa.insert(Show)
         .values(
             movie_id=movie_id,
-            screen_id=screen.id,
+            screen_id=place.id,
             starts_at=date_time,
             ends_at=ends_at,
-            local_date=_local_date(date_time, screen.timezone),
+            local_date=local_date(date_time, venues.timezone_of(connection, place.cinema_id)),
             price_cents=price_cents,
-            total_seats=total_seats,
+            prices=dict(prices or {}),
+            no_single_gaps=no_single_gaps,
+            total_seats=len(seats),
             on_sale=on_sale,
         )
         .returning(Show.id)
     ).scalar_one()
-    _insert_seats(connection, show_id, range(1, total_seats + 1))
+    _insert_seats(connection, show_id, seats)
     return show_id
 
 
@@ -386,24 +416,31 @@ def update_show(
     screen_name: str | None = None,
     total_seats: int | None = None,
     price_cents: int | None = None,
+    prices: Mapping[str, int] | None = None,
+    no_single_gaps: bool | None = None,
     on_sale: bool | None = None,
     now: datetime | None = None,
 ) -> sa.RowMapping:
     """Change a show; what is None stays.
 
-    Raises NotFound, Invalid for a time that does not lie ahead, HasBookings where seats are
-    sold and it would move, SeatsSold where a seat that would vanish is sold, and ShowOverlap.
+    Raises NotFound, Invalid for a time that does not lie ahead, an unknown category and a
+    number of seats for a show whose screen has a plan, HasBookings where seats are sold and it
+    would move, SeatsSold where a seat that would vanish is sold, and ShowOverlap.
     """
 
     def update(connection: sa.Connection) -> sa.RowMapping:
         show = _lock_show(connection, show_id)
-        changes: dict[str, Any] = {}
-        if price_cents is not None:
-            changes["price_cents"] = price_cents
-        if on_sale is not None:
-            changes["on_sale"] = on_sale
+        values = {
+            "price_cents": price_cents,
+            "prices": prices,
+            "no_single_gaps": no_single_gaps,
+            "on_sale": on_sale,
+        }
+        changes = {name: value for name, value in values.items() if value is not None}
+        if prices:
+            _check_prices(prices, _categories(connection, show_id))
         starts_at = show.starts_at if date_time is None else date_time
-        screen = _lock_screen(
+        screen = venues.lock_named_screen(
             connection, cinema_id=show.cinema_id, name=screen_name or show.screen_name
         )
         if (starts_at, screen.id) != (show.starts_at, show.screen_id):
@@ -426,34 +463,6 @@ def delete_show(*, show_id: int) -> None:
             raise NotFound("show", show_id)
 
     write_transaction(delete)
-
-
-def _lock_screen(connection: sa.Connection, *, cinema_id: int, name: str) -> Row:
-    """The cinema's screen of this name, made if there is none, its row locked: `(id, timezone)`.
-
-    Two callers making the same screen at once get the same row.
-    """
-    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
-    insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values)
-    return connection.execute(
-        sa.select(Screen.id, Cinema.timezone)
-        .join(Cinema, Cinema.id == Screen.cinema_id)
-        .where(Screen.cinema_id == cinema_id, Screen.name_key == values["name_key"])
-        .with_for_update(of=Screen)
-    ).one()
-
-
-def _default_cinema(connection: sa.Connection, timezone: str) -> int:
-    query = sa.select(Cinema.id).where(Cinema.is_default)
-    found: int | None = connection.execute(query).scalar()
-    if found is not None:
-        return found
-    values = {"name": DEFAULT_CINEMA, "name_key": fold(DEFAULT_CINEMA)}
-    insert_or_ignore(
-        connection, Cinema, index=("name_key",), **values, timezone=timezone, is_default=True
-    )
-    made: int = connection.execute(query).scalar_one()
-    return made
 
 
 def _lock_show(connection: sa.Connection, show_id: int) -> Row:
@@ -509,7 +518,7 @@ def _move(
         "screen_id": screen.id,
         "starts_at": starts_at,
         "ends_at": ends_at,
-        "local_date": _local_date(starts_at, screen.timezone),
+        "local_date": local_date(starts_at, venues.timezone_of(connection, screen.cinema_id)),
     }
 
 
@@ -517,8 +526,12 @@ def _resize(
     connection: sa.Connection, show: Row, total_seats: int, now: sa.ColumnElement[datetime]
 ) -> None:
     """Add seats after the last one, or take the last ones away where none of them is sold."""
+    planned = sa.select(ShowSeat.label).where(ShowSeat.show_id == show.id, ShowSeat.row_label != "")
+    if connection.execute(planned.limit(1)).first() is not None:
+        raise Invalid("total_seats", "This show has the seats of its screen's plan.")
     if total_seats > show.total_seats:
-        _insert_seats(connection, show.id, range(show.total_seats + 1, total_seats + 1))
+        added = seating.numbered_seats(show.total_seats + 1, total_seats)
+        _insert_seats(connection, show.id, added)
         return
     beyond = sa.and_(ShowSeat.show_id == show.id, ShowSeat.position > total_seats)
     seats = connection.execute(
@@ -534,11 +547,24 @@ def _resize(
     connection.execute(sa.delete(ShowSeat).where(beyond))
 
 
-def _insert_seats(connection: sa.Connection, show_id: int, numbers: range) -> None:
-    connection.execute(
-        sa.insert(ShowSeat),
-        [{"show_id": show_id, "label": str(number), "position": number} for number in numbers],
-    )
+def _insert_seats(
+    connection: sa.Connection, show_id: int, seats: Sequence[Mapping[str, Any]]
+) -> None:
+    connection.execute(sa.insert(ShowSeat), [{"show_id": show_id, **seat} for seat in seats])
+
+
+def _categories(connection: sa.Connection, show_id: int) -> set[str]:
+    query = sa.select(ShowSeat.category).where(ShowSeat.show_id == show_id).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def _check_prices(prices: Mapping[str, int], known: set[str]) -> None:
+    """Raises Invalid for a price of a category that the show's seats don't have."""
+    if unknown := sorted(set(prices) - known):
+        raise Invalid(
+            "prices",
+            f"No seat is {unknown[0]!r}; the categories are {', '.join(sorted(known))}.",
+        )
 
 
 def _delete_shows(connection: sa.Connection, which: sa.ColumnElement[bool], what: str) -> int:
@@ -599,7 +625,3 @@ def _check_ahead(connection: sa.Connection, date_time: datetime, now: datetime |
         raise Invalid("date_time", f"Must lie ahead; it is {iso(present)} now.")
     if date_time > present + timedelta(days=MAX_DAYS_AHEAD):
         raise Invalid("date_time", "Must lie within the next ten years.")
-
-
-def _local_date(date_time: datetime, timezone: str) -> date:
-    return date_time.astimezone(ZoneInfo(timezone)).date()

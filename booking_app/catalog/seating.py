@@ -1,0 +1,122 @@
+"""Seat plans: what a screen's rows look like, and the seats that follow from them. Pure functions.
+
+A plan is a list of rows from the front, each `{"label": "B", "seats": 12, "category":
+"standard", "gaps": [4, 8], "accessible": [1, 12]}`: seats numbered from 1; `gaps` are the
+numbers after which there is an aisle, `accessible` those of wheelchair places.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, STANDARD
+from booking_app.database import Row
+
+AVAILABLE, HELD, BOOKED = "available", "held", "booked"
+
+
+class PlanError(ValueError):
+    """A plan that can't be: `row` is the index of the row at fault, `field` its field."""
+
+    def __init__(self, row: int, field: str, message: str) -> None:
+        super().__init__(message)
+        self.row = row
+        self.field = field
+
+
+def check_plan(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises PlanError for the first row that can't be.
+
+    Each row's fields are of the right types already (`schemas.PlanRow`).
+    """
+    labels: set[str] = set()
+    seats = 0
+    for index, row in enumerate(rows):
+        seats += row["seats"]
+        if seats > SEATS_MAX:
+            raise PlanError(index, "seats", f"A screen has at most {SEATS_MAX} seats.")
+        for field, last in (("gaps", row["seats"] - 1), ("accessible", row["seats"])):
+            if any(not 1 <= number <= last for number in row.get(field, ())):
+                raise PlanError(index, field, f"Must be numbers from 1 to {last}.")
+        for seat in _row_seats(row):
+            if len(seat["label"]) > LABEL_MAX:
+                raise PlanError(index, "label", "Is too long for the labels of its seats.")
+            # A row "1" with a seat 11 and a row "11" with a seat 1 both make a "111".
+            if seat["label"] in labels:
+                raise PlanError(index, "label", f"Makes the seat {seat['label']} a second time.")
+            labels.add(seat["label"])
+
+
+def plan_seats(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The seats of a plan, from the front and by number, as the columns of `ShowSeat`."""
+    seats = [seat for row in rows for seat in _row_seats(row)]
+    return [seat | {"position": position} for position, seat in enumerate(seats, start=1)]
+
+
+def numbered_seats(first: int, last: int) -> list[dict[str, Any]]:
+    """The seats of the short form, "1" to "N" in a row without a label, from `first` to `last`."""
+    return [_seat("", number) | {"position": number} for number in range(first, last + 1)]
+
+
+def categories(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The categories of a plan."""
+    return {row.get("category", STANDARD) for row in rows}
+
+
+def seat_map(show: Mapping[str, Any], seats: Sequence[Row]) -> dict[str, Any]:
+    """The map of a show: its rows from the front with the status and price of each seat.
+
+    `show` has `id`, `price_cents` and `prices`; `seats` are in the order of the room, with
+    `free` and `held` (whether the owner only holds it) beside the columns of `ShowSeat`.
+    """
+    rows = [
+        {
+            "label": label,
+            "seats": [
+                {
+                    "seat_number": seat.label,
+                    "status": AVAILABLE if seat.free else HELD if seat.held else BOOKED,
+                    "category": seat.category,
+                    "price_cents": seat_price(show, seat.category),
+                    "accessible": seat.accessible,
+                    "aisle_after": seat.aisle_after,
+                }
+                for seat in row
+            ],
+        }
+        for label, row in groupby(seats, key=lambda seat: seat.row_label)
+    ]
+    return {
+        "show": show["id"],
+        "total_seats": len(seats),
+        "available_seats": sum(bool(seat.free) for seat in seats),
+        "rows": rows,
+    }
+
+
+def seat_price(show: Mapping[str, Any], category: str) -> int:
+    """The price of a seat of that category in cents: the category's own, or the base price."""
+    prices: Mapping[str, int] = show["prices"]
+    base: int = show["price_cents"]
+    return prices.get(category, base)
+
+
+def _row_seats(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    gaps, accessible = set(row.get("gaps", ())), set(row.get("accessible", ()))
+    for number in range(1, row["seats"] + 1):
+        yield _seat(row["label"], number) | {
+            "category": row.get("category", STANDARD),
+            "accessible": number in accessible,
+            "aisle_after": number in gaps,
+        }
+
+
+def _seat(row_label: str, number: int) -> dict[str, Any]:
+    return {
+        "label": f"{row_label}{number}",
+        "row_label": row_label,
+        "number": number,
+        "category": STANDARD,
+        "accessible": False,
+        "aisle_after": False,
+    }

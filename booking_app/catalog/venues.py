@@ -1,0 +1,318 @@
+"""Cinemas and screens: what staff may change of them, and finding them for a show."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from booking_app.catalog import seating
+from booking_app.catalog.models import Cinema, Screen, Show
+from booking_app.catalog.times import local_date
+from booking_app.database import (
+    Row,
+    fold,
+    insert_or_ignore,
+    reading,
+    violates,
+    write_transaction,
+)
+from booking_app.errors import Conflict, Invalid, NotFound
+from booking_app.paging import Page, fetch_page
+
+DEFAULT_CINEMA = "Main cinema"
+
+
+class NameTaken(Conflict):
+    code = "name_taken"
+
+
+class InUse(Conflict):
+    code = "in_use"
+
+
+CINEMA = (Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default)
+SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows)
+
+
+# --- cinemas --------------------------------------------------------------------------------
+
+
+def list_cinemas(*, page: int, page_size: int) -> Page:
+    """Cinemas by name and id."""
+    query = sa.select(*CINEMA).order_by(Cinema.name_key, Cinema.id)
+    with reading() as connection:
+        return fetch_page(connection, query, page=page, page_size=page_size)
+
+
+def get_cinema(*, cinema_id: int) -> sa.RowMapping:
+    """One cinema; raises NotFound."""
+    with reading() as connection:
+        return _cinema(connection, cinema_id)
+
+
+def create_cinema(*, name: str, timezone: str, city: str | None = None) -> sa.RowMapping:
+    """Add a cinema in an IANA time zone; raises NameTaken."""
+
+    try:
+        return write_transaction(
+            lambda connection: insert_cinema(connection, name=name, timezone=timezone, city=city)
+        )
+    except sa.exc.IntegrityError as error:
+        raise _name_taken(error, "uq_cinema_name_key", name) from error
+
+
+def insert_cinema(
+    connection: sa.Connection, *, name: str, timezone: str, city: str | None = None
+) -> sa.RowMapping:
+    """Add a cinema within the caller's transaction."""
+    values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
+    insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
+    return connection.execute(insert).mappings().one()
+
+
+def update_cinema(*, cinema_id: int, **changes: Any) -> sa.RowMapping:
+    """Change a cinema; a new time zone gives its shows the local dates of that zone.
+
+    Raises NotFound and NameTaken.
+    """
+
+    def update(connection: sa.Connection) -> sa.RowMapping:
+        cinema = connection.execute(
+            sa.select(Cinema.timezone).where(Cinema.id == cinema_id).with_for_update()
+        ).first()
+        if cinema is None:
+            raise NotFound("cinema", cinema_id)
+        if changes:
+            keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
+            connection.execute(
+                sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
+            )
+        if changes.get("timezone", cinema.timezone) != cinema.timezone:
+            _move_dates(connection, cinema_id, changes["timezone"])
+        return _cinema(connection, cinema_id)
+
+    try:
+        return write_transaction(update)
+    except sa.exc.IntegrityError as error:
+        raise _name_taken(error, "uq_cinema_name_key", changes.get("name", "")) from error
+
+
+def delete_cinema(*, cinema_id: int) -> None:
+    """Delete a cinema; raises NotFound, and InUse for the default one and one with screens."""
+
+    def delete(connection: sa.Connection) -> None:
+        if _cinema(connection, cinema_id)["is_default"]:
+            raise InUse("This is the default cinema, for what names none; it stays.")
+        connection.execute(sa.delete(Cinema).where(Cinema.id == cinema_id))
+
+    try:
+        write_transaction(delete)
+    except sa.exc.IntegrityError as error:
+        if violates(error, "fk_screen_cinema_id"):
+            raise InUse("This cinema has screens; delete them first.") from error
+        raise
+
+
+def default_cinema(connection: sa.Connection, timezone: str) -> int:
+    """The id of the cinema for what names none, made in that time zone where there is none yet."""
+    query = sa.select(Cinema.id).where(Cinema.is_default)
+    found: int | None = connection.execute(query).scalar()
+    if found is not None:
+        return found
+    insert_or_ignore(
+        connection,
+        Cinema,
+        index=("name_key",),
+        name=DEFAULT_CINEMA,
+        name_key=fold(DEFAULT_CINEMA),
+        timezone=timezone,
+        is_default=True,
+    )
+    made: int | None = connection.execute(query).scalar()
+    if made is not None:
+        return made
+    # Staff have given that name to a cinema of their own: it becomes the default.
+    named = Cinema.name_key == fold(DEFAULT_CINEMA)
+    connection.execute(sa.update(Cinema).where(named).values(is_default=True))
+    return int(connection.execute(query).scalar_one())
+
+
+def _cinema(connection: sa.Connection, cinema_id: int) -> sa.RowMapping:
+    row = connection.execute(sa.select(*CINEMA).where(Cinema.id == cinema_id)).mappings().first()
+    if row is None:
+        raise NotFound("cinema", cinema_id)
+    return row
+
+
+def _move_dates(connection: sa.Connection, cinema_id: int, timezone: str) -> None:
+    # With the screens' rows locked, nobody puts a show on them by the old time zone.
+    of_cinema = Screen.cinema_id == cinema_id
+    connection.execute(
+        sa.select(Screen.id).where(of_cinema).order_by(Screen.id).with_for_update()
+    ).all()
+    shows = connection.execute(
+        sa.select(Show.id, Show.starts_at)
+        .join(Screen, Screen.id == Show.screen_id)
+        .where(of_cinema)
+        .order_by(Show.id)
+    ).all()
+    if shows:
+        connection.execute(
+            sa.update(Show)
+            .where(Show.id == sa.bindparam("show_id"))
+            .values(local_date=sa.bindparam("day")),
+            [{"show_id": show.id, "day": local_date(show.starts_at, timezone)} for show in shows],
+        )
+
+
+# --- screens --------------------------------------------------------------------------------
+
+
+def list_screens(*, page: int, page_size: int, cinema: int | None = None) -> Page:
+    """Screens by name and id, with their seat plans."""
+    query = sa.select(*SCREEN).order_by(Screen.name_key, Screen.id)
+    if cinema is not None:
+        query = query.where(Screen.cinema_id == cinema)
+    with reading() as connection:
+        return fetch_page(connection, query, page=page, page_size=page_size).map(_with_total)
+
+
+def get_screen(*, screen_id: int) -> dict[str, Any]:
+    """One screen with its seat plan; raises NotFound."""
+    with reading() as connection:
+        return _screen(connection, screen_id)
+
+
+def create_screen(
+    *,
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    cinema: int | None = None,
+    timezone: str = "UTC",
+) -> dict[str, Any]:
+    """Add a screen to a cinema, the default one if left out (made in `timezone` if need be).
+
+    Raises Invalid for a plan that can't be (`rows`, by the row's index) and an unknown cinema,
+    and NameTaken.
+    """
+    check_rows(rows)
+
+    def create(connection: sa.Connection) -> dict[str, Any]:
+        cinema_id = default_cinema(connection, timezone) if cinema is None else cinema
+        return _screen(connection, insert_screen(connection, cinema_id, name, rows))
+
+    try:
+        return write_transaction(create)
+    except sa.exc.IntegrityError as error:
+        if violates(error, "fk_screen_cinema_id"):
+            raise Invalid("cinema", f"There is no cinema {cinema}.") from error
+        raise _name_taken(error, "uq_screen_cinema_id_name_key", name) from error
+
+
+def insert_screen(
+    connection: sa.Connection, cinema_id: int, name: str, rows: Sequence[Mapping[str, Any]]
+) -> int:
+    """Add a screen within the caller's transaction; its id. The rows are checked."""
+    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name), "rows": list(rows)}
+    insert = sa.insert(Screen).values(**values).returning(Screen.id)
+    return int(connection.execute(insert).scalar_one())
+
+
+def update_screen(*, screen_id: int, **changes: Any) -> dict[str, Any]:
+    """Change a screen's name or plan. Shows keep the plan they copied.
+
+    Raises NotFound, Invalid for a plan that can't be, and NameTaken.
+    """
+    if "rows" in changes:
+        check_rows(changes["rows"])
+
+    def update(connection: sa.Connection) -> dict[str, Any]:
+        if changes:
+            keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
+            connection.execute(
+                sa.update(Screen).where(Screen.id == screen_id).values(**changes, **keys)
+            )
+        return _screen(connection, screen_id)
+
+    try:
+        return write_transaction(update)
+    except sa.exc.IntegrityError as error:
+        name = changes.get("name", "")
+        raise _name_taken(error, "uq_screen_cinema_id_name_key", name) from error
+
+
+def delete_screen(*, screen_id: int) -> None:
+    """Delete a screen; raises NotFound, and InUse where it has shows, past ones too."""
+
+    def delete(connection: sa.Connection) -> None:
+        if connection.execute(sa.delete(Screen).where(Screen.id == screen_id)).rowcount == 0:
+            raise NotFound("screen", screen_id)
+
+    try:
+        write_transaction(delete)
+    except sa.exc.IntegrityError as error:
+        if violates(error, "fk_show_screen_id"):
+            raise InUse("This screen has shows, past ones counted; it stays.") from error
+        raise
+
+
+def lock_screen(connection: sa.Connection, screen_id: int) -> Row | None:
+    """The screen with its row locked, `(id, cinema_id, rows)`; None where there is none.
+
+    Its cinema's time zone is read after that (`timezone_of`): it is changed under this lock.
+    """
+    return connection.execute(
+        sa.select(Screen.id, Screen.cinema_id, Screen.rows)
+        .where(Screen.id == screen_id)
+        .with_for_update()
+    ).first()
+
+
+def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str) -> Row:
+    """The cinema's screen of this name, made if there is none, its row locked.
+
+    Two callers making the same screen at once get the same row.
+    """
+    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name), "rows": []}
+    insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values)
+    return connection.execute(
+        sa.select(Screen.id, Screen.cinema_id, Screen.rows)
+        .where(Screen.cinema_id == cinema_id, Screen.name_key == values["name_key"])
+        .with_for_update()
+    ).one()
+
+
+def timezone_of(connection: sa.Connection, cinema_id: int) -> str:
+    """The cinema's IANA time zone."""
+    query = sa.select(Cinema.timezone).where(Cinema.id == cinema_id)
+    return str(connection.execute(query).scalar_one())
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises Invalid for a plan that can't be, naming the row."""
+    try:
+        seating.check_plan(rows)
+    except seating.PlanError as error:
+        raise Invalid(
+            "rows",
+            f"Row {error.row} ({rows[error.row]['label']}), {error.field}: {error}",
+            {error.row: {error.field: [str(error)]}},
+        ) from error
+
+
+def _screen(connection: sa.Connection, screen_id: int) -> dict[str, Any]:
+    row = connection.execute(sa.select(*SCREEN).where(Screen.id == screen_id)).mappings().first()
+    if row is None:
+        raise NotFound("screen", screen_id)
+    return _with_total(dict(row))
+
+
+def _with_total(screen: Mapping[str, Any]) -> dict[str, Any]:
+    return {**screen, "total_seats": sum(row["seats"] for row in screen["rows"])}
+
+
+def _name_taken(error: sa.exc.IntegrityError, constraint: str, name: str) -> Exception:
+    """NameTaken where that is what `error` means, else `error` itself."""
+    if violates(error, constraint):
+        return NameTaken(f"The name {name!r} is taken; choose another.")
+    return error

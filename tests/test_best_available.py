@@ -1,0 +1,275 @@
+"""Best available and single gaps: the pure functions, over many rooms."""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+
+from booking_app.booking import service
+from booking_app.booking.best_available import Seat, best_blocks, largest_block, runs, single_gaps
+from tests.conftest import Caller
+from tests.promise import broken_promises
+
+
+def room_of(*rows_: str) -> list[Seat]:
+    """`.` available, `x` taken, `w` a wheelchair place, `p` a premium seat, `|` an aisle."""
+    seats = []
+    for row_label, row in zip("ABCDEFGH", rows_, strict=False):
+        number = 0
+        for place, following in zip(row, row[1:] + " ", strict=True):
+            if place == "|":
+                continue
+            number += 1
+            seats.append(
+                Seat(
+                    f"{row_label}{number}",
+                    row_label,
+                    free=place != "x",
+                    category="premium" if place == "p" else "standard",
+                    accessible=place == "w",
+                    aisle_after=following == "|",
+                )
+            )
+    return seats
+
+
+@pytest.mark.parametrize(
+    ("room", "quantity", "best"),
+    [
+        (room_of("....."), 1, ["A3"]),
+        (room_of("......"), 2, ["A3", "A4"]),
+        (room_of(".....", ".....", "....."), 3, ["B1", "B2", "B3"]),  # B2-B4 would leave two alone
+        (room_of(".......", ".......", "......."), 3, ["B3", "B4", "B5"]),
+        (room_of("xx.xx", "....", "xxxx"), 1, ["A3"]),  # was alone; B2 would leave B1 alone
+        (room_of("..|.."), 2, ["A1", "A2"]),
+        (room_of(".|..|."), 2, ["A2", "A3"]),
+        (room_of("w.....w"), 2, ["A3", "A4"]),
+        (room_of("ww"), 2, ["A1", "A2"]),
+        (room_of("wwxx.."), 2, ["A5", "A6"]),
+        (room_of("...."), 3, ["A1", "A2", "A3"]),  # leaves one alone, which can't be helped
+    ],
+)
+def test_examples(room: list[Seat], quantity: int, best: list[str]) -> None:
+    assert best_blocks(room, quantity)[0] == best
+
+
+def test_of_a_category() -> None:
+    room = room_of("....", "pppp", "....")
+    assert best_blocks(room, 2, "premium")[0] == ["B1", "B2"]
+    assert best_blocks(room, 2, "standard")[0][0][0] in "AC"
+    assert best_blocks(room, 2, "vip") == []
+    assert largest_block(room, "premium") == 4
+    assert largest_block(room_of("..pp.."), "standard") == 2
+    assert largest_block(room_of("xx")) == 0
+
+
+rooms = st.lists(st.text("..xwp|", min_size=1, max_size=12), min_size=1, max_size=5).map(
+    lambda lines: room_of(*(line.strip("|") or "." for line in lines))
+)
+quantities = st.integers(1, 6)
+
+
+def brute_force(room: list[Seat], quantity: int) -> set[tuple[str, ...]]:
+    """Every block, found by trying all stretches of the room."""
+    found = set()
+    for start in range(len(room) - quantity + 1):
+        block = room[start : start + quantity]
+        if (
+            all(seat.free for seat in block)
+            and len({seat.row_label for seat in block}) == 1
+            and not any(seat.aisle_after for seat in block[:-1])
+        ):
+            found.add(tuple(seat.label for seat in block))
+    return found
+
+
+def lone_seats(room: list[Seat], taken: set[str]) -> set[str]:
+    """Available seats with no available neighbour, by looking at each seat's two neighbours."""
+    lone = set()
+    free = [seat.free and seat.label not in taken for seat in room]
+    for i, seat in enumerate(room):
+        left = (
+            i > 0
+            and room[i - 1].row_label == seat.row_label
+            and not room[i - 1].aisle_after
+            and free[i - 1]
+        )
+        right = (
+            i + 1 < len(room)
+            and room[i + 1].row_label == seat.row_label
+            and not seat.aisle_after
+            and free[i + 1]
+        )
+        if free[i] and not left and not right:
+            lone.add(seat.label)
+    return lone
+
+
+@given(rooms, quantities)
+def test_every_block_and_nothing_else_is_offered(room: list[Seat], quantity: int) -> None:
+    offered = best_blocks(room, quantity)
+    assert {tuple(block) for block in offered} == brute_force(room, quantity)
+    assert len(offered) == len({tuple(block) for block in offered})
+    assert largest_block(room) == max(
+        (size for size in range(1, 13) if brute_force(room, size)), default=0
+    )
+
+
+@given(rooms, quantities)
+def test_wheelchair_places_last_then_no_lone_seat_then_the_middle(
+    room: list[Seat], quantity: int
+) -> None:
+    accessible = {seat.label for seat in room if seat.accessible}
+    before = lone_seats(room, set())
+    lines: dict[str, list[Seat]] = {}
+    for seat in room:
+        lines.setdefault(seat.row_label, []).append(seat)
+
+    def rank(block: list[str]) -> tuple[int, bool, float]:
+        index = list(lines).index(block[0][0])
+        line = lines[block[0][0]]
+        places = {}
+        place = 0
+        for seat in line:
+            places[seat.label] = place
+            place += 2 if seat.aisle_after else 1
+        middle = max(places.values()) / 2
+        across = (places[block[0]] + places[block[-1]]) / 2 - middle
+        deep = index - (len(lines) - 1) / 2
+        gaps = bool(lone_seats(room, set(block)) - before)
+        return len(accessible & set(block)), gaps, across**2 + deep**2
+
+    ranks = [rank(block) for block in best_blocks(room, quantity)]
+    assert ranks == sorted(ranks)
+
+
+@given(rooms, st.data())
+def test_single_gaps_are_the_seats_newly_left_alone_unless_it_cannot_be_helped(
+    room: list[Seat], data: st.DataObject
+) -> None:
+    free = [seat.label for seat in room if seat.free]
+    if not free:
+        return
+    chosen = set(data.draw(st.lists(st.sampled_from(free), min_size=1, max_size=4, unique=True)))
+    left = lone_seats(room, chosen) - lone_seats(room, set())
+    kinds = {seat.category for seat in room if seat.label in chosen}
+    by_label = {seat.label: seat for seat in room}
+    helped = any(
+        not (lone_seats(room, set(block)) - lone_seats(room, set()))
+        for block in brute_force(room, len(chosen))
+        if all(by_label[s].category in kinds and not by_label[s].accessible for s in block)
+    )
+    assert set(single_gaps(room, chosen)) == (left if helped else set())
+
+
+@given(rooms, quantities, st.sampled_from([None, "standard", "premium"]))
+def test_the_best_block_is_never_refused_for_a_gap(
+    room: list[Seat], quantity: int, category: str | None
+) -> None:
+    blocks = best_blocks(room, quantity, category)
+    if blocks:
+        assert single_gaps(room, set(blocks[0])) == []
+
+
+def test_runs_end_at_aisles_rows_and_taken_seats() -> None:
+    found = [[seat.label for seat in run] for run in runs(room_of("..x.|..", ".."))]
+    assert found == [["A1", "A2"], ["A4"], ["A5", "A6"], ["B1", "B2"]]
+
+
+# --- through the service --------------------------------------------------------------------
+
+
+def test_best_available_through_the_api(alice: Caller, make_show: Callable[..., int]) -> None:
+    show = f"/api/shows/{make_show(total_seats=10)}"
+    assert alice.post(f"{show}/book/", {"quantity": 2}).json["seat_numbers"] == ["5", "6"]
+    assert alice.post(f"{show}/book/", {"quantity": 4}).json["seat_numbers"] == ["1", "2", "3", "4"]
+    refused = alice.post(f"{show}/hold/", {"quantity": 5})
+    assert (refused.status_code, refused.json["code"]) == (409, "no_adjacent_seats")
+    assert refused.json["largest_block"] == 4
+    unknown = alice.post(f"{show}/book/", {"quantity": 1, "category": "vip"})
+    assert list(unknown.json["errors"]["json"]) == ["category"]
+    alice.post(f"{show}/book/", {"quantity": 4, "category": "standard"})
+    sold_out = alice.post(f"{show}/book/", {"quantity": 1})
+    assert (sold_out.status_code, sold_out.json["code"]) == (409, "sold_out")
+
+
+@pytest.mark.parametrize("path", ["book", "hold"])
+def test_no_single_gaps_is_one_rule_on_every_path(
+    staff: Caller, alice: Caller, make_show: Callable[..., int], path: str
+) -> None:
+    show = f"/api/shows/{make_show(total_seats=7)}"
+    assert staff.patch(f"{show}/", {"no_single_gaps": True}).json["no_single_gaps"] is True
+    for seats, alone in ((["2"], ["1"]), (["1", "3"], ["2"]), (["6", "5"], ["7"])):
+        refused = alice.post(f"{show}/{path}/", {"seat_numbers": seats})
+        assert (refused.status_code, refused.json["code"]) == (409, "single_gap")
+        assert refused.json["seats"] == alone
+    best = alice.post(f"{show}/{path}/", {"quantity": 3})
+    assert best.json["seat_numbers"] == ["3", "4", "5"]
+    # 1, 2 and 6, 7 are left: one seat can only be had by leaving its neighbour alone.
+    assert alice.post(f"{show}/{path}/", {"seat_number": "1"}).status_code == 201
+
+
+def test_sixty_four_at_once_get_different_seats_while_a_block_is_left(
+    app: Flask, make_caller: Callable[..., Caller], make_show: Callable[..., int]
+) -> None:
+    """500 seats, 64 callers of 7 each: 448 seats. Nobody is refused, and no seat is given twice."""
+    import threading
+
+    show = make_show(total_seats=500)
+    users = [make_caller(f"caller{n}").id for n in range(8)]
+    outcomes: list[object] = []
+    gate = threading.Semaphore(18)  # connections of this process
+
+    def take(user_id: int) -> None:
+        with gate, app.app_context():
+            try:
+                booking = service.book(user_id=user_id, show_id=show, quantity=7)
+                outcomes.append(booking["seat_numbers"])
+            except BaseException as error:
+                outcomes.append(error)
+
+    threads = [threading.Thread(target=take, args=(users[n % 8],)) for n in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    blocks = [set(outcome) for outcome in outcomes if isinstance(outcome, list)]
+    assert len(blocks) == 64, [o for o in outcomes if not isinstance(o, list)][:3]
+    assert all(not a & b for a, b in combinations(blocks, 2))
+    assert broken_promises() == []
+
+
+def test_the_last_blocks_are_waited_for(
+    app: Flask, make_caller: Callable[..., Caller], make_show: Callable[..., int]
+) -> None:
+    """Ten callers for exactly ten blocks: whoever finds all of them in others' hands waits."""
+    import threading
+
+    users = [make_caller(f"caller{n}").id for n in range(10)]
+    for _ in range(3):
+        show = make_show(total_seats=20)
+        barrier = threading.Barrier(10)
+        outcomes: list[object] = []
+
+        def take(user_id: int, show=show, barrier=barrier, outcomes=outcomes) -> None:
+            with app.app_context():
+                barrier.wait()
+                try:
+                    service.book(user_id=user_id, show_id=show, quantity=2)
+                    outcomes.append("booked")
+                except service.NoAdjacentSeats as error:
+                    # Possible only where blocks begin at odd places; then two seats are apart.
+                    outcomes.append(error.code)
+
+        threads = [threading.Thread(target=take, args=(user,)) for user in users]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(outcomes) == 10
+        assert set(outcomes) <= {"booked", "no_adjacent_seats"}
+        assert outcomes.count("booked") >= 7
+        assert broken_promises() == []

@@ -1,0 +1,269 @@
+"""Holds: their end, their limits, and confirming against taking over."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from booking_app.booking import service
+from booking_app.booking.models import Booking
+from booking_app.catalog import service as catalog
+from booking_app.catalog.models import ShowSeat
+from booking_app.database import write_transaction
+from booking_app.errors import DomainError, Invalid
+from tests.conftest import NOON, Caller, rows
+from tests.promise import broken_promises
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def show(make_show: Callable[..., int]) -> int:
+    """Starts two hours after NOON; 10 seats."""
+    return make_show(now=NOON, starts_in=2 * HOUR)
+
+
+def after(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def hold(caller: Caller, show: int, *labels: str, at: float = 0, **terms: int) -> dict[str, Any]:
+    held: dict[str, Any] = service.hold(
+        user_id=caller.id,
+        show_id=show,
+        seat_numbers=labels,
+        terms=service.Terms(**terms),
+        now=after(at),
+    )
+    return held
+
+
+def test_hold_extend_and_confirm_over_the_api(alice: Caller, bob: Caller, show_id: int) -> None:
+    held = alice.post(f"/api/shows/{show_id}/hold/", {"seat_numbers": ["1", "2"]})
+    assert held.status_code == 201
+    assert held.headers["Location"] == f"/api/bookings/{held.json['id']}/"
+    booking = held.json
+    assert booking["status"] == "held"
+    made = datetime.fromisoformat(booking["created_at"])
+    assert datetime.fromisoformat(booking["expires_at"]) == made + timedelta(minutes=10)
+    taken = bob.post(f"/api/shows/{show_id}/book/", {"seat_numbers": ["2", "3"]})
+    assert (taken.json["code"], taken.json["seats"]) == ("seat_taken", ["2"])
+    path = f"/api/bookings/{booking['id']}/"
+    for action in ("confirm", "extend", "cancel"):
+        assert bob.post(f"{path}{action}/").json["code"] == "not_your_booking"
+    extended = alice.post(f"{path}extend/").json
+    assert extended["expires_at"] > booking["expires_at"]
+    assert [b["status"] for b in alice.get("/api/my-bookings/?status=held").json] == ["held"]
+    confirmed = alice.post(f"{path}confirm/")
+    assert confirmed.status_code == 200
+    assert confirmed.json == extended | {"status": "booked", "expires_at": None}
+    for action in ("confirm", "extend"):
+        again = alice.post(f"{path}{action}/")
+        assert (again.status_code, again.json["code"]) == (409, "not_held")
+    assert broken_promises() == []
+
+
+def test_an_expired_hold_frees_its_seats_with_no_job_running(
+    alice: Caller, bob: Caller, show: int
+) -> None:
+    mine = hold(alice, show, "1", "2")
+    with pytest.raises(service.SeatTaken):
+        hold(bob, show, "2", "3", at=9.99)
+    his = hold(bob, show, "2", "3", at=10)
+    assert his["seat_numbers"] == ["2", "3"]
+    for minutes, status in ((9.99, "held"), (10, "expired")):
+        found = service.get_booking(user_id=alice.id, booking_id=mine["id"], now=after(minutes))
+        assert found["status"] == status
+    for status, ids in (("expired", [mine["id"]]), ("held", [])):
+        page = service.list_bookings(
+            user_id=alice.id, status=status, page=1, page_size=5, now=after(10)
+        )
+        assert [booking["id"] for booking in page.items] == ids
+    owners = {seat.label: seat.booking_id for seat in rows(ShowSeat)}
+    assert (owners["2"], owners["3"]) == (his["id"], his["id"])
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+@pytest.mark.parametrize("action", ["confirm", "extend", "cancel"])
+def test_past_its_end_a_hold_can_only_be_made_anew(
+    alice: Caller, bob: Caller, show: int, action: str, taken_over: bool
+) -> None:
+    mine = hold(alice, show, "1", "2")
+    if taken_over:
+        hold(bob, show, "1", at=10)
+    before = rows(ShowSeat)
+    with pytest.raises(service.HoldExpired):
+        getattr(service, action)(user_id=alice.id, booking_id=mine["id"], now=after(10))
+    assert rows(ShowSeat) == before
+
+
+def test_extending_counts_from_now_and_ends_at_the_limit(alice: Caller, show: int) -> None:
+    mine = hold(alice, show, "1")
+
+    def extend(at: float) -> datetime:
+        held = service.extend(user_id=alice.id, booking_id=mine["id"], now=after(at))
+        expires_at: datetime = held["expires_at"]
+        return expires_at
+
+    assert extend(5) == after(15)
+    assert extend(14) == after(24)
+    assert extend(23) == after(30)  # the limit, counted from the first moment
+    with pytest.raises(service.HoldLimit):
+        extend(25)
+    service.confirm(user_id=alice.id, booking_id=mine["id"], now=after(29))
+
+
+def test_a_hold_never_outlives_the_start_of_its_show(alice: Caller, show: int) -> None:
+    mine = hold(alice, show, "1", at=115)
+    assert mine["expires_at"] == after(120)
+    with pytest.raises(service.HoldLimit):
+        service.extend(user_id=alice.id, booking_id=mine["id"], now=after(116))
+    with pytest.raises(service.HoldExpired):
+        service.confirm(user_id=alice.id, booking_id=mine["id"], now=after(120))
+
+
+def test_cancelling_lets_go_of_a_hold_also_past_the_cutoff(
+    alice: Caller, bob: Caller, show: int
+) -> None:
+    mine = hold(alice, show, "1", "2", at=60)
+    released = service.cancel(
+        user_id=alice.id,
+        booking_id=mine["id"],
+        terms=service.Terms(cancel_cutoff_minutes=90),
+        now=after(61),
+    )
+    assert released["status"] == "cancelled"
+    assert hold(bob, show, "1", "2", at=61)["status"] == "held"
+
+
+def test_some_seats_of_a_booking_are_cancelled(alice: Caller, bob: Caller, show_id: int) -> None:
+    booked = alice.post(f"/api/shows/{show_id}/book/", {"seat_numbers": ["1", "2", "3"]}).json
+    path = f"/api/bookings/{booked['id']}/cancel/"
+    some = alice.post(path, {"seat_numbers": ["2"]}).json
+    assert (some["status"], some["seat_numbers"]) == ("booked", ["1", "3"])
+    assert (some["cancelled_seat_numbers"], some["total"]) == (["2"], "19.00")
+    assert bob.post(f"/api/shows/{show_id}/book/", {"seat_number": 2}).status_code == 201
+    for seats in (["2"], ["1", "9"]):
+        refused = alice.post(path, {"seat_numbers": seats})
+        assert refused.status_code == 422
+        assert list(refused.json["errors"]["json"]) == ["seat_numbers"]
+    last = alice.post(path, {"seat_numbers": ["3", "1"]}).json
+    assert (last["status"], last["seat_numbers"]) == ("cancelled", ["1", "3"])
+    assert alice.post(path, {"seat_numbers": ["1"]}).json["code"] == "already_cancelled"
+    assert broken_promises() == []
+
+
+def test_an_account_holds_at_most_so_many_seats_of_a_show(
+    alice: Caller, bob: Caller, show: int, make_show: Callable[..., int]
+) -> None:
+    mine = hold(alice, show, "1", "2", "3", max_seats=4)
+    with pytest.raises(service.TooManyHolds) as refused:
+        hold(alice, show, "4", "5", max_seats=4)
+    assert refused.value.facts == {"held": 3, "most": 4}
+    hold(alice, show, "4", max_seats=4)
+    hold(bob, show, "5", max_seats=4)  # another account
+    other = make_show(now=NOON, starts_in=2 * HOUR)
+    hold(alice, other, "1", "2", "3", "4", max_seats=4)  # another show
+    service.confirm(user_id=alice.id, booking_id=mine["id"], now=after(1))
+    hold(alice, show, "6", "7", "8", at=2, max_seats=4)  # confirmed ones don't count
+    hold(alice, show, "9", at=11, max_seats=4)  # nor expired ones
+
+
+def test_the_cap_holds_for_many_requests_at_once(
+    app: Flask, alice: Caller, make_show: Callable[..., int]
+) -> None:
+    show = make_show(total_seats=40)
+    outcomes: list[str] = []
+
+    def ask(number: int) -> None:
+        with app.app_context():
+            try:
+                service.hold(user_id=alice.id, show_id=show, seat_number=str(number))
+                outcomes.append("held")
+            except service.TooManyHolds:
+                outcomes.append("refused")
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 17)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (outcomes.count("held"), outcomes.count("refused")) == (10, 6)
+
+
+RACES = 5000
+
+
+def test_confirm_against_take_over_ten_thousand_times(
+    app: Flask, alice: Caller, bob: Caller, show: int
+) -> None:
+    """At the very end of a hold, over two connections at once: one confirms just before it by its
+    clock, one takes over just after it by its own. 5,000 times on each database."""
+    ends = after(10)
+    mine = hold(alice, show, "1", "2")["id"]
+    barrier = threading.Barrier(3)
+    outcomes: dict[str, list[str]] = {"confirm": [], "book": []}
+
+    def confirm() -> None:
+        just_before = ends - timedelta(microseconds=1)
+        service.confirm(user_id=alice.id, booking_id=mine, now=just_before)
+
+    def take_over() -> None:
+        service.book(user_id=bob.id, show_id=show, seat_numbers=["1", "2"], now=ends)
+
+    def race(name: str, work: Callable[[], None]) -> None:
+        with app.app_context():
+            for _ in range(RACES):
+                barrier.wait()  # go
+                try:
+                    work()
+                    outcomes[name].append("done")
+                except DomainError as error:
+                    outcomes[name].append(error.code)
+                barrier.wait()  # both are done
+                barrier.wait()  # it was looked at
+
+    def hold_again(connection: sa.Connection) -> None:
+        """Everything as it was before the race, in few statements: this is no part of it."""
+        connection.execute(sa.update(ShowSeat).values(booking_id=None, held_until=None))
+        connection.execute(sa.delete(Booking).where(Booking.id != mine))
+        connection.execute(sa.update(Booking).values(status="held", expires_at=ends))
+        seats = sa.update(ShowSeat).where(ShowSeat.label.in_(["1", "2"]))
+        connection.execute(seats.values(booking_id=mine, held_until=ends))
+
+    threads = [
+        threading.Thread(target=race, args=("confirm", confirm)),
+        threading.Thread(target=race, args=("book", take_over)),
+    ]
+    for thread in threads:
+        thread.start()
+    seen: Counter[tuple[str, str]] = Counter()
+    broken: list[str] = []
+    for number in range(RACES):
+        barrier.wait()
+        barrier.wait()
+        seen[outcomes["confirm"][-1], outcomes["book"][-1]] += 1
+        if number % 10 == 0:
+            broken += broken_promises()
+        write_transaction(hold_again)
+        barrier.wait()
+    for thread in threads:
+        thread.join()
+    # One of the two has the seats, never both and never neither.
+    assert set(seen) <= {("done", "seat_taken"), ("hold_expired", "done")}, seen
+    assert broken == []
+
+
+def test_a_hold_names_its_seats_like_a_booking(alice: Caller, show: int) -> None:
+    with pytest.raises(Invalid):
+        hold(alice, show, "11")
+    with pytest.raises(service.ShowStarted):
+        hold(alice, show, "1", at=120)
+    catalog.update_show(show_id=show, on_sale=False, now=NOON)
+    with pytest.raises(service.NotOnSale):
+        hold(alice, show, "1")

@@ -1,0 +1,231 @@
+"""Cinemas, screens, seat plans, and shows made from them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from booking_app.catalog import seating
+from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, Screen, ShowSeat
+from tests.conftest import Caller, rows
+
+PLAN = [
+    {"label": "A", "seats": 4, "gaps": [2], "accessible": [1, 4]},
+    {"label": "B", "seats": 6, "category": "premium"},
+]
+FULL_PLAN = [
+    {"label": "A", "seats": 4, "category": "standard", "gaps": [2], "accessible": [1, 4]},
+    {"label": "B", "seats": 6, "category": "premium", "gaps": [], "accessible": []},
+]
+AT = "2030-01-31T20:00:00Z"
+
+
+def test_cinemas_are_managed_by_staff(client: FlaskClient, staff: Caller, alice: Caller) -> None:
+    body = {"name": "Burg Kino", "city": "Wien", "timezone": "Europe/Vienna"}
+    assert alice.post("/api/cinemas/", body).status_code == 403
+    made = staff.post("/api/cinemas/", body)
+    assert made.status_code == 201
+    cinema = made.json
+    assert cinema == {"id": 1, "is_default": False, **body}
+    assert client.get("/api/cinemas/1/").json == cinema
+    assert client.get("/api/cinemas/").json == [cinema]
+    taken = staff.post("/api/cinemas/", body | {"name": "BURG KINO"})
+    assert (taken.status_code, taken.json["code"]) == (409, "name_taken")
+    other = staff.post("/api/cinemas/", body | {"name": "Admiral"}).json
+    assert staff.patch(f"/api/cinemas/{other['id']}/", {"name": "burg kino"}).status_code == 409
+    changed = staff.patch("/api/cinemas/1/", {"name": "Burg", "city": None}).json
+    assert (changed["name"], changed["city"]) == ("Burg", None)
+    assert [c["name"] for c in client.get("/api/cinemas/").json] == ["Admiral", "Burg"]
+    assert alice.delete("/api/cinemas/1/").status_code == 403
+    assert staff.delete("/api/cinemas/1/").status_code == 204
+    assert staff.delete("/api/cinemas/1/").status_code == 404
+    assert staff.patch("/api/cinemas/1/", {}).status_code == 404
+
+
+def test_what_is_in_use_stays(staff: Caller, show_id: int) -> None:
+    """The show's cinema is the default one; it and the show's screen can't be deleted."""
+    show = staff.get(f"/api/shows/{show_id}/").json
+    cinema = staff.post("/api/cinemas/", {"name": "Other", "timezone": "UTC"}).json["id"]
+    screen = staff.post("/api/screens/", {"name": "1", "rows": PLAN, "cinema": cinema}).json["id"]
+    for path in (
+        f"/api/cinemas/{show['cinema']}/",
+        f"/api/screens/{show['screen']}/",
+        f"/api/cinemas/{cinema}/",
+    ):
+        refused = staff.delete(path)
+        assert (refused.status_code, refused.json["code"]) == (409, "in_use")
+    assert staff.delete(f"/api/screens/{screen}/").status_code == 204
+    assert staff.delete(f"/api/screens/{screen}/").status_code == 404
+    assert staff.delete(f"/api/cinemas/{cinema}/").status_code == 204
+
+
+def test_screens_and_their_plans(client: FlaskClient, staff: Caller, alice: Caller) -> None:
+    body = {"name": "Saal 1", "rows": PLAN}
+    assert alice.post("/api/screens/", body).status_code == 403
+    made = staff.post("/api/screens/", body)
+    assert made.status_code == 201
+    screen = made.json
+    assert (screen["rows"], screen["total_seats"]) == (FULL_PLAN, 10)
+    assert client.get(f"/api/cinemas/{screen['cinema']}/").json["is_default"]
+    assert client.get(f"/api/screens/{screen['id']}/").json == screen
+    assert client.get(f"/api/screens/?cinema={screen['cinema']}").json == [screen]
+    assert client.get("/api/screens/?cinema=99").json == []
+    assert staff.post("/api/screens/", body | {"name": "SAAL 1"}).json["code"] == "name_taken"
+    renamed = staff.patch(f"/api/screens/{screen['id']}/", {"name": "Saal 2"}).json
+    assert renamed == screen | {"name": "Saal 2"}
+    assert staff.get("/api/screens/99/").status_code == 404
+    assert staff.patch("/api/screens/99/", {"name": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("plan", "row", "field"),
+    [
+        ([PLAN[0], PLAN[0]], "1", "label"),
+        ([{"label": "1", "seats": 11}, {"label": "11", "seats": 1}], "1", "label"),
+        ([{"label": "A", "seats": 5}, {"label": "B", "seats": 5, "gaps": [5]}], "1", "gaps"),
+        ([{"label": "A", "seats": 5, "accessible": [6]}], "0", "accessible"),
+        ([{"label": "A", "seats": 3000}, {"label": "B", "seats": 2001}], "1", "seats"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_422_and_says_which_row(
+    staff: Caller, plan: Any, row: str, field: str
+) -> None:
+    refused = staff.post("/api/screens/", {"name": "1", "rows": plan})
+    assert refused.status_code == 422
+    assert list(refused.json["errors"]["json"]["rows"]) == [row]
+    assert list(refused.json["errors"]["json"]["rows"][row]) == [field]
+    assert rows(Screen) == []
+
+
+ROWS = st.lists(
+    st.builds(
+        lambda label, seats, gaps, accessible: {
+            "label": label,
+            "seats": seats,
+            "gaps": sorted({gap for gap in gaps if gap < seats}),
+            "accessible": sorted({number for number in accessible if number <= seats}),
+        },
+        st.text("AB12", min_size=1, max_size=3),
+        st.integers(1, 60),
+        st.sets(st.integers(1, 60), max_size=4),
+        st.sets(st.integers(1, 60), max_size=4),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(ROWS)
+def test_a_plan_that_is_let_through_has_distinct_seats_in_their_places(plan: Any) -> None:
+    try:
+        seating.check_plan(plan)
+    except seating.PlanError as error:
+        assert error.field == "label"
+        return
+    seats = seating.plan_seats(plan)
+    assert len(seats) == sum(row["seats"] for row in plan) <= SEATS_MAX
+    assert len({seat["label"] for seat in seats}) == len(seats)
+    assert all(len(seat["label"]) <= LABEL_MAX for seat in seats)
+    assert [seat["position"] for seat in seats] == list(range(1, len(seats) + 1))
+    for row in plan:
+        of_row = [seat for seat in seats if seat["row_label"] == row["label"]]
+        assert [seat["number"] for seat in of_row if seat["aisle_after"]] == row["gaps"]
+        assert [seat["number"] for seat in of_row if seat["accessible"]] == row["accessible"]
+
+
+@pytest.fixture
+def screen_id(staff: Caller) -> int:
+    return int(staff.post("/api/screens/", {"name": "Saal", "rows": PLAN}).json["id"])
+
+
+@pytest.fixture
+def planned(staff: Caller, screen_id: int, make_movie: Callable[..., int]) -> dict[str, Any]:
+    """A show on the screen, premium seats at a price of their own."""
+    body = {"screen": screen_id, "date_time": AT, "price": "9.50", "prices": {"premium": "12.00"}}
+    made = staff.post(f"/api/movies/{make_movie()}/shows/", body)
+    assert made.status_code == 201, made.text
+    show: dict[str, Any] = made.json
+    return show
+
+
+def test_a_show_copies_the_plan_and_keeps_it(
+    staff: Caller, screen_id: int, planned: dict[str, Any]
+) -> None:
+    assert (planned["total_seats"], planned["prices"]) == (10, {"premium": "12.00"})
+    before = rows(ShowSeat)
+    assert [seat.label for seat in before] == [
+        *("A1", "A2", "A3", "A4"),
+        *("B1", "B2", "B3", "B4", "B5", "B6"),
+    ]
+    staff.patch(f"/api/screens/{screen_id}/", {"rows": [{"label": "Z", "seats": 1}]})
+    assert rows(ShowSeat) == before
+
+
+def test_each_seat_at_its_price_and_later_prices_touch_no_booking(
+    staff: Caller, alice: Caller, planned: dict[str, Any]
+) -> None:
+    path = f"/api/shows/{planned['id']}/"
+    booked = alice.post(f"{path}book/", {"seat_numbers": ["B1", "A4"]}).json
+    assert booked["total"] == "21.50"
+    assert booked["seats"] == [
+        {"seat_number": "A4", "price": "9.50", "cancelled": False},
+        {"seat_number": "B1", "price": "12.00", "cancelled": False},
+    ]
+    changed = staff.patch(path, {"price": "1.00", "prices": {"standard": "0.10"}}).json
+    assert changed["prices"] == {"standard": "0.10"}
+    assert alice.get(f"/api/bookings/{booked['id']}/").json == booked
+    three = alice.post(f"{path}book/", {"seat_numbers": ["A1", "A2", "A3"]}).json
+    assert three["total"] == "0.30"
+    assert alice.post(f"{path}book/", {"seat_number": "B2"}).json["total"] == "1.00"
+
+
+def test_what_a_planned_show_refuses(
+    staff: Caller, screen_id: int, planned: dict[str, Any]
+) -> None:
+    bare = staff.post(
+        f"/api/movies/{planned['movie']}/shows/",
+        {"screen_name": "Bare", "total_seats": 5, "date_time": AT},
+    ).json["screen"]
+    shows = f"/api/movies/{planned['movie']}/shows/"
+    later = "2030-02-01T20:00:00Z"
+    for body, field in (
+        ({"screen": 999, "date_time": later}, "screen"),
+        ({"screen": bare, "date_time": later}, "screen"),
+        ({"screen": screen_id, "date_time": later, "prices": {"vip": "1.00"}}, "prices"),
+        ({"screen": screen_id, "date_time": later, "screen_name": "x"}, "screen_name"),
+        ({"screen": screen_id, "date_time": later, "total_seats": 5}, "total_seats"),
+        ({"date_time": later, "total_seats": 5}, "screen_name"),
+    ):
+        refused = staff.post(shows, body)
+        assert refused.status_code == 422, body
+        assert list(refused.json["errors"]["json"]) == [field]
+    path = f"/api/shows/{planned['id']}/"
+    for body, field in (({"total_seats": 5}, "total_seats"), ({"prices": {"x": "1.00"}}, "prices")):
+        assert list(staff.patch(path, body).json["errors"]["json"]) == [field]
+    clash = staff.post(shows, {"screen": screen_id, "date_time": AT})
+    assert (clash.status_code, clash.json["code"]) == (409, "show_overlap")
+
+
+def test_another_time_zone_gives_shows_another_day(
+    client: FlaskClient, staff: Caller, planned: dict[str, Any]
+) -> None:
+    def on(day: str) -> int:
+        return len(client.get(f"/api/shows/?date={day}").json)
+
+    assert (on("2030-01-31"), on("2030-02-01")) == (1, 0)
+    staff.patch(f"/api/cinemas/{planned['cinema']}/", {"timezone": "Pacific/Auckland"})
+    assert (on("2030-01-31"), on("2030-02-01")) == (0, 1)
+    assert client.get(f"/api/shows/{planned['id']}/").json["date_time"] == AT
+
+
+def test_a_cinema_of_staffs_own_may_have_the_default_ones_name(
+    staff: Caller, make_movie: Callable[..., int]
+) -> None:
+    staff.post("/api/cinemas/", {"name": "Main Cinema", "timezone": "Europe/Vienna"})
+    body = {"screen_name": "1", "total_seats": 1, "date_time": AT}
+    made = staff.post(f"/api/movies/{make_movie()}/shows/", body)
+    assert made.status_code == 201
+    assert staff.get("/api/cinemas/1/").json["is_default"]
