@@ -125,7 +125,7 @@ def main() -> int:
         return _complain("wrk is missing: apt install wrk, brew install wrk or github.com/wg/wrk")
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, _interrupt)
-    settings = config.load()
+    settings = config.load(os.environ | {"SECRET_KEY": secrets.token_hex(32)})
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores; gunicorn: "
         f"{settings['WEB_CONCURRENCY']} workers of {settings['WEB_THREADS']} threads; wrk: "
@@ -305,7 +305,7 @@ def _flask(environ: dict[str, str], *command: str) -> None:
         arguments, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Failure(f"flask {command[0]}:\n{_end_of(done.stdout + done.stderr)}")
+        raise Failure(f"flask {' '.join(command[:2])}:\n{_end_of(done.stdout + done.stderr)}")
 
 
 def _end_of(text: str) -> str:

@@ -97,7 +97,7 @@ class Money(fields.Field[int]):
     pattern = r"[0-9]{1,5}(\.[0-9]{1,2})?"
 
     def __init__(self, **kwargs: Any) -> None:
-        metadata = {"pattern": f"^{self.pattern}$"} | kwargs.pop("metadata", {})
+        metadata = {"pattern": f"^{self.pattern}$", "example": "9.50"} | kwargs.pop("metadata", {})
         super().__init__(metadata=metadata, **kwargs)
 
     def _serialize(self, value: int | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:

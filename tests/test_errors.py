@@ -151,6 +151,7 @@ def test_a_lock_that_is_never_given_up_is_503(
         sa.event.remove(db.engine, "begin", _short_lock_timeout)
         blocker.exec_driver_sql("ROLLBACK")
         blocker.close()
+        db.engine.dispose()  # the connections keep what was set
     else:
         queue.thread.release()
     assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")

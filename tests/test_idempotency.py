@@ -198,6 +198,7 @@ def test_a_first_that_never_ends_is_409_with_retry_after(
         if queue is not None:
             queue.thread.release()
         sa.event.remove(db.engine, "begin", short)
+    db.engine.dispose()  # the connections keep what was set
     assert (answer.status_code, answer.json["code"]) == (409, "idempotency_in_progress")
     assert answer.headers["Retry-After"] == "1"
     assert IdempotencyInProgress.code == "idempotency_in_progress"

@@ -56,7 +56,8 @@ def login(data: dict[str, Any]) -> Any:
 def refresh(data: dict[str, Any]) -> Any:
     """Get new tokens
 
-    Takes the refresh token in the body, or in the `Authorization: Bearer` header with no body.
+    Takes the refresh token, `refresh` of the answer of *Log in*, in the body, or in the
+    `Authorization: Bearer` header with no body.
     """
     user_id = _refresh_identity(data.get("refresh"))
     return _tokens(service.get_account(user_id=user_id)["id"])

@@ -80,7 +80,10 @@ class BookedSeat(Answer):
 
 class Booking(Answer):
     id = Whole(1, required=True)
-    reference = fields.String(required=True, metadata={"description": "For people to read out."})
+    reference = fields.String(
+        required=True,
+        metadata={"description": "For people to read out.", "example": "5T90SDT3VZ"},
+    )
     user = Whole(1, required=True, attribute="user_id")
     show = Whole(1, required=True, attribute="show_id")
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
@@ -95,6 +98,6 @@ class Booking(Answer):
         metadata={"description": "Each seat at its price on the day of booking."},
     )
     total = Money(required=True, attribute="total_cents")
-    currency = fields.String(required=True)
+    currency = fields.String(required=True, metadata={"example": "EUR"})
     created_at = Instant(required=True)
     expires_at = Instant(required=True, allow_none=True)

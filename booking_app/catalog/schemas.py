@@ -55,8 +55,8 @@ class MoviePatch(MovieBody):
 
 class MovieQuery(PageQuery):
     search = Text(max_length=200, metadata={"description": "A part of the title, in any case."})
-    genre = Text(max_length=50)
-    language = Text(max_length=50)
+    genre = Text(max_length=50, metadata={"description": "A whole genre, in any case."})
+    language = Text(max_length=50, metadata={"description": "In any case."})
     on_sale = Flag(
         query=True, load_default=True, metadata={"description": "false lists the withdrawn ones."}
     )

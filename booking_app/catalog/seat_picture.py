@@ -6,7 +6,7 @@ attributes) and nothing from elsewhere. Lengths are in the units of the viewBox.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count
+from itertools import chain, count, cycle
 from math import ceil
 from string import ascii_uppercase
 from typing import Any
@@ -23,8 +23,6 @@ NUMBER_MAX = 10  # the font size of the seats' numbers, smaller where they have 
 WIDTH_MIN = 520  # else a single seat would fill a window
 # A wider picture is shown smaller, so its screen and legend grow; a higher one is scrolled.
 WIDTH_PLAIN = HEIGHT_PLAIN = 900
-
-NARROW = set(" !'(),-.:;I[]fijlrt|")
 
 # The colours are those of Okabe and Ito, which the colour-blind can tell apart. Without any
 # colour the three still differ, in lightness and by their mark: full, half, crossed.
@@ -47,9 +45,12 @@ WHEELCHAIR = (
 )
 # The grounds of the categories' bands: the same colours, but pale, since the status matters
 # more. Beyond six only the letters tell them apart.
-BANDS = ["#F8F2A1", "#E6BCD3", "#80CEB9", "#BBB", "#ABDAF4", "#EAAF80"]
+BANDS = ["#F8F2A1", "#ABDAF4", "#EAAF80", "#E6BCD3", "#80CEB9", "#BBB"]
+
+NARROW = set(" !'(),-.:;I[]fijlrt|")  # letters and signs
 
 Line = tuple[str, Sequence[Mapping[str, Any]]]  # the label of the row or "", and seats
+Entry = tuple[str, str]  # of the legend: the mark, if any, and text
 
 
 def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
@@ -65,25 +66,24 @@ def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
     statuses = Counter(seat["status"] for seat in seats)
     entries = [(f'<use href="#{status}"/>', f"{statuses[status]} {status}") for status in MARKS]
     if any(seat["accessible"] for seat in seats):
-        entries.append(
-            (
-                '<use href="#wheelchair" transform="translate(-6 -1) scale(1.6)"/>',
-                "wheelchair place",
-            )
-        )
-    for index, (category, price) in enumerate(prices.items()):
-        mark = f'<use href="#band{index}" y="-18"/>' if letters else ""
-        entries.append((mark, f"{category}, {price}"))
+        mark = '<use href="#wheelchair" transform="translate(-6 -1) scale(1.6)"/>'
+        entries.append((mark, "wheelchair place"))
+    named = [
+        (f'<use href="#band{index}" y="-18"/>' if letters else "", f"{category}, {price}")
+        for index, (category, price) in enumerate(prices.items())
+    ]
+    # Several categories begin a line of their own.
+    blocks = [entries, named] if letters else [entries + named]
 
     gutter = max((_text_width(label) for label, _ in lines), default=0) + 2 * MARGIN
     room = max((_places(line)[-1] + SEAT for _, line in lines), default=0)
-    widest = max(_entry_width(*entry) for entry in entries)
+    widest = max(_entry_width(*entry) for entry in entries + named)
     width = ceil(max(WIDTH_MIN, room + 2 * gutter, widest + 2 * MARGIN))
     zoom = round(max(1, width / WIDTH_PLAIN), 2)
     row_pitch = ROW_PITCH + (BAND if letters else 0)
 
     # The legend comes first, where it is seen without scrolling.
-    legend, legend_height = _legend(entries, width / zoom)
+    legend, legend_height = _legend(blocks, width / zoom)
     screen, screen_height = _screen(width / zoom)
     top = ceil((legend_height + screen_height) * zoom)
     height = top + row_pitch * len(lines) + MARGIN
@@ -131,7 +131,7 @@ def _places(seats: Iterable[Mapping[str, Any]]) -> list[int]:
 
 
 def _letters(categories: Iterable[str]) -> dict[str, str]:
-    """A sign for each category: a letter of its name, if one is left."""
+    """A letter or number for each category: a letter of its name, if one is left."""
     letters: dict[str, str] = {}
     for category in categories:
         signs = chain(category.upper(), ascii_uppercase, map(str, count(1)))
@@ -143,10 +143,10 @@ def _letters(categories: Iterable[str]) -> dict[str, str]:
 def _definitions(letters: Iterable[str]) -> str:
     """What seats and legend are drawn with."""
     bands = {
-        f"band{index}": f'<rect y="25" width="24" height="{BAND}" rx="2.5" fill="{BANDS[index % len(BANDS)]}"'
-        f' stroke="#777" stroke-width=".5"/><text x="12" y="33" font-size="8.5" fill="#000"'
-        f' font-weight="bold" text-anchor="middle">{escape(letter)}</text>'
-        for index, letter in enumerate(letters)
+        f"band{index}": f'<rect y="25" width="24" height="{BAND}" rx="2.5" fill="{ground}"'
+        ' stroke="#777" stroke-width=".5"/><text x="12" y="33" font-size="8.5" fill="#000"'
+        f' font-weight="bold" text-anchor="middle">{letter}</text>'
+        for index, (letter, ground) in enumerate(zip(letters, cycle(BANDS), strict=False))
     }
     marks = MARKS | {"wheelchair": WHEELCHAIR} | bands
     return "".join(f'<g id="{name}">{mark}</g>' for name, mark in marks.items())
@@ -233,16 +233,17 @@ def _number_size(lines: Iterable[Line]) -> float:
     return min(NUMBER_MAX, round((SEAT - 2) / (longest * 0.58), 1))
 
 
-def _legend(entries: Iterable[tuple[str, str]], width: float) -> tuple[str, int]:
-    """The entries (a mark, if any, and text) in as many centred lines as it takes, and height."""
-    lines: list[list[tuple[str, str]]] = [[]]
-    free = width - 2 * MARGIN
-    for entry in entries:
-        if lines[-1] and _entry_width(*entry) > free:
-            lines.append([])
-            free = width - 2 * MARGIN
-        lines[-1].append(entry)
-        free -= _entry_width(*entry)
+def _legend(blocks: Iterable[Iterable[Entry]], width: float) -> tuple[str, int]:
+    """The entries in as many centred lines as it takes, and the height."""
+    lines: list[list[Entry]] = []
+    for block in blocks:
+        free = 0.0
+        for entry in block:
+            if _entry_width(*entry) > free:
+                lines.append([])
+                free = width - MARGIN  # the last entry's own margin may reach the edge
+            lines[-1].append(entry)
+            free -= _entry_width(*entry)
     drawn = []
     for index, line in enumerate(lines):
         x = (width + MARGIN - sum(_entry_width(*entry) for entry in line)) / 2
@@ -264,6 +265,5 @@ def _entry_width(mark: str, text: str) -> float:
 def _text_width(text: str) -> float:
     """About the width of a text of the size TEXT, rather too much: the font is the viewer's."""
     return TEXT * sum(
-        0.34 if c in NARROW else 0.6 if c.isascii() and c.islower() or c.isdigit() else 1
-        for c in text
+        0.34 if c in NARROW else 0.56 if c.islower() or c.isdigit() else 1 for c in text
     )

@@ -195,12 +195,20 @@ def get_seat_map(*, show_id: int, now: datetime | None = None) -> dict[str, Any]
 
 
 def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
-    """A seat to book: `movie_id`, `show_id` and `seat_number`; empty where there is none."""
+    """Values that "Try it out" works with: a seat to book (`movie_id`, `show_id`, `seat_number`)
+    where there is one, its cinema and screen, and the `date_time` of a show to make."""
     # An hour ahead, so that it can still be booked when the reader gets to it.
     after = (now or datetime.now(UTC)) + timedelta(hours=1)
     query = (
-        sa.select(Show.movie_id, Show.id.label("show_id"), ShowSeat.label.label("seat_number"))
+        sa.select(
+            Show.movie_id,
+            Show.id.label("show_id"),
+            ShowSeat.label.label("seat_number"),
+            Show.screen_id,
+            Screen.cinema_id,
+        )
         .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
         .join(ShowSeat, ShowSeat.show_id == Show.id)
         .where(Show.on_sale, Movie.on_sale, is_free(clock(now)), Show.starts_at > after)
         .order_by(Show.starts_at, Show.id, ShowSeat.position)
@@ -208,7 +216,8 @@ def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
     )
     with reading() as connection:
         row = connection.execute(query).mappings().first()
-    return dict(row) if row else {}
+    in_a_month = (now or datetime.now(UTC)).replace(microsecond=0) + timedelta(days=30)
+    return {"date_time": iso(in_a_month), **(row or {})}
 
 
 def _movie(connection: sa.Connection, movie_id: int) -> sa.RowMapping:
