@@ -415,12 +415,8 @@ def serve(target: str, environ: dict[str, str], folder: Path) -> Iterator[Server
             raise Failure(f"{target} does not start:\n{_end_of(log.read_text())}")
         yield server
     finally:
-        process.send_signal(signal.SIGINT)  # gunicorn: at once
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too; all they have is thrown away
+        process.wait()
 
 
 def fetch(

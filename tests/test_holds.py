@@ -57,7 +57,8 @@ def test_hold_extend_and_confirm_over_the_api(alice: Caller, bob: Caller, show_i
     for action in ("confirm", "extend", "cancel"):
         assert bob.post(f"{path}{action}/").json["code"] == "not_your_booking"
     extended = alice.post(f"{path}extend/").json
-    assert extended["expires_at"] > booking["expires_at"]
+    ends = [datetime.fromisoformat(held["expires_at"]) for held in (booking, extended)]
+    assert ends[0] < ends[1]
     assert [b["status"] for b in alice.get("/api/my-bookings/?status=held").json] == ["held"]
     confirmed = alice.post(f"{path}confirm/")
     assert confirmed.status_code == 200
