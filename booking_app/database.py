@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -135,6 +136,24 @@ def clock(now: datetime | None, plus: timedelta = timedelta(0)) -> sa.ColumnElem
     if now is None:
         return _DatabaseNow(int(plus.total_seconds()))
     return sa.literal(now + plus, UtcDateTime())
+
+
+def clock_param(given: bool) -> sa.ColumnElement[datetime]:
+    """As `clock`, for a statement that is built once: where the time is `given` by a test it
+    comes with the parameters (`now_params`)."""
+    return sa.bindparam("now", type_=UtcDateTime()) if given else clock(None)
+
+
+def now_params(now: datetime | None) -> dict[str, datetime]:
+    """The parameter of `clock_param(now is not None)`."""
+    return {} if now is None else {"now": now}
+
+
+def like_pattern(text: str) -> str:
+    """A pattern that finds `text` anywhere, for `LIKE :pattern ESCAPE '/'`."""
+    for special in "/%_":
+        text = text.replace(special, f"/{special}")
+    return f"%{text}%"
 
 
 def fold(text: str) -> str:
@@ -296,6 +315,8 @@ def engine_options(database_url: str, threads: int) -> dict[str, Any]:
         "pool_size": threads,
         "max_overflow": 0,
         "pool_timeout": LOCK_TIMEOUT_SECONDS,
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
     }
     if make_url(database_url).get_backend_name() == "sqlite":
         return options | {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}

@@ -77,6 +77,7 @@ class Blueprint(flask_smorest.Blueprint):
     def arguments(
         self, schema: Any, *, location: str = "json", **kwargs: Any
     ) -> Callable[[View], View]:
+        schema = schema()  # once: webargs would make a class anew for each request
         decorate = super().arguments(schema, location=location, **kwargs)
         codes = ["validation_failed"]
         if location == "json":
@@ -85,7 +86,7 @@ class Blueprint(flask_smorest.Blueprint):
         def decorator(view: View) -> View:
             view = _note_problems(decorate(view), codes)
             if location == "query":
-                view.query_names = frozenset(schema().fields)  # type: ignore[attr-defined]
+                view.query_names = frozenset(schema.fields)  # type: ignore[attr-defined]
             return view
 
         return decorator

@@ -1,6 +1,6 @@
 """Lists by the page: the query's fields, the page a service returns and the header for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,17 +54,42 @@ class Page:
         return {"X-Pagination": orjson.dumps(facts).decode()}
 
 
-def fetch_page(connection: sa.Connection, query: Query, *, page: int, page_size: int) -> Page:
-    """That page of `query`, which has its total order, in one statement or two.
+@dataclass(frozen=True)
+class Listing:
+    """The two statements of a list, built once: building them costs more than running them."""
+
+    page: Query
+    count: Query
+
+
+def listing(query: Query) -> Listing:
+    """The statements of `query`, which has its total order."""
+    limit, offset = (sa.bindparam(name, type_=sa.BigInteger) for name in ("limit", "offset"))
+    matches = query.with_only_columns(sa.literal(1), maintain_column_froms=True).order_by(None)
+    return Listing(
+        page=query.limit(limit).offset(offset),
+        count=sa.select(sa.func.count()).select_from(matches.subquery()),
+    )
+
+
+def fetch_page(
+    connection: sa.Connection,
+    statements: Listing,
+    params: Mapping[str, Any] | None = None,
+    *,
+    page: int,
+    page_size: int,
+) -> Page:
+    """That page of the list with these parameters, in one statement or two.
 
     The second, which counts, is left out where the page itself shows where the list ends.
     """
+    params = params or {}
     offset = (page - 1) * page_size
-    items = connection.execute(query.limit(page_size).offset(offset)).mappings().all()
+    window = {"limit": page_size, "offset": offset}
+    items = connection.execute(statements.page, {**params, **window}).mappings().all()
     if len(items) < page_size and (items or page == 1):
         total = offset + len(items)
     else:
-        matches = query.with_only_columns(sa.literal(1), maintain_column_froms=True).order_by(None)
-        count = sa.select(sa.func.count()).select_from(matches.subquery())
-        total = connection.execute(count).scalar_one()
+        total = connection.execute(statements.count, params).scalar_one()
     return Page(items=items, total=total, page=page, page_size=page_size)

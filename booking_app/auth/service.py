@@ -25,6 +25,8 @@ ACCOUNT = (
     User.created_at,
 )
 
+ONE_ACCOUNT = sa.select(*ACCOUNT).where(User.id == sa.bindparam("user"))
+
 hasher = PasswordHasher()  # argon2id
 
 
@@ -107,9 +109,7 @@ def log_in(*, username: str, password: str) -> int:
 def get_account(*, user_id: int) -> sa.RowMapping:
     """The account; raises UnknownAccount where it is gone."""
     with reading() as connection:
-        account = (
-            connection.execute(sa.select(*ACCOUNT).where(User.id == user_id)).mappings().first()
-        )
+        account = connection.execute(ONE_ACCOUNT, {"user": user_id}).mappings().first()
     if account is None:
         raise UnknownAccount("The token's account does not exist any more.")
     return account

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,15 +23,43 @@ from booking_app.booking import best_available
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.catalog.models import Movie, Show, ShowSeat, is_free
 from booking_app.catalog.seating import seat_price
-from booking_app.database import Row, Transact, clock, reading, violates, write_transaction
+from booking_app.database import (
+    Query,
+    Row,
+    Transact,
+    UtcDateTime,
+    clock,
+    clock_param,
+    now_params,
+    reading,
+    violates,
+    write_transaction,
+)
 from booking_app.errors import Conflict, Forbidden, Invalid, NotFound
 from booking_app.fields import iso
-from booking_app.paging import Page, fetch_page
+from booking_app.paging import Listing, Page, fetch_page, listing
 
 # Crockford's base 32: no I, L, O or U to misread. 32**10 is 10**15: in a million bookings the
 # next reference is one of theirs once in 10**9 times.
 REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_LENGTH = 10
+
+
+# Statements of the busy paths are built once: building one costs more than running it.
+NOW = sa.bindparam("now", type_=UtcDateTime())
+NAMED = ShowSeat.label.in_(sa.bindparam("labels", expanding=True))
+OWN = sa.and_(
+    ShowSeat.show_id == sa.bindparam("show"), NAMED, ShowSeat.booking_id == sa.bindparam("owner")
+)
+INSERT_BOOKING = sa.insert(Booking).returning(Booking.id)
+CHANGE_BOOKING = sa.update(Booking).where(Booking.id == sa.bindparam("booking"))
+LOCK_OWN = sa.select(ShowSeat.label).where(OWN).order_by(ShowSeat.label).with_for_update()
+FREE_OWN = sa.update(ShowSeat).where(OWN).values(booking_id=None, held_until=None)
+HOLD_OWN = (
+    sa.update(ShowSeat)
+    .where(OWN, ShowSeat.held_until > NOW)
+    .values(held_until=sa.bindparam("until"))
+)
 
 
 class SeatTaken(Conflict):
@@ -246,15 +275,14 @@ def _reserve(
         "created_at": show.now,
         "expires_at": expires_at,
     }
-    insert = sa.insert(Booking).values(**booking).returning(Booking.id)
-    booking["id"] = connection.execute(insert).scalar_one()
+    booking["id"] = connection.execute(INSERT_BOOKING, booking).scalar_one()
     _take(connection, booking, labels, show.now)
     return answer(booking)
 
 
-def _show_on_sale(connection: sa.Connection, show_id: int, now: datetime | None) -> Row:
-    """The show, its row held shared so that staff can't move it meanwhile, and the present."""
-    show = connection.execute(
+@cache
+def _show_query(timed: bool) -> Query:
+    return (
         sa.select(
             Show.id,
             Show.starts_at,
@@ -262,12 +290,18 @@ def _show_on_sale(connection: sa.Connection, show_id: int, now: datetime | None)
             Show.prices,
             Show.no_single_gaps,
             sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
-            clock(now).label("now"),
+            clock_param(timed).label("now"),
         )
         .join(Movie, Movie.id == Show.movie_id)
-        .where(Show.id == show_id)
+        .where(Show.id == sa.bindparam("show"))
         .with_for_update(read=True, key_share=True, of=Show)
-    ).first()
+    )
+
+
+def _show_on_sale(connection: sa.Connection, show_id: int, now: datetime | None) -> Row:
+    """The show, its row held shared so that staff can't move it meanwhile, and the present."""
+    params = {"show": show_id, **now_params(now)}
+    show = connection.execute(_show_query(now is not None), params).first()
     if show is None:
         raise NotFound("show", show_id)
     if not show.on_sale:
@@ -377,21 +411,27 @@ def _room(connection: sa.Connection, show: Row) -> list[best_available.Seat]:
     return [best_available.Seat(*row) for row in rows]
 
 
-def _lock_seats(
-    connection: sa.Connection, show: Row, labels: Sequence[str], *, skip_locked: bool = False
-) -> list[Row]:
-    """Those of the seats that exist, locked by label, and returned in the order of the room."""
-    rows = connection.execute(
+@cache
+def _seats_query(skip_locked: bool) -> Query:
+    return (
         sa.select(
             ShowSeat.label,
             ShowSeat.position,
             ShowSeat.category,
-            is_free(clock(show.now)).label("free"),
+            is_free(NOW).label("free"),
         )
-        .where(ShowSeat.show_id == show.id, ShowSeat.label.in_(labels))
+        .where(ShowSeat.show_id == sa.bindparam("show"), NAMED)
         .order_by(ShowSeat.label)
         .with_for_update(skip_locked=skip_locked)
     )
+
+
+def _lock_seats(
+    connection: sa.Connection, show: Row, labels: Sequence[str], *, skip_locked: bool = False
+) -> list[Row]:
+    """Those of the seats that exist, locked by label, and returned in the order of the room."""
+    params = {"show": show.id, "labels": labels, "now": show.now}
+    rows = connection.execute(_seats_query(skip_locked), params)
     return sorted(rows, key=lambda seat: seat.position)
 
 
@@ -402,17 +442,24 @@ def _take(
 
     This condition is what keeps a seat from having two owners; it would also without a lock.
     """
-    taken = connection.execute(
-        sa.update(ShowSeat)
-        .where(
-            ShowSeat.show_id == booking["show_id"],
-            ShowSeat.label.in_(labels),
-            is_free(clock(now)),
-        )
-        .values(booking_id=booking["id"], held_until=booking["expires_at"])
-    )
-    if taken.rowcount != len(labels):
+    params = {
+        "show": booking["show_id"],
+        "labels": labels,
+        "now": now,
+        "owner": booking["id"],
+        "until": booking["expires_at"],
+    }
+    if connection.execute(_take_statement(), params).rowcount != len(labels):
         raise _seat_taken(labels)
+
+
+@cache
+def _take_statement() -> sa.Update:
+    return (
+        sa.update(ShowSeat)
+        .where(ShowSeat.show_id == sa.bindparam("show"), NAMED, is_free(NOW))
+        .values(booking_id=sa.bindparam("owner"), held_until=sa.bindparam("until"))
+    )
 
 
 def _seat_taken(labels: Sequence[str]) -> SeatTaken:
@@ -523,6 +570,16 @@ def _lock_held(
     return booking
 
 
+@cache
+def _live_query(timed: bool) -> Query:
+    return (
+        sa.select(*_columns(timed), Show.starts_at, clock_param(timed).label("now"))
+        .join(Show, Show.id == Booking.show_id)
+        .where(Booking.id == sa.bindparam("booking"))
+        .with_for_update(of=Booking)
+    )
+
+
 def _lock_live(
     connection: sa.Connection, user_id: int, booking_id: int, now: datetime | None
 ) -> dict[str, Any]:
@@ -530,16 +587,8 @@ def _lock_live(
 
     The one check of what every change needs: that it is neither cancelled nor expired.
     """
-    row = (
-        connection.execute(
-            sa.select(*_columns(now), Show.starts_at, clock(now).label("now"))
-            .join(Show, Show.id == Booking.show_id)
-            .where(Booking.id == booking_id)
-            .with_for_update(of=Booking)
-        )
-        .mappings()
-        .first()
-    )
+    params = {"booking": booking_id, **now_params(now)}
+    row = connection.execute(_live_query(now is not None), params).mappings().first()
     booking = dict(_own(row, user_id, booking_id))
     if booking["status"] == CANCELLED:
         raise AlreadyCancelled("This booking is cancelled already.")
@@ -558,37 +607,27 @@ def _set_held_until(
     """
     labels = live_labels(booking["seats"])
     own = _lock_own(connection, booking, labels)
-    changed = connection.execute(
-        sa.update(ShowSeat)
-        .where(own, ShowSeat.held_until > clock(booking["now"]))
-        .values(held_until=held_until)
-    )
-    if changed.rowcount != len(labels):
+    params = {**own, "now": booking["now"], "until": held_until}
+    if connection.execute(HOLD_OWN, params).rowcount != len(labels):
         raise _hold_expired(booking["expires_at"])
 
 
 def _free(connection: sa.Connection, booking: dict[str, Any], labels: Sequence[str]) -> None:
     """Free those seats where they still are the booking's."""
-    own = _lock_own(connection, booking, labels)
-    connection.execute(sa.update(ShowSeat).where(own).values(booking_id=None, held_until=None))
+    connection.execute(FREE_OWN, _lock_own(connection, booking, labels))
 
 
 def _lock_own(
     connection: sa.Connection, booking: dict[str, Any], labels: Sequence[str]
-) -> sa.ColumnElement[bool]:
-    """Lock those seats by label; the condition that they are the booking's."""
-    own = sa.and_(
-        ShowSeat.show_id == booking["show_id"],
-        ShowSeat.label.in_(labels),
-        ShowSeat.booking_id == booking["id"],
-    )
-    in_order = sa.select(ShowSeat.label).where(own).order_by(ShowSeat.label).with_for_update()
-    connection.execute(in_order).all()
+) -> dict[str, Any]:
+    """Lock those seats of the booking by label; the parameters of `OWN`."""
+    own = {"show": booking["show_id"], "labels": labels, "owner": booking["id"]}
+    connection.execute(LOCK_OWN, own).all()
     return own
 
 
 def _change(connection: sa.Connection, booking: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    connection.execute(sa.update(Booking).where(Booking.id == booking["id"]).values(**changes))
+    connection.execute(CHANGE_BOOKING, {"booking": booking["id"], **changes})
     return answer(booking | changes)
 
 
@@ -600,12 +639,25 @@ def _hold_expired(expires_at: datetime | None) -> HoldExpired:
 # --- reading --------------------------------------------------------------------------------
 
 
+@cache
+def _one_booking(timed: bool) -> Query:
+    return sa.select(*_columns(timed)).where(Booking.id == sa.bindparam("booking"))
+
+
 def get_booking(*, user_id: int, booking_id: int, now: datetime | None = None) -> dict[str, Any]:
     """One of the account's bookings; raises NotFound and NotYourBooking."""
-    query = sa.select(*_columns(now)).where(Booking.id == booking_id)
+    params = {"booking": booking_id, **now_params(now)}
     with reading() as connection:
-        row = connection.execute(query).mappings().first()
+        row = connection.execute(_one_booking(now is not None), params).mappings().first()
     return answer(dict(_own(row, user_id, booking_id)))
+
+
+@cache
+def _booking_list(by_status: bool, timed: bool) -> Listing:
+    query = sa.select(*_columns(timed)).where(Booking.user_id == sa.bindparam("user"))
+    if by_status:
+        query = query.where(status_at(clock_param(timed)) == sa.bindparam("status"))
+    return listing(query.order_by(Booking.id.desc()))
 
 
 def list_bookings(
@@ -617,11 +669,12 @@ def list_bookings(
     now: datetime | None = None,
 ) -> Page:
     """The account's bookings, newest first."""
-    query = sa.select(*_columns(now)).where(Booking.user_id == user_id).order_by(Booking.id.desc())
+    params = {"user": user_id, **now_params(now)}
     if status is not None:
-        query = query.where(status_at(clock(now)) == status)
+        params["status"] = status
+    statements = _booking_list(status is not None, now is not None)
     with reading() as connection:
-        bookings = fetch_page(connection, query, page=page, page_size=page_size)
+        bookings = fetch_page(connection, statements, params, page=page, page_size=page_size)
     return bookings.map(lambda row: answer(dict(row)))
 
 
@@ -646,13 +699,13 @@ def _total(receipt: Sequence[dict[str, Any]]) -> int:
     return sum(seat["price_cents"] for seat in receipt if not seat["cancelled"])
 
 
-def _columns(now: datetime | None) -> tuple[Any, ...]:
+def _columns(timed: bool) -> tuple[Any, ...]:
     return (
         Booking.id,
         Booking.reference,
         Booking.user_id,
         Booking.show_id,
-        status_at(clock(now)).label("status"),
+        status_at(clock_param(timed)).label("status"),
         Booking.seats,
         Booking.total_cents,
         Booking.currency,

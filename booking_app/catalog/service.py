@@ -7,6 +7,7 @@ of it is being sold.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,14 +26,17 @@ from booking_app.database import (
     Query,
     Row,
     clock,
+    clock_param,
     fold,
+    like_pattern,
+    now_params,
     reading,
     violates,
     write_transaction,
 )
 from booking_app.errors import Conflict, Invalid, NotFound
 from booking_app.fields import iso
-from booking_app.paging import Page, fetch_page
+from booking_app.paging import Listing, Page, fetch_page, listing
 
 # A show further ahead than this is a slip of the pen.
 MAX_DAYS_AHEAD = 3653
@@ -91,6 +95,21 @@ def _shows(now: sa.ColumnElement[datetime]) -> Query:
 # --- reading --------------------------------------------------------------------------------
 
 
+@cache
+def _movie_list(filters: frozenset[str]) -> Listing:
+    """The list of films with those filters, built once for each set of them."""
+    on_sale = sa.bindparam("on_sale", type_=sa.Boolean)
+    query = sa.select(*MOVIE).where(Movie.on_sale == on_sale)
+    conditions = {
+        "search": Movie.title_key.like(sa.bindparam("search"), escape="/"),
+        "genre": Movie.genres_key.like(sa.bindparam("genre"), escape="/"),
+        "language": Movie.language_key == sa.bindparam("language"),
+    }
+    for name in filters:
+        query = query.where(conditions[name])
+    return listing(query.order_by(Movie.title_key, Movie.id))
+
+
 def list_movies(
     *,
     page: int,
@@ -101,21 +120,42 @@ def list_movies(
     on_sale: bool = True,
 ) -> Page:
     """Films by title and id. `search` is a part of the title; case never counts."""
-    query = sa.select(*MOVIE).where(Movie.on_sale == on_sale).order_by(Movie.title_key, Movie.id)
-    if search is not None:
-        query = query.where(Movie.title_key.contains(fold(search), autoescape=True))
-    if genre is not None:
-        query = query.where(Movie.genres_key.contains(f"|{fold(genre)}|", autoescape=True))
-    if language is not None:
-        query = query.where(Movie.language_key == fold(language))
+    filters = {
+        "search": None if search is None else like_pattern(fold(search)),
+        "genre": None if genre is None else like_pattern(f"|{fold(genre)}|"),
+        "language": None if language is None else fold(language),
+    }
+    given = {name: value for name, value in filters.items() if value is not None}
+    statements = _movie_list(frozenset(given))
     with reading() as connection:
-        return fetch_page(connection, query, page=page, page_size=page_size)
+        params = {"on_sale": on_sale, **given}
+        return fetch_page(connection, statements, params, page=page, page_size=page_size)
 
 
 def get_movie(*, movie_id: int) -> sa.RowMapping:
     """One film, also one that is withdrawn; raises NotFound."""
     with reading() as connection:
         return _movie(connection, movie_id)
+
+
+@cache
+def _show_list(filters: frozenset[str], when: str, timed: bool) -> Listing:
+    """The list of shows with those filters, built once for each set of them."""
+    present = clock_param(timed)
+    on_sale = sa.bindparam("on_sale", type_=sa.Boolean)
+    query = _shows(present).where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
+    conditions = {
+        "movie": Show.movie_id == sa.bindparam("movie"),
+        "cinema": Screen.cinema_id == sa.bindparam("cinema"),
+        "date": Show.local_date == sa.bindparam("date"),
+    }
+    for name in filters:
+        query = query.where(conditions[name])
+    if when == "upcoming":
+        query = query.where(Show.starts_at > present)
+    elif when == "past":
+        query = query.where(Show.starts_at <= present)
+    return listing(query.order_by(Show.starts_at, Show.id))
 
 
 def list_shows(
@@ -130,21 +170,12 @@ def list_shows(
     now: datetime | None = None,
 ) -> Page:
     """Shows by time and id. `date` is the day in the cinema's time zone."""
-    present = clock(now)
-    query = _shows(present).order_by(Show.starts_at, Show.id)
-    query = query.where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
-    if when == "upcoming":
-        query = query.where(Show.starts_at > present)
-    elif when == "past":
-        query = query.where(Show.starts_at <= present)
-    if movie is not None:
-        query = query.where(Show.movie_id == movie)
-    if cinema is not None:
-        query = query.where(Screen.cinema_id == cinema)
-    if date is not None:
-        query = query.where(Show.local_date == date)
+    filters = {"movie": movie, "cinema": cinema, "date": date}
+    given = {name: value for name, value in filters.items() if value is not None}
+    statements = _show_list(frozenset(given), when, now is not None)
     with reading() as connection:
-        return fetch_page(connection, query, page=page, page_size=page_size)
+        params = {"on_sale": on_sale, **given, **now_params(now)}
+        return fetch_page(connection, statements, params, page=page, page_size=page_size)
 
 
 def list_movie_shows(*, movie_id: int, **filters: Any) -> Page:
@@ -158,39 +189,37 @@ def list_movie_shows(*, movie_id: int, **filters: Any) -> Page:
 def get_show(*, show_id: int, now: datetime | None = None) -> sa.RowMapping:
     """One show, also one that is withdrawn or over; raises NotFound."""
     with reading() as connection:
-        return _show(connection, show_id, clock(now))
+        return _show(connection, show_id, now)
+
+
+@cache
+def _seat_map(timed: bool) -> tuple[Query, Query]:
+    """The show, and its seats in the order of the room."""
+    show = sa.select(Show.id, Show.price_cents, Show.prices).where(Show.id == sa.bindparam("show"))
+    seats = (
+        sa.select(
+            ShowSeat.label,
+            ShowSeat.row_label,
+            ShowSeat.category,
+            ShowSeat.accessible,
+            ShowSeat.aisle_after,
+            is_free(clock_param(timed)).label("free"),
+            ShowSeat.held_until.is_not(None).label("held"),
+        )
+        .where(ShowSeat.show_id == sa.bindparam("show"))
+        .order_by(ShowSeat.position)
+    )
+    return show, seats
 
 
 def get_seat_map(*, show_id: int, now: datetime | None = None) -> dict[str, Any]:
-    """The seats of a show as `seating.seat_map` gives them, with the film's title for a heading.
-
-    Raises NotFound.
-    """
+    """The seats of a show as `seating.seat_map` gives them; raises NotFound."""
+    show_query, seats_query = _seat_map(now is not None)
     with reading() as connection:
-        show = (
-            connection.execute(
-                sa.select(Show.id, Show.price_cents, Show.prices, Movie.title, Show.starts_at)
-                .join(Movie, Movie.id == Show.movie_id)
-                .where(Show.id == show_id)
-            )
-            .mappings()
-            .first()
-        )
+        show = connection.execute(show_query, {"show": show_id}).mappings().first()
         if show is None:
             raise NotFound("show", show_id)
-        seats = connection.execute(
-            sa.select(
-                ShowSeat.label,
-                ShowSeat.row_label,
-                ShowSeat.category,
-                ShowSeat.accessible,
-                ShowSeat.aisle_after,
-                is_free(clock(now)).label("free"),
-                ShowSeat.held_until.is_not(None).label("held"),
-            )
-            .where(ShowSeat.show_id == show_id)
-            .order_by(ShowSeat.position)
-        ).all()
+        seats = connection.execute(seats_query, {"show": show_id, **now_params(now)}).all()
     return seating.seat_map(dict(show), seats)
 
 
@@ -220,17 +249,24 @@ def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
     return {"date_time": iso(in_a_month), **(row or {})}
 
 
+_MOVIE = sa.select(*MOVIE).where(Movie.id == sa.bindparam("movie"))
+
+
 def _movie(connection: sa.Connection, movie_id: int) -> sa.RowMapping:
-    movie = connection.execute(sa.select(*MOVIE).where(Movie.id == movie_id)).mappings().first()
+    movie = connection.execute(_MOVIE, {"movie": movie_id}).mappings().first()
     if movie is None:
         raise NotFound("film", movie_id)
     return movie
 
 
-def _show(
-    connection: sa.Connection, show_id: int, now: sa.ColumnElement[datetime]
-) -> sa.RowMapping:
-    show = connection.execute(_shows(now).where(Show.id == show_id)).mappings().first()
+@cache
+def _one_show(timed: bool) -> Query:
+    return _shows(clock_param(timed)).where(Show.id == sa.bindparam("show"))
+
+
+def _show(connection: sa.Connection, show_id: int, now: datetime | None) -> sa.RowMapping:
+    params = {"show": show_id, **now_params(now)}
+    show = connection.execute(_one_show(now is not None), params).mappings().first()
     if show is None:
         raise NotFound("show", show_id)
     return show
@@ -349,7 +385,7 @@ def create_show(*, now: datetime | None = None, **values: Any) -> sa.RowMapping:
 
     def create(connection: sa.Connection) -> sa.RowMapping:
         show_id = insert_show(connection, **values, now=now)
-        return _show(connection, show_id, clock(now))
+        return _show(connection, show_id, now)
 
     return write_transaction(create)
 
@@ -459,7 +495,7 @@ def update_show(
             changes["total_seats"] = total_seats
         if changes:
             connection.execute(sa.update(Show).where(Show.id == show_id).values(**changes))
-        return _show(connection, show_id, clock(now))
+        return _show(connection, show_id, now)
 
     return write_transaction(update)
 

@@ -17,7 +17,7 @@ from booking_app.database import (
     write_transaction,
 )
 from booking_app.errors import Conflict, Invalid, NotFound
-from booking_app.paging import Page, fetch_page
+from booking_app.paging import Page, fetch_page, listing
 
 DEFAULT_CINEMA = "Main cinema"
 
@@ -41,7 +41,7 @@ def list_cinemas(*, page: int, page_size: int) -> Page:
     """Cinemas by name and id."""
     query = sa.select(*CINEMA).order_by(Cinema.name_key, Cinema.id)
     with reading() as connection:
-        return fetch_page(connection, query, page=page, page_size=page_size)
+        return fetch_page(connection, listing(query), page=page, page_size=page_size)
 
 
 def get_cinema(*, cinema_id: int) -> sa.RowMapping:
@@ -174,7 +174,8 @@ def list_screens(*, page: int, page_size: int, cinema: int | None = None) -> Pag
     if cinema is not None:
         query = query.where(Screen.cinema_id == cinema)
     with reading() as connection:
-        return fetch_page(connection, query, page=page, page_size=page_size).map(_with_total)
+        screens = fetch_page(connection, listing(query), page=page, page_size=page_size)
+    return screens.map(_with_total)
 
 
 def get_screen(*, screen_id: int) -> dict[str, Any]:
