@@ -14,7 +14,8 @@ from booking_app.auth import service
 from booking_app.auth.models import User
 from booking_app.database import fold
 from booking_app.errors import Invalid
-from tests.conftest import PASSWORD, Caller, rows
+from booking_app.extensions import jwt
+from tests.conftest import PASSWORD, Caller, make_app, rows
 
 
 def sign_up(client: FlaskClient, username: str = "alice", password: str = PASSWORD):
@@ -152,6 +153,30 @@ def test_refreshing_needs_a_refresh_token(client: FlaskClient, alice: Caller) ->
     ]:
         answer = client.post("/api/token/refresh/", json=body, headers=headers)
         assert (answer.status_code, answer.json["code"]) == (401, code)
+
+
+def test_a_token_that_was_good_expires_all_the_same(
+    client: FlaskClient, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Good tokens are remembered; their end is not forgotten with that."""
+    assert alice.get("/api/me/").status_code == 200
+    assert alice.get("/api/me/").status_code == 200
+    (claims,) = [claims for (_, token), claims in jwt._good.items() if token in str(alice.headers)]
+    monkeypatch.setitem(claims, "exp", 1)
+    # Remembered as expired, it is read again, and by its own claims it is still good.
+    assert alice.get("/api/me/").status_code == 200
+    old = create_access_token(str(alice.id), expires_delta=timedelta(seconds=-1))
+    for _ in range(2):
+        refused = client.get("/api/me/", headers={"Authorization": f"Bearer {old}"})
+        assert (refused.status_code, refused.json["code"]) == (401, "token_expired")
+    assert all(token != old for _, token in jwt._good)
+
+
+def test_a_remembered_token_is_good_for_its_own_key_only(alice: Caller, database_url: str) -> None:
+    assert alice.get("/api/me/").status_code == 200
+    other = make_app(database_url, SECRET_KEY="o" * 40)
+    refused = other.test_client().get("/api/me/", headers=alice.headers)
+    assert (refused.status_code, refused.json["code"]) == (401, "invalid_token")
 
 
 def test_an_account_that_is_gone_is_401(client: FlaskClient, show_id: int) -> None:

@@ -17,6 +17,7 @@ blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
 
 LOCATION = {"Location": {"description": "The booking's path.", "schema": {"type": "string"}}}
 KEY_HEADER = "Idempotency-Key"
+BOOKING = schemas.Booking()
 REFUSALS = (
     "not_found",
     "not_on_sale",
@@ -166,7 +167,7 @@ def _by_caller(status: int) -> dict[str, Any]:
 
     def render(booking: dict[str, Any]) -> Answer:
         location = url_for("booking.get_booking", booking_id=booking["id"])
-        body = json.dumps(schemas.Booking().dump(booking))
+        body = json.dumps(BOOKING.dump(booking))
         return Answer(status, body, location if status == 201 else None)
 
     return {"user_id": user_id, "transact": Attempt(user_id, render, key, fingerprint)}

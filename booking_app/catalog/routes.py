@@ -36,6 +36,7 @@ EXAMPLE_SCREEN = {
         {"label": "B", "seats": 10, "gaps": [5], "category": "premium"},
     ],
 }
+SEAT_MAP = schemas.SeatMap()
 JSON, SVG = "application/json", "image/svg+xml"
 
 
@@ -169,7 +170,7 @@ def get_seats(show_id: int) -> Any:
     By row from the front, with the status, category and price of each. With
     `Accept: image/svg+xml` it is a picture. To follow a show, ask again with `If-None-Match`.
     """
-    seat_map = schemas.SeatMap().dump(service.get_seat_map(show_id=show_id))
+    seat_map = SEAT_MAP.dump(service.get_seat_map(show_id=show_id))
     if request.accept_mimetypes.best_match([JSON, SVG], JSON) == SVG:
         currency = current_app.config["CURRENCY"]
         response = Response(seat_picture(seat_map, currency=currency), mimetype=SVG)
