@@ -88,6 +88,14 @@ SHOW = sql("""
     FROM show JOIN movie ON movie.id = show.movie_id JOIN screen ON screen.id = show.screen_id
     WHERE show.id = %(show_id)s::BIGINT""")
 
+PRICES = sql("SELECT id, price_cents, prices FROM show WHERE id = %(show_id)s::BIGINT")
+
+SEATS = sql("""
+    SELECT label, row_label, category, accessible, aisle_after,
+           booking_id IS NULL OR held_until IS NOT NULL AND held_until <= clock_timestamp(),
+           held_until IS NOT NULL
+    FROM show_seat WHERE show_id = %(show_id)s::BIGINT ORDER BY position""")
+
 BOOKINGS = sql("""
     SELECT id, reference, user_id, show_id,
            CASE WHEN status = 'held' AND expires_at <= clock_timestamp() THEN 'expired'
@@ -209,6 +217,17 @@ def show(show_id: int) -> Response:
     return _json(_show(connect().execute(SHOW, {"show_id": show_id}).fetchone() or abort(404)))
 
 
+@app.get("/api/shows/<int:show_id>/seats/")
+def seats(show_id: int) -> Response:
+    connection = connect()
+    which = {"show_id": show_id}
+    _, base, prices = connection.execute(PRICES, which).fetchone() or abort(404)
+    response = _json(_seat_map(show_id, base, _loaded(prices), connection.execute(SEATS, which)))
+    response.vary.add("Accept")
+    response.add_etag()
+    return response
+
+
 @app.get("/api/my-bookings/")
 def my_bookings() -> Response:
     which = {"user_id": int(request.headers["X-User-Id"]), "limit": PAGE_SIZE, "offset": 0}
@@ -260,6 +279,28 @@ def _show(row: Any) -> dict[str, Any]:
         "prices": {category: _money(cents) for category, cents in _loaded(row[11]).items()},
         "no_single_gaps": bool(row[12]),
         "on_sale": bool(row[13]),
+    }
+
+
+def _seat_map(show_id: int, base: int, prices: dict[str, int], rows: Any) -> dict[str, Any]:
+    by_row: dict[str, list[dict[str, Any]]] = {}
+    for label, row_label, category, accessible, aisle_after, free, held in rows:
+        by_row.setdefault(row_label, []).append(
+            {
+                "seat_number": label,
+                "status": "available" if free else "held" if held else "booked",
+                "category": category,
+                "price": _money(prices.get(category, base)),
+                "accessible": bool(accessible),
+                "aisle_after": bool(aisle_after),
+            }
+        )
+    seats = [seat for row in by_row.values() for seat in row]
+    return {
+        "show": show_id,
+        "total_seats": len(seats),
+        "available_seats": sum(seat["status"] == "available" for seat in seats),
+        "rows": [{"label": label, "seats": row} for label, row in by_row.items()],
     }
 
 

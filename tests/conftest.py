@@ -93,7 +93,7 @@ _apps: list[Flask] = []
 
 def make_app(database_url: str, **settings: str) -> Flask:
     """An app as `flask` and gunicorn make it, on that database."""
-    environ = {"DATABASE_URL": database_url, "SECRET_KEY": "k" * 40, "WEB_THREADS": "20"}
+    environ = {"DATABASE_URL": database_url, "SECRET_KEY": "k" * 40, "WEB_THREADS": "64"}
     app = create_app(config.load(environ | settings))
     app.test_client_class = ContractClient
     _apps.append(app)

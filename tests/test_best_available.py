@@ -221,10 +221,11 @@ def test_sixty_four_at_once_get_different_seats_while_a_block_is_left(
     show = make_show(total_seats=500)
     users = [make_caller(f"caller{n}").id for n in range(8)]
     outcomes: list[object] = []
-    gate = threading.Semaphore(18)  # connections of this process
+    together = threading.Barrier(64)
 
     def take(user_id: int) -> None:
-        with gate, app.app_context():
+        with app.app_context():
+            together.wait()
             try:
                 booking = service.book(user_id=user_id, show_id=show, quantity=7)
                 outcomes.append(booking["seat_numbers"])

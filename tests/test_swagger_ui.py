@@ -183,5 +183,16 @@ def test_a_person_signs_up_books_and_cancels(swagger_ui: SwaggerUI, address: str
     assert status == 200
     assert (cancelled["id"], cancelled["status"]) == (booking["id"], "cancelled")
 
+    status, seats = swagger_ui.try_out("GET", "/api/shows/{show_id}/seats/")
+    assert status == 200
+    assert seats["available_seats"] == seats["total_seats"]
+
+    status, held = swagger_ui.try_out("POST", "/api/shows/{show_id}/hold/")
+    assert (status, held["status"], len(held["seat_numbers"])) == (201, "held", 2)
+    status, confirmed = swagger_ui.try_out(
+        "POST", "/api/bookings/{booking_id}/confirm/", booking_id=held["id"]
+    )
+    assert (status, confirmed["status"]) == (200, "booked")
+
     assert swagger_ui.hosts == {address}
     assert swagger_ui.errors == []
