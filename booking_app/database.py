@@ -181,7 +181,7 @@ def write_transaction(work: Callable[[Connection], T]) -> T:
     """
     for attempts_left in reversed(range(WRITE_ATTEMPTS)):
         try:
-            with _writer_turn(), db.engine.connect() as connection, begin_writing(connection):
+            with db.engine.connect() as connection, _writer_turn(), begin_writing(connection):
                 return work(connection)
         except DBAPIError as error:
             if not attempts_left or sqlstate(error) not in RETRYABLE_SQLSTATES:

@@ -66,10 +66,9 @@ def listing(query: Query) -> Listing:
     """The statements of `query`, which has its total order."""
     limit, offset = (sa.bindparam(name, type_=sa.BigInteger) for name in ("limit", "offset"))
     matches = query.with_only_columns(sa.literal(1), maintain_column_froms=True).order_by(None)
-    return Listing(
-        page=query.limit(limit).offset(offset),
-        count=sa.select(sa.func.count()).select_from(matches.subquery()),
-    )
+    count = sa.select(sa.func.count()).select_from(matches.subquery())
+    total = count.scalar_subquery().label("items_in_all")
+    return Listing(page=query.add_columns(total).limit(limit).offset(offset), count=count)
 
 
 def fetch_page(
@@ -80,16 +79,15 @@ def fetch_page(
     page: int,
     page_size: int,
 ) -> Page:
-    """That page of the list with these parameters, in one statement or two.
+    """That page of the list with these parameters.
 
-    The second, which counts, is left out where the page itself shows where the list ends.
+    One statement, since each row tells the total; a second where the page has no row to tell.
     """
     params = params or {}
-    offset = (page - 1) * page_size
-    window = {"limit": page_size, "offset": offset}
+    window = {"limit": page_size, "offset": (page - 1) * page_size}
     items = connection.execute(statements.page, {**params, **window}).mappings().all()
-    if len(items) < page_size and (items or page == 1):
-        total = offset + len(items)
+    if items:
+        total = items[0]["items_in_all"]
     else:
-        total = connection.execute(statements.count, params).scalar_one()
+        total = connection.execute(statements.count, params).scalar_one() if page > 1 else 0
     return Page(items=items, total=total, page=page, page_size=page_size)
