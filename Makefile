@@ -1,6 +1,8 @@
 # make run    serve on http://HOST:PORT (127.0.0.1:8000)
 # make test   linters and the whole test suite, on SQLite and PostgreSQL
 # make bench  the endpoints against a floor (needs wrk)
+# make lint   the linters alone
+# make clean  take away .venv and caches; the next `make run` installs anew
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +12,7 @@ export FLASK_APP := wsgi.py
 
 # Installed again only when a requirement file has changed.
 .venv/run: requirements.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
@@ -19,9 +21,9 @@ export FLASK_APP := wsgi.py
 	touch $@
 
 run: .venv/run
-	@$(BIN)/flask db upgrade
-	@$(BIN)/flask load-demo
-	@exec $(BIN)/gunicorn wsgi:app
+	@$(BIN)/python -m flask db upgrade
+	@$(BIN)/python -m flask load-demo
+	@exec $(BIN)/python -m gunicorn wsgi:app
 
 lint: .venv/test
 	$(BIN)/ruff format --check .

@@ -4,7 +4,8 @@ from config import load as load_settings  # gunicorn has a setting `config` of i
 
 _settings = load_settings()  # a wrong setting stops the start here, with its one line
 
-bind = f"{_settings['HOST']}:{_settings['PORT']}"
+_host = _settings["HOST"].strip("[]")
+bind = f"[{_host}]:{_settings['PORT']}" if _host.count(":") > 1 else f"{_host}:{_settings['PORT']}"
 workers = _settings["WEB_CONCURRENCY"]
 worker_class = "gthread"
 threads = _settings["WEB_THREADS"]

@@ -38,12 +38,12 @@ def sql(text: str) -> str:
         return text
     text = re.sub(r"%\((\w+)\)s(::\w+)?", r":\1", text)
     text = re.sub(r"FOR (KEY SHARE OF show|UPDATE)", "", text)
-    return text.replace("clock_timestamp()", "strftime('%Y-%m-%d %H:%M:%f000', 'now')")
+    return text.replace("statement_timestamp()", "strftime('%Y-%m-%d %H:%M:%f000', 'now')")
 
 
 SHOW_ON_SALE = sql("""
     SELECT show.starts_at, show.price_cents, show.prices, show.no_single_gaps,
-           show.on_sale AND movie.on_sale, clock_timestamp()
+           show.on_sale AND movie.on_sale, statement_timestamp()
     FROM show JOIN movie ON movie.id = show.movie_id
     WHERE show.id = %(show_id)s::BIGINT FOR KEY SHARE OF show""")
 
@@ -82,7 +82,7 @@ SHOW = sql("""
             WHERE show_seat.show_id = show.id
               AND (show_seat.booking_id IS NULL
                    OR show_seat.held_until IS NOT NULL
-                      AND show_seat.held_until <= clock_timestamp())),
+                      AND show_seat.held_until <= statement_timestamp())),
            show.price_cents, show.prices, show.no_single_gaps, show.on_sale AND movie.on_sale
     FROM show JOIN movie ON movie.id = show.movie_id JOIN screen ON screen.id = show.screen_id
     WHERE show.id = %(show_id)s::BIGINT""")
@@ -91,13 +91,13 @@ PRICES = sql("SELECT id, price_cents, prices FROM show WHERE id = %(show_id)s::B
 
 SEATS = sql("""
     SELECT label, row_label, category, accessible, aisle_after,
-           booking_id IS NULL OR held_until IS NOT NULL AND held_until <= clock_timestamp(),
+           booking_id IS NULL OR held_until IS NOT NULL AND held_until <= statement_timestamp(),
            held_until IS NOT NULL
     FROM show_seat WHERE show_id = %(show_id)s::BIGINT ORDER BY position""")
 
 BOOKINGS = sql("""
     SELECT id, reference, user_id, show_id,
-           CASE WHEN status = 'held' AND expires_at <= clock_timestamp() THEN 'expired'
+           CASE WHEN status = 'held' AND expires_at <= statement_timestamp() THEN 'expired'
                 ELSE status END,
            seats, total_cents, currency, created_at, expires_at,
            (SELECT count(*) FROM (SELECT 1 FROM booking

@@ -9,9 +9,9 @@ from flask import Flask, Response, render_template, send_from_directory
 
 import config
 from booking_app import cli, database, extensions, health
-from booking_app.auth.routes import blp as auth
-from booking_app.booking.routes import blp as booking
-from booking_app.catalog.routes import blp as catalog
+from booking_app.auth.routes import blp as auth_blp
+from booking_app.booking.routes import blp as booking_blp
+from booking_app.catalog.routes import blp as catalog_blp
 from booking_app.catalog.service import bookable_example
 
 VERSION = "1.0.0"
@@ -29,6 +29,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         ),
         JWT_SECRET_KEY=settings["SECRET_KEY"],
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings["ACCESS_TOKEN_MINUTES"]),
+        JWT_DECODE_LEEWAY=10,  # seconds that the clocks of two hosts may differ
         JWT_COOKIE_CSRF_PROTECT=False,  # no cookies here: one claim less in each token
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(days=settings["REFRESH_TOKEN_DAYS"]),
         MAX_CONTENT_LENGTH=extensions.MAX_BODY_BYTES,
@@ -60,7 +61,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     extensions.migrate.init_app(app, database.db)
     extensions.api.live_examples = bookable_example
     extensions.api.init_app(app)
-    for blueprint in (auth, catalog, booking):
+    for blueprint in (auth_blp, catalog_blp, booking_blp):
         extensions.api.register_blueprint(blueprint)
     app.register_blueprint(health.blp)
     app.cli.add_command(cli.load_catalog)

@@ -68,7 +68,8 @@ def _load(content: bytes, name: str, *, is_demo: bool) -> None:
         wrong = "; ".join(_flatten(error.messages_dict))
     except loading.EntryError as error:
         wrong = str(error)
-    except ValueError as error:  # of JSON, with line and column, or of UTF-8, with the byte
+    except (ValueError, RecursionError) as error:
+        # of JSON, with line and column, of UTF-8, with the byte, or of brackets without end
         wrong = f"not readable JSON: {error}"
     else:
         click.echo(f"{name}: {films} films and {shows} shows added.")

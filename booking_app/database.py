@@ -39,6 +39,8 @@ Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 
 WRITE_ATTEMPTS = 5
 LOCK_TIMEOUT_SECONDS = 5
+# Of `take_turns`; any numbers.
+MIGRATING, LOADING = 7_301_984, 7_301_985
 # serialization_failure, deadlock_detected: nothing was written, and trying again can succeed.
 RETRYABLE_SQLSTATES = ("40001", "40P01")
 LOCK_NOT_AVAILABLE = "55P03"
@@ -121,7 +123,9 @@ class _DatabaseNow(sa.sql.functions.FunctionElement[datetime]):
 @compiles(_DatabaseNow, "postgresql")
 def _now_postgresql(element: _DatabaseNow, compiler: Any, **kw: Any) -> str:
     # Not now(): that is the start of the transaction, which may have waited for a lock since.
-    return f"clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)})"
+    # Not clock_timestamp(): it changes within a statement, so no index could be used with it.
+    seconds = compiler.process(element.clauses, **kw)
+    return f"statement_timestamp() + make_interval(secs => {seconds})"
 
 
 @compiles(_DatabaseNow, "sqlite")
@@ -227,6 +231,15 @@ def _writer_turn() -> Iterator[None]:
         queue.thread.release()
 
 
+def take_turns(connection: Connection, lock: int) -> None:
+    """Until this transaction ends, be the only one in the database that took this lock: however
+    long that takes, unlike with rows. On SQLite a writer is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+
+
 def insert_or_ignore(
     connection: Connection, table: type[Base], *, index: Sequence[str], **values: Any
 ) -> None:
@@ -315,6 +328,7 @@ def engine_options(database_url: str, threads: int) -> dict[str, Any]:
         "pool_size": threads,
         "max_overflow": 0,
         "pool_timeout": LOCK_TIMEOUT_SECONDS,
+        "hide_parameters": True,  # what was asked for has no place in the log
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
     }

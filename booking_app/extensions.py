@@ -5,6 +5,7 @@ answer, in the document, and the check that a request carries nothing the endpoi
 know. `check_request` runs before every view.
 """
 
+import copy
 import http
 import re
 import time
@@ -21,6 +22,7 @@ from flask_jwt_extended import JWTManager
 from flask_migrate import Migrate
 from sqlalchemy.exc import DBAPIError
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter, ValidationError
 
 from booking_app import problems
@@ -75,7 +77,7 @@ class Parser(FlaskParser):
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """The body. An empty one counts as `{}`: a schema says itself what it must have."""
         body = req.get_data()
-        if not body.strip():
+        if not body:
             return {}
         try:
             # Refuses what json.loads lets through: NaN, lone surrogates, endless nesting.
@@ -105,12 +107,9 @@ class Blueprint(flask_smorest.Blueprint):
     ) -> Callable[[View], View]:
         schema = schema()  # once: webargs would make a class anew for each request
         decorate = super().arguments(schema, location=location, **kwargs)
-        codes = ["validation_failed"]
-        if location == "json":
-            codes += ["malformed_body"]
 
         def decorator(view: View) -> View:
-            view = _note_problems(decorate(view), codes)
+            view = decorate(view)
             if location == "query":
                 view.query_names = frozenset(schema.fields)  # type: ignore[attr-defined]
             return view
@@ -129,7 +128,7 @@ class Blueprint(flask_smorest.Blueprint):
         # A query that no endpoint takes is refused everywhere, and any may find no database.
         codes = {"validation_failed", "database_unavailable", *doc_info.get("problems", ())}
         if method.upper() in METHODS_WITH_BODY:
-            codes |= {"body_too_large", "unsupported_media_type"}
+            codes |= {"body_too_large", "malformed_body", "unsupported_media_type"}
         by_status = defaultdict(list)
         for code in sorted(codes):
             by_status[problems.CODES[code].status].append(code)
@@ -178,7 +177,7 @@ class Api(flask_smorest.Api):
             self.spec.components.schema(schema_name(code), problems.problem_schema(code))
 
     def _openapi_json(self) -> Response:
-        document = self.spec.to_dict()
+        document = copy.deepcopy(self.spec.to_dict())
         try:
             values = self.live_examples()
         except DBAPIError:  # the document does not depend on the database, only its examples do
@@ -248,8 +247,7 @@ def check_request() -> None:
         length = request.content_length
         if length is not None and length > MAX_BODY_BYTES:
             raise problems.BadRequest("body_too_large", "The body may have at most 1 MiB.")
-        has_body = bool(length) or (length is None and request.get_data() != b"")
-        if has_body and not re.fullmatch(r"application/([a-z0-9.-]+\+)?json", request.mimetype):
+        if _read_body() and not re.fullmatch(r"application/([a-z0-9.-]+\+)?json", request.mimetype):
             raise problems.BadRequest(
                 "unsupported_media_type", "Send the body with `Content-Type: application/json`."
             )
@@ -263,6 +261,22 @@ def check_request() -> None:
                 errors[name] = ["May be given once."]
         if errors:
             raise problems.invalid("query", errors)
+
+
+def _read_body() -> bytes:
+    """The body, all of it: one cut short could be a complete and quite different request."""
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        raise
+    except Exception as error:  # of the server's input stream, each server has its own
+        raise problems.BadRequest("malformed_body", "The body could not be read.") from error
+    if request.content_length is not None and len(body) != request.content_length:
+        raise problems.BadRequest(
+            "malformed_body",
+            f"The body ended after {len(body)} of {request.content_length} bytes.",
+        )
+    return body
 
 
 def no_type_of_nothing(response: Response) -> Response:

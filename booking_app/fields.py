@@ -5,6 +5,7 @@ a NUL that PostgreSQL can't keep. Each field here takes one form and names it wh
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,13 +15,16 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 INT64_MAX = 2**63 - 1
-PRICE_MAX = Decimal("99999.99")
+RFC3339 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+RFC3339 += r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+SPACES_TRIMMED = 100
+VISIBLE = "LMNPS"  # letters, marks, numbers, punctuation, symbols
 
 
 class Text(fields.String):
     """Text without control characters, trimmed; `max_length` counts characters.
 
-    Blank text is refused where `min_length` is not 0.
+    Text that shows nothing, of spaces and invisible characters alone, is refused.
     """
 
     default_error_messages = {
@@ -37,6 +41,8 @@ class Text(fields.String):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
+        if len(text) > self.max_length + SPACES_TRIMMED:  # before anything looks at each of them
+            raise self.make_error("long", max=self.max_length)
         # C0, DEL, C1 and surrogates (which are no characters and have no UTF-8)
         if any(
             (c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff")
@@ -45,7 +51,7 @@ class Text(fields.String):
         ):
             raise self.make_error("control")
         text = text.strip()
-        if not text:
+        if not any(unicodedata.category(c)[0] in VISIBLE for c in text):
             raise self.make_error("blank")
         if len(text) > self.max_length:
             raise self.make_error("long", max=self.max_length)
@@ -120,15 +126,30 @@ class Instant(fields.Field[datetime]):
         return None if value is None else iso(value)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:
-        if not isinstance(value, str) or not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", value):
+        if not isinstance(value, str) or not re.fullmatch(RFC3339, value):
             raise self.make_error("invalid")
         try:
-            instant = datetime.fromisoformat(value.upper())
-            if instant.tzinfo is None:
-                raise self.make_error("invalid")
-            return instant.astimezone(UTC)
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
         except (ValueError, OverflowError) as error:  # OverflowError: the year 0 in UTC
             raise self.make_error("invalid") from error
+
+
+class Items(fields.List[Any]):
+    """A list of at most `max_length` items, counted before any of them is looked at."""
+
+    default_error_messages = {"many": "Must have at most {max} items."}
+
+    def __init__(
+        self, inner: Any, *, max_length: int, min_length: int | None = None, **kwargs: Any
+    ) -> None:
+        length = validate.Length(min=min_length, max=max_length)
+        super().__init__(inner, validate=length, **kwargs)
+        self.max_length = max_length
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list) and len(value) > self.max_length:
+            raise self.make_error("many", max=self.max_length)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Day(fields.Field[date]):

@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json
+from flask import Flask, Response, current_app, g, json, request
 from flask_jwt_extended import JWTManager
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from booking_app.database import is_unavailable
 from booking_app.errors import DomainError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+ERRORS_SHOWN = 20
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ CODES: dict[str, Code] = {
     "sold_out": Code(409, "No seat is left", retry=True),
     "no_adjacent_seats": Code(
         409,
-        "So many seats side by side are not left",
+        "Not enough seats side by side are left",
         retry=True,
         facts={"largest_block": {"type": "integer", "description": "The most that are."}},
     ),
@@ -93,7 +94,7 @@ CODES: dict[str, Code] = {
     # retries
     "idempotency_key_reused": Code(422, "The Idempotency-Key came with another request before"),
     "idempotency_in_progress": Code(
-        409, "The first request with this Idempotency-Key is in progress", retry=True
+        409, "A request in progress is in the way; ask again with this key", retry=True
     ),
     # the server
     "internal_error": Code(500, "A defect in this server"),
@@ -164,10 +165,18 @@ class BadRequest(Exception):
 
 def invalid(place: str, errors: Mapping[str, Any]) -> BadRequest:
     """422: `errors` by field, of the values in `place` (json, query)."""
+    errors = _capped(errors)
     first = next(iter(errors), "")
     named = "" if first == "_schema" else f" {first}"
     detail = f"Not allowed in the {place}:{named}: {_first_message(errors)}"
     return BadRequest("validation_failed", detail, errors={place: errors})
+
+
+def _capped(errors: Any) -> Any:
+    """The first errors of each place: a small body must not make a large answer."""
+    if isinstance(errors, Mapping):
+        return {key: _capped(value) for key, value in list(errors.items())[:ERRORS_SHOWN]}
+    return errors
 
 
 def _first_message(errors: Any) -> str:
@@ -217,6 +226,14 @@ def _http_error(error: HTTPException) -> Response:
         return error.get_response()  # type: ignore[return-value]
     if error.code is not None and error.code >= 500:
         return _unexpected(error)
+    if isinstance(error, NotFound) and not request.path.endswith("/"):
+        # Without its last slash a path is found only for the methods that it has.
+        try:
+            current_app.create_url_adapter(request).match(request.path + "/")  # type: ignore
+        except MethodNotAllowed as with_slash:
+            error = with_slash
+        except HTTPException:
+            pass
     code, detail = HTTP_CODES.get(error.code or 400, ("bad_request", str(error.description)))
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -226,7 +243,7 @@ def _http_error(error: HTTPException) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     if is_unavailable(error):
-        log.warning("request %s: database unavailable: %s", request_id(), error)
+        log.warning("request %s: database unavailable: %r", request_id(), error)
         return problem(
             "database_unavailable",
             "The database did not answer in time. If this was a write without an answer before, "

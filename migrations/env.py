@@ -5,10 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
-from booking_app.database import begin_writing, db
-
-# Any number: whoever migrates the same PostgreSQL database takes this lock first.
-ADVISORY_LOCK = 7_301_984
+from booking_app.database import MIGRATING, begin_writing, db, take_turns
 
 
 def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
@@ -28,8 +25,7 @@ def migrate(connection: sa.Connection) -> None:
         connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")
     try:
         with begin_writing(connection):
-            if not sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+            take_turns(connection, MIGRATING)
             context.configure(
                 connection=connection,
                 target_metadata=db.metadata,

@@ -140,7 +140,7 @@ def test_a_refresh_token_gets_the_next_pair(client: FlaskClient, place: str) -> 
 
 def test_refreshing_needs_a_refresh_token(client: FlaskClient, alice: Caller) -> None:
     access = alice.headers["Authorization"].split()[1]
-    old = create_refresh_token("1", expires_delta=timedelta(seconds=-1))
+    old = create_refresh_token("1", expires_delta=timedelta(minutes=-1))
     gone = create_refresh_token("999")
     for body, headers, code in [
         ({}, {}, "not_authenticated"),
@@ -165,7 +165,7 @@ def test_a_token_that_was_good_expires_all_the_same(
     monkeypatch.setitem(claims, "exp", 1)
     # Remembered as expired, it is read again, and by its own claims it is still good.
     assert alice.get("/api/me/").status_code == 200
-    old = create_access_token(str(alice.id), expires_delta=timedelta(seconds=-1))
+    old = create_access_token(str(alice.id), expires_delta=timedelta(minutes=-1))
     for _ in range(2):
         refused = client.get("/api/me/", headers={"Authorization": f"Bearer {old}"})
         assert (refused.status_code, refused.json["code"]) == (401, "token_expired")

@@ -157,12 +157,42 @@ def test_single_gaps_are_the_seats_newly_left_alone_unless_it_cannot_be_helped(
     left = lone_seats(room, chosen) - lone_seats(room, set())
     kinds = {seat.category for seat in room if seat.label in chosen}
     by_label = {seat.label: seat for seat in room}
-    helped = any(
-        not (lone_seats(room, set(block)) - lone_seats(room, set()))
-        for block in brute_force(room, len(chosen))
-        if all(by_label[s].category in kinds and not by_label[s].accessible for s in block)
-    )
-    assert set(single_gaps(room, chosen)) == (left if helped else set())
+
+    def avoidable(size: int) -> bool:
+        return any(
+            not (lone_seats(room, set(block)) - lone_seats(room, set()))
+            for block in brute_force(room, size)
+            if all(by_label[s].category in kinds and not by_label[s].accessible for s in block)
+        )
+
+    # The stretches of chosen seats, found by walking along the room
+    stretches: list[list[int]] = []
+    for i, seat in enumerate(room):
+        if seat.label not in chosen:
+            continue
+        last = stretches[-1][-1] if stretches else -2
+        beside = last == i - 1 and room[last].row_label == seat.row_label
+        if beside and not room[last].aisle_after:
+            stretches[-1].append(i)
+        else:
+            stretches.append([i])
+    expected = {
+        room[i].label
+        for i in range(len(room))
+        if room[i].label in left
+        and any(
+            avoidable(len(stretch))
+            for stretch in stretches
+            if stretch[0] - 1 == i or stretch[-1] + 1 == i
+        )
+    }
+    assert set(single_gaps(room, chosen)) == expected
+
+
+def test_a_choice_longer_than_any_row_does_not_turn_the_rule_off() -> None:
+    room = room_of(".....", ".....", ".....", ".....")
+    chosen = {"A2", "A4", "B2", "B4", "C2", "C4"}
+    assert set(single_gaps(room, chosen)) == {f"{row}{n}" for row in "ABC" for n in (1, 3, 5)}
 
 
 @given(rooms, quantities, st.sampled_from([None, "standard", "premium"]))

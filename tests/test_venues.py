@@ -132,8 +132,9 @@ def test_a_plan_that_is_let_through_has_distinct_seats_in_their_places(plan: Any
     assert [seat["position"] for seat in seats] == list(range(1, len(seats) + 1))
     for row in plan:
         of_row = [seat for seat in seats if seat["row_label"] == row["label"]]
-        assert [seat["number"] for seat in of_row if seat["aisle_after"]] == row["gaps"]
-        assert [seat["number"] for seat in of_row if seat["accessible"]] == row["accessible"]
+        numbers = {seat["label"]: n for n, seat in enumerate(of_row, start=1)}
+        assert [numbers[s["label"]] for s in of_row if s["aisle_after"]] == row["gaps"]
+        assert [numbers[s["label"]] for s in of_row if s["accessible"]] == row["accessible"]
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ A room is a list of `Seat` in the order of the room, as `show_seat` has them. Se
 side where they follow each other in a row with no aisle between.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 # A run is a longest stretch of available seats side by side; a lone seat is a run of one.
@@ -51,12 +51,7 @@ def best_blocks(
 
 def largest_block(room: Sequence[Seat], category: str | None = None) -> int:
     """The most available seats (of `category`) side by side."""
-    wanted = [
-        seat
-        if category in (None, seat.category)
-        else Seat(seat.label, seat.row_label, False, aisle_after=seat.aisle_after)
-        for seat in room
-    ]
+    wanted = _with_free(room, lambda seat: seat.free and category in (None, seat.category))
     return max(map(len, runs(wanted)), default=0)
 
 
@@ -64,23 +59,32 @@ def single_gaps(room: Sequence[Seat], chosen: Collection[str]) -> list[str]:
     """The seats that taking `chosen` would leave alone, where leaving none was possible.
 
     Left alone is an available seat with a taken one, an aisle or the row's end on either side,
-    which had an available neighbour before. A choice is let through where it can't be helped:
-    where no block of as many seats side by side, of the same categories and without accessible
-    places, would leave none.
+    which had an available neighbour before. It is let through where it can't be helped: where
+    no block of as many seats as are chosen side by side next to it, of the chosen categories and
+    without accessible places, would leave none.
     """
     alone_before = {run[0].label for run in runs(room) if len(run) == 1}
-    after = [
-        seat
-        if seat.label not in chosen
-        else Seat(seat.label, seat.row_label, False, aisle_after=seat.aisle_after)
-        for seat in room
-    ]
+    after = _with_free(room, lambda seat: seat.free and seat.label not in chosen)
     alone = [run[0].label for run in runs(after) if len(run) == 1]
-    left = [label for label in alone if label not in alone_before]
-    if not left:
-        return []
+    sizes = {
+        seat.label: len(group)
+        for group in runs(_with_free(room, lambda seat: seat.label in chosen))
+        for seat in group
+    }
     kinds = {seat.category for seat in room if seat.label in chosen}
-    return left if _block_without_gap_exists(room, len(chosen), kinds) else []
+    avoidable = {size: _block_without_gap_exists(room, size, kinds) for size in set(sizes.values())}
+    place = {seat.label: index for index, seat in enumerate(room)}
+
+    def helped(label: str) -> bool:
+        beside = room[max(place[label] - 1, 0) : place[label] + 2]
+        return any(avoidable[sizes[seat.label]] for seat in beside if seat.label in sizes)
+
+    return [label for label in alone if label not in alone_before and helped(label)]
+
+
+def _with_free(room: Sequence[Seat], free: Callable[[Seat], bool]) -> list[Seat]:
+    """The room with other seats counting as available."""
+    return [replace(seat, free=free(seat)) for seat in room]
 
 
 def runs(room: Sequence[Seat]) -> Iterator[Run]:

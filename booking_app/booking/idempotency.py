@@ -75,8 +75,10 @@ class Attempt:
 
         try:
             return write_transaction(keyed)
-        except (_Duplicate, DomainError):
+        except (_Duplicate, DomainError) as error:
             kept = _kept(self)
+            if kept is None and isinstance(error, _Duplicate):
+                return write_transaction(keyed)  # it came to the end of its 24 hours just now
             if kept is None:
                 raise
             return kept
@@ -86,7 +88,8 @@ class Attempt:
             kept = _kept(self)
             if kept is None:
                 raise IdempotencyInProgress(
-                    "A request with this key is still in progress; ask again."
+                    "Another request, the first with this key or somebody else's, was in the way "
+                    "for too long; ask again with the same key."
                 ) from error
             return kept
 

@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, KEY_MAX
 from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
-from booking_app.fields import Answer, Instant, Money, SeatLabel, Text, Whole
+from booking_app.fields import Answer, Instant, Items, Money, SeatLabel, Text, Whole
 from booking_app.paging import PageQuery
 
 STATUSES = [HELD, BOOKED, CANCELLED, EXPIRED]
@@ -15,7 +15,7 @@ KEY_PATTERN = rf"[\x21-\x7e]{{1,{KEY_MAX}}}"  # visible ASCII
 SEATS_MAX = 100  # no setting of MAX_SEATS_PER_BOOKING allows more
 
 
-class SeatLabels(fields.List[Any]):
+class SeatLabels(Items):
     """Seats, each named once."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
@@ -28,7 +28,8 @@ class SeatLabels(fields.List[Any]):
 def _seat_numbers(description: str) -> SeatLabels:
     return SeatLabels(
         SeatLabel(max_length=LABEL_MAX),
-        validate=validate.Length(min=1, max=SEATS_MAX),
+        min_length=1,
+        max_length=SEATS_MAX,
         metadata={"description": description, "uniqueItems": True},
     )
 
@@ -97,7 +98,9 @@ class Booking(Answer):
         required=True,
         metadata={"description": "Each seat at its price on the day of booking."},
     )
-    total = Money(required=True, attribute="total_cents")
+    total = Money(
+        required=True, attribute="total_cents", metadata={"pattern": r"^[0-9]{1,9}\.[0-9]{2}$"}
+    )
     currency = fields.String(required=True, metadata={"example": "EUR"})
     created_at = Instant(required=True)
     expires_at = Instant(required=True, allow_none=True)

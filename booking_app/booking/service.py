@@ -43,6 +43,8 @@ from booking_app.paging import Listing, Page, fetch_page, listing
 # next reference is one of theirs once in 10**9 times.
 REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_LENGTH = 10
+# So many seats in others' hands, and the search for the best waits rather than looks on.
+LOOKS = 50
 
 
 # Statements of the busy paths are built once: building one costs more than running it.
@@ -55,11 +57,6 @@ INSERT_BOOKING = sa.insert(Booking).returning(Booking.id)
 CHANGE_BOOKING = sa.update(Booking).where(Booking.id == sa.bindparam("booking"))
 LOCK_OWN = sa.select(ShowSeat.label).where(OWN).order_by(ShowSeat.label).with_for_update()
 FREE_OWN = sa.update(ShowSeat).where(OWN).values(booking_id=None, held_until=None)
-HOLD_OWN = (
-    sa.update(ShowSeat)
-    .where(OWN, ShowSeat.held_until > NOW)
-    .values(held_until=sa.bindparam("until"))
-)
 
 
 class SeatTaken(Conflict):
@@ -367,6 +364,8 @@ def _lock_best_block(connection: sa.Connection, show: Row, wanted: _Wanted) -> l
             if len(free) == len(labels):
                 return seats
             passed_over |= set(labels) - free
+        if len(passed_over) > LOOKS and not wanted.wait:
+            break
     if passed_over:
         raise _LookAgain
     raise _no_block(room, wanted)
@@ -487,7 +486,7 @@ def confirm(
 
     def work(connection: sa.Connection) -> dict[str, Any]:
         booking = _lock_held(connection, user_id, booking_id, now)
-        _set_held_until(connection, booking, None)
+        _set_held_until(connection, booking, None, now)
         return _change(connection, booking, status=BOOKED, expires_at=None)
 
     return transact(work)
@@ -518,7 +517,7 @@ def extend(
             raise HoldLimit(
                 f"This hold can't be made longer; it ends at {iso(booking['expires_at'])}."
             )
-        _set_held_until(connection, booking, expires_at)
+        _set_held_until(connection, booking, expires_at, now)
         return _change(connection, booking, expires_at=expires_at)
 
     return transact(work)
@@ -598,7 +597,10 @@ def _lock_live(
 
 
 def _set_held_until(
-    connection: sa.Connection, booking: dict[str, Any], held_until: datetime | None
+    connection: sa.Connection,
+    booking: dict[str, Any],
+    held_until: datetime | None,
+    now: datetime | None,
 ) -> None:
     """Set the end of the hold on its seats (None: booked), each where it still is this hold's.
 
@@ -607,9 +609,19 @@ def _set_held_until(
     """
     labels = live_labels(booking["seats"])
     own = _lock_own(connection, booking, labels)
-    params = {**own, "now": booking["now"], "until": held_until}
-    if connection.execute(HOLD_OWN, params).rowcount != len(labels):
+    params = {**own, "until": held_until, **now_params(now)}
+    if connection.execute(_hold_statement(now is not None), params).rowcount != len(labels):
         raise _hold_expired(booking["expires_at"])
+
+
+@cache
+def _hold_statement(timed: bool) -> sa.Update:
+    # By the clock as it is once the seats are locked: the hold may have ended while waiting.
+    return (
+        sa.update(ShowSeat)
+        .where(OWN, ShowSeat.held_until > clock_param(timed))
+        .values(held_until=sa.bindparam("until"))
+    )
 
 
 def _free(connection: sa.Connection, booking: dict[str, Any], labels: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from booking_app.catalog import service, venues
 from booking_app.catalog.models import Cinema, Movie, Screen, Show
-from booking_app.database import clock, fold, reading, write_transaction
+from booking_app.database import LOADING, clock, fold, reading, take_turns, write_transaction
 from booking_app.errors import DomainError
 from booking_app.fields import iso
 
@@ -43,11 +43,12 @@ def load_catalog(
     `movies` and `cinemas` are as `schemas.Catalog` loads them. A film is known by its title and
     year, a cinema and a screen by their names, a show by its screen and time. `timezone` is of
     the default cinema, for shows in the short form. Where the demo catalogue is loaded again,
-    only its daily shows are added, and only of films that are still there and on sale: what an
-    operator took out does not come back. Raises EntryError, and then nothing was added.
+    only its daily shows are added, and only of films that are still there and on sale: films that
+    an operator took out do not come back. Raises EntryError, and then nothing was added.
     """
 
     def load(connection: sa.Connection) -> tuple[int, int]:
+        take_turns(connection, LOADING)  # of hosts that start at once, one loads the demo
         present = connection.execute(sa.select(clock(now))).scalar_one()
         places = _Places(connection, cinemas, timezone)
         known = _known_movies(connection)

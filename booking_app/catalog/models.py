@@ -17,7 +17,7 @@ SEATS_MAX = 5000
 
 
 class Cinema(Base):
-    """A house with its own time zone. Exactly one is the default for what names no cinema."""
+    """A house with its own time zone. At most one is the default, for what names no cinema."""
 
     __tablename__ = "cinema"
     __table_args__ = (
@@ -117,7 +117,7 @@ class ShowSeat(Base):
 
     There is no other place that says so. `booking_id` is the owner; `held_until` is set
     while the owner only holds it. No index on `booking_id`: nothing looks for it, and
-    without one PostgreSQL updates the row in place. `label` is `row_label` and `number`;
+    without one PostgreSQL updates the row in place. `label` is `row_label` and a number;
     `position` counts through the room; `aisle_after` parts it from the next seat of its row.
     """
 
@@ -131,7 +131,6 @@ class ShowSeat(Base):
     label: Mapped[str] = mapped_column(sa.String(LABEL_MAX))
     position: Mapped[int] = mapped_column(sa.Integer)
     row_label: Mapped[str] = mapped_column(sa.String(ROW_LABEL_MAX), server_default=sa.text("''"))
-    number: Mapped[int] = mapped_column(sa.Integer)
     category: Mapped[str] = mapped_column(sa.String(CATEGORY_MAX), server_default=STANDARD)
     accessible: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     aisle_after: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())

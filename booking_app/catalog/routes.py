@@ -178,7 +178,10 @@ def get_seats(show_id: int) -> Any:
         response = Response(json.dumps(seat_map), mimetype=JSON)
     response.vary.add("Accept")
     response.add_etag()
-    return response.make_conditional(request)
+    if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
+        unchanged = {name: response.headers[name] for name in ("ETag", "Vary")}
+        return Response(status=304, headers=unchanged)
+    return response
 
 
 @blp.route("/shows/<id:show_id>/", methods=["PATCH"])
@@ -307,7 +310,7 @@ def get_screen(screen_id: int) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Saal 2"})
+@blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Great hall"})
 @blp.response(200, schemas.Screen)
 @blp.can_answer("not_found", "name_taken")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:

@@ -14,7 +14,8 @@ from booking_app.catalog.models import (
 )
 from booking_app.catalog.seating import AVAILABLE, BOOKED, HELD
 from booking_app.catalog.times import is_timezone
-from booking_app.fields import Answer, Day, Flag, Instant, Money, Text, Whole
+from booking_app.database import fold
+from booking_app.fields import Answer, Day, Flag, Instant, Items, Money, Text, Whole
 from booking_app.paging import PageQuery
 
 GENRES_MAX = 10
@@ -27,7 +28,7 @@ class Genre(Text):
 
     def _deserialize(self, value: object, attr: object, data: object, **kwargs: object) -> str:
         genre = super()._deserialize(value, attr, data, **kwargs)
-        if "|" in genre:
+        if "|" in fold(genre):
             raise ma.ValidationError("Must not contain |.")
         return genre
 
@@ -41,7 +42,7 @@ class MovieBody(ma.Schema):
     duration_minutes = Whole(1, DURATION_MAX_MINUTES, required=True)
     year = Whole(1870, 2200, allow_none=True)
     language = _optional_text(50)
-    genres = fields.List(Genre(max_length=50), validate=validate.Length(max=GENRES_MAX))
+    genres = Items(Genre(max_length=50), max_length=GENRES_MAX)
     age_rating = _optional_text(20)
     director = _optional_text(200)
     description = _optional_text(2000, multiline=True)
@@ -55,7 +56,7 @@ class MoviePatch(MovieBody):
 
 class MovieQuery(PageQuery):
     search = Text(max_length=200, metadata={"description": "A part of the title, in any case."})
-    genre = Text(max_length=50, metadata={"description": "A whole genre, in any case."})
+    genre = Genre(max_length=50, metadata={"description": "A whole genre, in any case."})
     language = Text(max_length=50, metadata={"description": "In any case."})
     on_sale = Flag(
         query=True, load_default=True, metadata={"description": "false lists the withdrawn ones."}
@@ -90,7 +91,9 @@ class Prices(fields.Dict):
 class _ShowTerms(ma.Schema):
     """What does not depend on where a show is."""
 
-    price_cents = Money(data_key="price", metadata={"description": "The base price."})
+    price_cents = Money(
+        data_key="price", metadata={"description": "The base price; a new show without is free."}
+    )
     prices = Prices(metadata={"description": "Of the categories that cost otherwise; all of them."})
     no_single_gaps = Flag(metadata={"description": "Whether no single seat may be left alone."})
     on_sale = Flag(metadata={"description": "false: withdrawn from sale, and from lists."})
@@ -173,7 +176,9 @@ class Timezone(Text):
     """An IANA time zone."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=64, metadata={"description": "IANA, as Europe/Wien"}, **kwargs)
+        super().__init__(
+            max_length=64, metadata={"description": "IANA, as Europe/Vienna"}, **kwargs
+        )
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         name = super()._deserialize(value, attr, data, **kwargs)
@@ -217,22 +222,25 @@ class PlanRow(ma.Schema):
     label = RowLabel(max_length=ROW_LABEL_MAX, required=True)
     seats = Whole(1, SEATS_MAX, required=True, metadata={"description": "Numbered from 1."})
     category = Text(max_length=CATEGORY_MAX, load_default=STANDARD)
-    gaps = fields.List(
+    gaps = Items(
         Whole(1, SEATS_MAX),
+        max_length=SEATS_MAX,
         load_default=list,
         metadata={"description": "The numbers of the seats after which there is an aisle."},
     )
-    accessible = fields.List(
+    accessible = Items(
         Whole(1, SEATS_MAX),
+        max_length=SEATS_MAX,
         load_default=list,
         metadata={"description": "The numbers of wheelchair places."},
     )
 
 
-def _plan(**kwargs: Any) -> fields.List[Any]:
-    return fields.List(
+def _plan(**kwargs: Any) -> Items:
+    return Items(
         fields.Nested(PlanRow),
-        validate=validate.Length(min=1, max=ROWS_MAX),
+        min_length=1,
+        max_length=ROWS_MAX,
         metadata={"description": "From the front."},
         **kwargs,
     )
@@ -301,7 +309,12 @@ class Daily(fields.String):
     """A time of day, "20:30", in the cinema's time zone."""
 
     def __init__(self) -> None:
-        super().__init__(validate=validate.Regexp(r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z"))
+        super().__init__(
+            validate=validate.Regexp(
+                r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z",
+                error="Must be a time of day such as 14:00.",
+            )
+        )
 
 
 class CatalogShow(_NewShow):

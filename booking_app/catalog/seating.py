@@ -115,7 +115,6 @@ def _seat(row_label: str, number: int) -> dict[str, Any]:
     return {
         "label": f"{row_label}{number}",
         "row_label": row_label,
-        "number": number,
         "category": STANDARD,
         "accessible": False,
         "aisle_after": False,

@@ -484,12 +484,8 @@ def update_show(
         changes = {name: value for name, value in values.items() if value is not None}
         if prices:
             _check_prices(prices, _categories(connection, show_id))
-        starts_at = show.starts_at if date_time is None else date_time
-        screen = venues.lock_named_screen(
-            connection, cinema_id=show.cinema_id, name=screen_name or show.screen_name
-        )
-        if (starts_at, screen.id) != (show.starts_at, show.screen_id):
-            changes |= _move(connection, show, screen, starts_at, now)
+        if date_time is not None or screen_name is not None:
+            changes |= _move(connection, show, screen_name, date_time or show.starts_at, now)
         if total_seats is not None and total_seats != show.total_seats:
             _resize(connection, show, total_seats, clock(now))
             changes["total_seats"] = total_seats
@@ -511,7 +507,11 @@ def delete_show(*, show_id: int) -> None:
 
 
 def _lock_show(connection: sa.Connection, show_id: int) -> Row:
-    """The show with its row locked, after its film's, so that the running time stands still."""
+    """The show with its row locked, after its film's, so that the running time stands still.
+
+    The rows are locked one by one and read after that: a lock waited for within a join looks
+    at the other table as it was before the wait.
+    """
     film = (
         sa.select(Movie.id)
         .join(Show, Show.movie_id == Movie.id)
@@ -519,11 +519,11 @@ def _lock_show(connection: sa.Connection, show_id: int) -> Row:
         .with_for_update(read=True, of=Movie)
     )
     connection.execute(film).all()
+    connection.execute(sa.select(Show.id).where(Show.id == show_id).with_for_update()).all()
     show = connection.execute(
         sa.select(
             Show.id,
             Show.screen_id,
-            Screen.name.label("screen_name"),
             Screen.cinema_id,
             Show.starts_at,
             Show.total_seats,
@@ -532,7 +532,6 @@ def _lock_show(connection: sa.Connection, show_id: int) -> Row:
         .join(Movie, Movie.id == Show.movie_id)
         .join(Screen, Screen.id == Show.screen_id)
         .where(Show.id == show_id)
-        .with_for_update(of=Show)
     ).first()
     if show is None:
         raise NotFound("show", show_id)
@@ -542,11 +541,19 @@ def _lock_show(connection: sa.Connection, show_id: int) -> Row:
 def _move(
     connection: sa.Connection,
     show: Row,
-    screen: Row,
+    screen_name: str | None,
     starts_at: datetime,
     now: datetime | None,
 ) -> dict[str, Any]:
-    """The columns of a show moved to that screen and time."""
+    """The columns of a show moved to that time and, where one is named, that screen."""
+    screen = (
+        venues.lock_screen(connection, show.screen_id)
+        if screen_name is None
+        else venues.lock_named_screen(connection, cinema_id=show.cinema_id, name=screen_name)
+    )
+    if screen is None or (starts_at, screen.id) == (show.starts_at, show.screen_id):
+        return {}
+    _lock_seats(connection, ShowSeat.show_id == show.id)
     sold = connection.execute(
         sa.select(ShowSeat.label)
         .where(ShowSeat.show_id == show.id, sa.not_(is_free(clock(now))))
@@ -579,6 +586,7 @@ def _resize(
         _insert_seats(connection, show.id, added)
         return
     beyond = sa.and_(ShowSeat.show_id == show.id, ShowSeat.position > total_seats)
+    _lock_seats(connection, beyond)
     seats = connection.execute(
         sa.select(ShowSeat.label, sa.not_(is_free(now)).label("sold"))
         .where(beyond)
@@ -590,6 +598,13 @@ def _resize(
             f"{len(sold)} of the seats that would vanish are sold; keep at least those.", seats=sold
         )
     connection.execute(sa.delete(ShowSeat).where(beyond))
+
+
+def _lock_seats(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Lock those seats, in a statement before the one that looks at them: a hold that is being
+    confirmed does not lock its show, so only then is it certain whether it was in time."""
+    in_order = sa.select(ShowSeat.label).where(which).order_by(ShowSeat.show_id, ShowSeat.label)
+    connection.execute(in_order.with_for_update()).all()
 
 
 def _insert_seats(
@@ -620,6 +635,7 @@ def _delete_shows(connection: sa.Connection, which: sa.ColumnElement[bool], what
     """
     locked = sa.select(Show.id).where(which).order_by(Show.id).with_for_update()
     show_ids = connection.execute(locked).scalars().all()
+    _lock_seats(connection, ShowSeat.show_id.in_(show_ids))
     connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id.in_(show_ids)))
     try:
         connection.execute(sa.delete(Show).where(Show.id.in_(show_ids)))

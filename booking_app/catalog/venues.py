@@ -145,11 +145,13 @@ def _cinema(connection: sa.Connection, cinema_id: int) -> sa.RowMapping:
 
 
 def _move_dates(connection: sa.Connection, cinema_id: int, timezone: str) -> None:
-    # With the screens' rows locked, nobody puts a show on them by the old time zone.
+    # Shows before screens, as whoever moves one; with the screens' rows locked, nobody puts a
+    # show on them by the old time zone.
     of_cinema = Screen.cinema_id == cinema_id
-    connection.execute(
-        sa.select(Screen.id).where(of_cinema).order_by(Screen.id).with_for_update()
-    ).all()
+    screens = sa.select(Screen.id).where(of_cinema)
+    there = sa.select(Show.id).where(Show.screen_id.in_(screens)).order_by(Show.id)
+    connection.execute(there.with_for_update(key_share=True)).all()
+    connection.execute(screens.order_by(Screen.id).with_for_update()).all()
     shows = connection.execute(
         sa.select(Show.id, Show.starts_at)
         .join(Screen, Screen.id == Show.screen_id)
@@ -275,12 +277,15 @@ def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str) -
     Two callers making the same screen at once get the same row.
     """
     values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name), "rows": []}
-    insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values)
-    return connection.execute(
+    query = (
         sa.select(Screen.id, Screen.cinema_id, Screen.rows)
         .where(Screen.cinema_id == cinema_id, Screen.name_key == values["name_key"])
         .with_for_update()
-    ).one()
+    )
+    # The one that was in the way of the insert may be renamed or deleted before it is locked.
+    while (screen := connection.execute(query).first()) is None:
+        insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values)
+    return screen
 
 
 def timezone_of(connection: sa.Connection, cinema_id: int) -> str:

@@ -1,6 +1,6 @@
 """Seat plans, prices by category, holds by account, idempotency keys.
 
-Shows that are there keep their seats: one row without a label, numbered by position.
+Shows that are there keep their seats: one row without a label.
 """
 
 import sqlalchemy as sa
@@ -49,20 +49,16 @@ def upgrade() -> None:
     )
     for column in (
         sa.Column("row_label", sa.String(length=5), server_default=sa.text("''"), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=True),
         sa.Column("category", sa.String(length=30), server_default="standard", nullable=False),
         sa.Column("accessible", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("aisle_after", sa.Boolean(), server_default=sa.false(), nullable=False),
     ):
         op.add_column("show_seat", column)
-    op.execute("UPDATE show_seat SET number = position")
-    with op.batch_alter_table("show_seat") as batch:
-        batch.alter_column("number", nullable=False)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("show_seat") as batch:
-        for column in ("aisle_after", "accessible", "category", "number", "row_label"):
+        for column in ("aisle_after", "accessible", "category", "row_label"):
             batch.drop_column(column)
     with op.batch_alter_table("show") as batch:
         batch.drop_column("no_single_gaps")
