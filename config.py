@@ -120,7 +120,8 @@ SETTINGS = (
     Setting(
         "DATABASE_URL",
         f"sqlite:///{INSTANCE / 'booking.db'}",
-        "where the data is: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`",
+        "where the data is: `sqlite:///FILE` (a relative one is in `instance/`) or "
+        "`postgresql://USER:PASSWORD@HOST/DATABASE`",
         _database_url,
         secret=True,
     ),
@@ -150,7 +151,7 @@ SETTINGS = (
     Setting(
         "TIMEZONE",
         "UTC",
-        "IANA time zone that the default cinema is made with",
+        "IANA time zone that the default cinema is made with; once made, change it by PATCH",
         _timezone,
     ),
     Setting("CURRENCY", "EUR", "ISO 4217 code of all prices", _currency),
@@ -168,8 +169,8 @@ SETTINGS = (
         "cancelling closes this many minutes before the show starts",
         _whole(0, 100_000),
     ),
-    Setting("ACCESS_TOKEN_MINUTES", "15", "how long an access token is good", _whole(1, 1440)),
-    Setting("REFRESH_TOKEN_DAYS", "7", "how long a refresh token is good", _whole(1, 365)),
+    Setting("ACCESS_TOKEN_MINUTES", "15", "how long an access token is valid", _whole(1, 1440)),
+    Setting("REFRESH_TOKEN_DAYS", "7", "how long a refresh token is valid", _whole(1, 365)),
 )
 
 

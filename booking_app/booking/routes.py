@@ -112,7 +112,8 @@ def cancel(data: dict[str, Any], booking_id: int) -> Response:
     """Cancel a booking
 
     All of it, or some of its seats by `seat_numbers`; or let go of a hold. The seats can be booked
-    by anyone at once. Not after the show has begun.
+    by anyone at once. Not after the show has begun, nor in the last minutes before where the house
+    has set that.
     """
     terms = _terms()
     return _respond(service.cancel(booking_id=booking_id, **_by_caller(200), terms=terms, **data))

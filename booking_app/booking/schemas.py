@@ -96,7 +96,7 @@ class Booking(Answer):
     seats = fields.List(
         fields.Nested(BookedSeat),
         required=True,
-        metadata={"description": "Each seat at its price on the day of booking."},
+        metadata={"description": "Each seat at the price when it was booked."},
     )
     total = Money(
         required=True, attribute="total_cents", metadata={"pattern": r"^[0-9]{1,9}\.[0-9]{2}$"}

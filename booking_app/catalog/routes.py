@@ -10,7 +10,9 @@ from booking_app.catalog.seat_picture import seat_picture
 from booking_app.extensions import Blueprint
 from booking_app.paging import HEADER, PageQuery
 
-blp = Blueprint("catalog", __name__, url_prefix="/api", description="Films and shows")
+blp = Blueprint(
+    "catalog", __name__, url_prefix="/api", description="Cinemas, screens, films and shows"
+)
 
 EXAMPLE_MOVIE = {
     "title": "The Third Man",
