@@ -358,12 +358,13 @@ def init_app(app: Flask) -> None:
     db.init_app(app)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
-            _set_up_sqlite(db.engine)
+            _set_up_sqlite(db.engine, Path(app.instance_path))
 
 
-def _set_up_sqlite(engine: Engine) -> None:
+def _set_up_sqlite(engine: Engine, instance: Path) -> None:
     path = Path(str(engine.url.database))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent == instance:  # any other folder is the operator's to make, or a slip of the pen
+        instance.mkdir(exist_ok=True)
     if fcntl is not None:
         queue = _WriterQueue(path.with_name(path.name + ".writer-lock"), threading.Lock())
         engine.writer_queue = queue  # type: ignore[attr-defined]

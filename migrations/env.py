@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
-from booking_app.database import MIGRATING, begin_writing, db, take_turns
+from booking_app.database import MIGRATING, begin_writing, db, is_unavailable, take_turns
 
 
 def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
@@ -43,5 +43,12 @@ def migrate(connection: sa.Connection) -> None:
             connection.connection.driver_connection.execute("PRAGMA foreign_keys = ON")
 
 
-with db.engine.connect() as bound:
-    migrate(bound)
+try:
+    with db.engine.connect() as bound:
+        migrate(bound)
+except sa.exc.OperationalError as error:
+    if not is_unavailable(error):
+        raise
+    # The first thing that `make run` does: one line rather than a page for a wrong address.
+    reason = " ".join(str(error.orig).split())
+    raise SystemExit(f"DATABASE_URL: the database can't be reached: {reason}") from error

@@ -81,6 +81,25 @@ def test_the_psycopg_driver_is_chosen_for_the_caller(instance: Path, scheme: str
     assert url == "postgresql+psycopg://u:p%40ss@h:5/d?host=%2Ftmp"
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://127.0.0.1:1/none", "sqlite:////no/such/folder/booking.db"]
+)
+def test_a_database_that_cannot_be_reached_is_told_in_one_line(url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"],
+        cwd=ROOT,
+        env=os.environ | {"SECRET_KEY": KEY, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("DATABASE_URL: the database can't be reached: ")
+    assert not Path("/no").exists()
+
+
 def test_a_secret_key_is_made_once_for_all_processes(instance: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         keys = set(pool.map(lambda _: config.load({})["SECRET_KEY"], range(8)))
