@@ -101,7 +101,7 @@ def _own_secret_key() -> str:
     path = INSTANCE / "secret_key"
     INSTANCE.mkdir(exist_ok=True)
     if not path.exists():
-        draft = INSTANCE / f".secret_key.{os.getpid()}"
+        draft = INSTANCE / f".secret_key.{secrets.token_hex(8)}"
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_hex(MIN_SECRET_BYTES))
         try:
