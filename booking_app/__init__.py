@@ -28,6 +28,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
             settings["DATABASE_URL"], settings["WEB_THREADS"]
         ),
         JWT_SECRET_KEY=settings["SECRET_KEY"],
+        SECRET_KEY=None,  # Flask's: there is no session in a cookie, so none is looked for
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings["ACCESS_TOKEN_MINUTES"]),
         JWT_DECODE_LEEWAY=10,  # seconds that the clocks of two hosts may differ
         JWT_COOKIE_CSRF_PROTECT=False,  # no cookies here: one claim less in each token

@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Any
 
-from flask import Response, current_app, json, request, url_for
+from flask import Response, current_app, json, request
 
 from booking_app.auth.access import current_user_id, signed_in
 from booking_app.booking import schemas, service
@@ -167,7 +167,7 @@ def _by_caller(status: int) -> dict[str, Any]:
         fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
 
     def render(booking: dict[str, Any]) -> Answer:
-        location = url_for("booking.get_booking", booking_id=booking["id"])
+        location = f"{blp.url_prefix}/bookings/{booking['id']}/"
         body = json.dumps(BOOKING.dump(booking))
         return Answer(status, body, location if status == 201 else None)
 

@@ -262,7 +262,7 @@ def _reserve(
         for seat in seats
     ]
     booking: dict[str, Any] = {
-        "reference": "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(REFERENCE_LENGTH)),
+        "reference": _reference(),
         "user_id": user_id,
         "show_id": show.id,
         "status": BOOKED if expires_at is None else HELD,
@@ -275,6 +275,11 @@ def _reserve(
     booking["id"] = connection.execute(INSERT_BOOKING, booking).scalar_one()
     _take(connection, booking, labels, show.now)
     return answer(booking)
+
+
+def _reference() -> str:
+    # Of 32 letters each is five bits of a random byte.
+    return "".join(REFERENCE_ALPHABET[byte % 32] for byte in secrets.token_bytes(REFERENCE_LENGTH))
 
 
 @cache
