@@ -71,6 +71,21 @@ def _host(text: str) -> str:
     return text
 
 
+def _redis_url(text: str) -> str:
+    if text and not re.fullmatch(r"(rediss?|unix)://\S+", text):
+        raise ValueError("redis://HOST:PORT/NUMBER, rediss:// or unix://")
+    return f"redis+{text}" if text.startswith("unix:") else text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().lower() for origin in text.split(",") if origin.strip())
+    if not all(
+        re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", o) for o in origins
+    ):
+        raise ValueError("origins such as https://shop.example.org, with commas between them")
+    return origins
+
+
 def _database_url(text: str) -> str:
     allowed = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     try:
@@ -92,6 +107,12 @@ def _secret_key(text: str) -> str:
     if not text:
         return _own_secret_key()
     if len(text.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"at least {MIN_SECRET_BYTES} bytes")
+    return text
+
+
+def _previous_key(text: str) -> str:
+    if text and len(text.encode()) < MIN_SECRET_BYTES:
         raise ValueError(f"at least {MIN_SECRET_BYTES} bytes")
     return text
 
@@ -133,6 +154,13 @@ SETTINGS = (
         _secret_key,
         secret=True,
     ),
+    Setting(
+        "SECRET_KEY_PREVIOUS",
+        "",
+        "the key before, whose tokens stay valid; set it while you change SECRET_KEY",
+        _previous_key,
+        secret=True,
+    ),
     Setting("HOST", "127.0.0.1", "the address gunicorn listens on", _host),
     Setting("PORT", "8000", "the port gunicorn listens on", _whole(1, 65535)),
     Setting(
@@ -147,6 +175,28 @@ SETTINGS = (
         "threads of each worker, and database connections each keeps",
         _whole(1, 64),
     ),
+    Setting(
+        "TRUSTED_PROXIES",
+        "0",
+        "how many proxies in front add to `X-Forwarded-For` and `X-Forwarded-Proto`; only their "
+        "entries are believed",
+        _whole(0, 10),
+    ),
+    Setting(
+        "CORS_ORIGINS",
+        "",
+        "origins whose pages may call the API in a browser, with commas between them",
+        _origins,
+    ),
+    Setting("RATELIMIT_ENABLED", "on", "whether calls are counted and limited", _switch),
+    Setting(
+        "REDIS_URL",
+        "",
+        "`redis://HOST:PORT/NUMBER`, where all workers and hosts count together",
+        _redis_url,
+        secret=True,
+    ),
+    Setting("ACCESS_LOG", "on", "whether gunicorn's log has a line for each request", _switch),
     Setting("DEMO", "on", "whether `make run` loads and stocks the demo catalogue", _switch),
     Setting(
         "TIMEZONE",

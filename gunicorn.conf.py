@@ -1,5 +1,7 @@
 """How gunicorn serves the application; the numbers are settings, see config.py."""
 
+import logging
+
 from config import load as load_settings  # gunicorn has a setting `config` of its own
 
 _settings = load_settings()  # a wrong setting stops the start here, with its one line
@@ -14,7 +16,14 @@ timeout = 60
 # On SIGTERM, requests in progress have so long to finish.
 graceful_timeout = 30
 keepalive = 5
+# Whom to believe about the client is decided by TRUSTED_PROXIES, in the application.
+forwarded_allow_ips = ""
 control_socket_disable = True  # nothing here uses it, and two servers would share its path
+
+# The application's own log, with a line for each request (booking_app/headers.py).
+logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+if not _settings["ACCESS_LOG"]:
+    logging.getLogger("booking_app.access").setLevel(logging.WARNING)
 
 
 def when_ready(server):

@@ -8,13 +8,13 @@ from typing import Any
 from flask import Flask, Response, render_template, send_from_directory
 
 import config
-from booking_app import cli, database, extensions, health
+from booking_app import cli, database, extensions, headers, health, rate_limits
 from booking_app.auth.routes import blp as auth_blp
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.routes import blp as catalog_blp
 from booking_app.catalog.service import bookable_example
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 
 def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
@@ -58,6 +58,8 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         },
     )
     database.init_app(app)
+    headers.init_app(app)
+    rate_limits.init_app(app)
     extensions.init_app(app)
     extensions.migrate.init_app(app, database.db)
     extensions.api.live_examples = bookable_example
@@ -77,8 +79,12 @@ def _serve_swagger_ui(app: Flask) -> None:
     folder = str(files("flask_swagger_ui") / "dist")
 
     @app.get("/swagger/")
-    def swagger_ui() -> str:
-        return render_template("swagger_ui.html", title=app.config["API_TITLE"])
+    def swagger_ui() -> tuple[str, dict[str, str]]:
+        page = render_template("swagger_ui.html", title=app.config["API_TITLE"])
+        return page, {
+            "Content-Security-Policy": headers.SWAGGER_UI,
+            "Cache-Control": "no-cache",
+        }
 
     @app.get("/swagger/assets/<path:name>")
     def swagger_asset(name: str) -> Response:

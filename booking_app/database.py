@@ -78,7 +78,8 @@ Transact: TypeAlias = Callable[[Callable[[Connection], dict[str, Any]]], Any]
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 # The same order of text on both databases: by code point. Used for folded keys.
 KeyText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-Json = sa.JSON().with_variant(JSONB(), "postgresql")
+# None is the database's NULL, not JSON's.
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):

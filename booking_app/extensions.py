@@ -11,6 +11,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
 import flask_smorest
@@ -27,6 +28,7 @@ from werkzeug.routing import BaseConverter, ValidationError
 
 from booking_app import problems
 from booking_app.fields import INT64_MAX, Day, Instant, Money
+from booking_app.headers import cacheable
 
 MAX_BODY_BYTES = 1024 * 1024
 METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
@@ -38,6 +40,8 @@ PATH_PARAMETERS = {
     "cinema_id": "The `id` of a cinema.",
     "screen_id": "The `id` of a screen.",
     "booking_id": "The `id` of one of your bookings.",
+    "account_id": "The `id` of an account.",
+    "session_id": "The `id` of one of your sessions.",
 }
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -48,16 +52,17 @@ TOKENS_REMEMBERED = 10_000
 class TokenManager(JWTManager):
     """Reads a token once, not with each request that carries it: the library takes it apart
     twice, which made up a fifth of a booking. Only a token that is good is remembered, by the
-    key it is signed with, and whether it has expired is looked at each time."""
+    keys it may be signed with, and whether it has expired is looked at each time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._good: dict[tuple[str, str], dict[str, Any]] = {}
+        self._good: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     def _decode_jwt_from_config(
         self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
     ) -> dict[str, Any]:
-        token = (current_app.config["JWT_SECRET_KEY"], encoded_token)
+        keys = (current_app.config["JWT_SECRET_KEY"], current_app.config["SECRET_KEY_PREVIOUS"])
+        token = (*keys, encoded_token)
         claims = self._good.get(token)
         if claims is None or claims["exp"] <= time.time():
             claims = super()._decode_jwt_from_config(encoded_token, csrf_value, allow_expired)
@@ -119,20 +124,45 @@ class Blueprint(flask_smorest.Blueprint):
     @staticmethod
     def can_answer(*codes: str) -> Callable[[View], View]:
         """Decorator: the codes, beyond those of every endpoint, that the view can answer."""
-        return lambda view: _note_problems(view, codes)
+        return lambda view: _note(view, "problems", codes)
+
+    @staticmethod
+    def public(shared_seconds: int = 0) -> Callable[[View], View]:
+        """Decorator: the answer is the same for everybody, and so it may be kept, by shared caches
+        for so long without asking (`headers.cacheable`)."""
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def kept(*args: Any, **kwargs: Any) -> Response:
+                return cacheable(view(*args, **kwargs), shared_seconds=shared_seconds)
+
+            noted: View = _note(kept, "public", [True])
+            return noted
+
+        return decorator
 
     @staticmethod
     def _prepare_problems_doc(
         doc: dict[str, Any], doc_info: dict[str, Any], *, method: str, **kwargs: Any
     ) -> dict[str, Any]:
-        # A query that no endpoint takes is refused everywhere, and any may find no database.
-        codes = {"validation_failed", "database_unavailable", *doc_info.get("problems", ())}
+        # A query that no endpoint takes is refused everywhere, as is who asks too often; and any
+        # may find no database.
+        everywhere = {"validation_failed", "rate_limited", "database_unavailable"}
+        codes = {*everywhere, *doc_info.get("problems", ())}
         if method.upper() in METHODS_WITH_BODY:
             codes |= {"body_too_large", "malformed_body", "unsupported_media_type"}
         by_status = defaultdict(list)
         for code in sorted(codes):
             by_status[problems.CODES[code].status].append(code)
         responses = doc.setdefault("responses", {})
+        if doc_info.get("public"):
+            responses[200].setdefault("headers", {})["ETag"] = {
+                "description": "Of what is answered.",
+                "schema": {"type": "string"},
+            }
+            responses[304] = {
+                "description": "Nothing has changed since the `If-None-Match` of the request."
+            }
         for status, names in sorted(by_status.items()):
             schemas = [{"$ref": f"#/components/schemas/{schema_name(name)}"} for name in names]
             responses[status] = {
@@ -153,10 +183,10 @@ def schema_name(code: str) -> str:
     return "".join(word.capitalize() for word in code.split("_")) + "Problem"
 
 
-def _note_problems(view: View, codes: Any) -> View:
+def _note(view: Any, name: str, values: Any) -> Any:
     # flask-smorest copies `_apidoc` from wrapper to wrapper and hands it to the doc callbacks.
     doc = getattr(view, "_apidoc", {})
-    view._apidoc = {**doc, "problems": [*doc.get("problems", ()), *codes]}  # type: ignore[attr-defined]
+    view._apidoc = {**doc, name: [*doc.get(name, ()), *values]}
     return view
 
 

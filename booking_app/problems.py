@@ -6,17 +6,17 @@ README are made from it.
 
 import http
 import logging
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Response, current_app, json, request
 from flask_jwt_extended import JWTManager
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from booking_app.database import is_unavailable
 from booking_app.errors import DomainError
+from booking_app.headers import request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -53,14 +53,18 @@ CODES: dict[str, Code] = {
     "token_expired": Code(401, "The token has expired"),
     "invalid_credentials": Code(401, "The user name or the password is wrong"),
     "staff_only": Code(403, "Only staff may do this"),
+    "wrong_password": Code(403, "The old password is wrong"),
+    "account_disabled": Code(403, "The account is disabled"),
     "not_your_booking": Code(403, "The booking is another account's"),
     "not_found": Code(404, "Not found"),
     "method_not_allowed": Code(405, "The method is not allowed here"),
     "body_too_large": Code(413, "The body is larger than 1 MiB"),
     "unsupported_media_type": Code(415, "The body is not labelled application/json"),
+    "rate_limited": Code(429, "Too many requests", retry=True),
     "validation_failed": Code(422, "A value is not allowed", facts={"errors": BY_PLACE}),
     # the present state
     "username_taken": Code(409, "The user name is taken"),
+    "own_account": Code(409, "Not of one's own account"),
     "name_taken": Code(409, "The name is taken"),
     "in_use": Code(409, "It is in use"),
     "has_bookings": Code(409, "It has bookings"),
@@ -148,11 +152,6 @@ def problem(
     return response
 
 
-def request_id() -> str:
-    """This request's id: in the log, in the answer's `X-Request-ID` and in every problem."""
-    return str(g.request_id)
-
-
 class BadRequest(Exception):
     """Raised where a request is read: `code` and facts as for `problem`."""
 
@@ -191,18 +190,7 @@ def init_app(app: Flask, jwt: JWTManager) -> None:
     app.register_error_handler(BadRequest, _bad_request)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
-    app.before_request(_identify)
-    app.after_request(_label)
     _token_errors(jwt)
-
-
-def _identify() -> None:
-    g.request_id = uuid.uuid4().hex
-
-
-def _label(response: Response) -> Response:
-    response.headers["X-Request-ID"] = request_id()
-    return response
 
 
 def _domain_error(error: DomainError) -> Response:
@@ -222,7 +210,7 @@ HTTP_CODES = {
 
 def _http_error(error: HTTPException) -> Response:
     """What Flask and Werkzeug raise. Anything but these is a request that could not be read."""
-    if error.code is not None and error.code < 400:
+    if error.code is not None and (error.code < 400 or error.response is not None):
         return error.get_response()  # type: ignore[return-value]
     if error.code is not None and error.code >= 500:
         return _unexpected(error)
@@ -276,4 +264,4 @@ def _token_errors(jwt: JWTManager) -> None:
 
     @jwt.user_lookup_error_loader
     def unknown_user(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:
-        return problem("invalid_token", "The token's account does not exist.")
+        return problem("invalid_token", "The token's session has ended; log in again.")

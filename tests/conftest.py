@@ -18,14 +18,14 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_jwt_extended import create_access_token
 from flask_migrate import upgrade
 
 import config
 from booking_app import create_app
+from booking_app.auth import access
 from booking_app.auth import service as auth
 from booking_app.catalog import service as catalog
-from booking_app.database import db, reading
+from booking_app.database import db, reading, write_transaction
 from tests.contract import check_answer
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +94,7 @@ _apps: list[Flask] = []
 def make_app(database_url: str, **settings: str) -> Flask:
     """An app as `flask` and gunicorn make it, on that database."""
     environ = {"DATABASE_URL": database_url, "SECRET_KEY": "k" * 40, "WEB_THREADS": "64"}
+    environ["RATELIMIT_ENABLED"] = "off"
     app = create_app(config.load(environ | settings))
     app.test_client_class = ContractClient
     _apps.append(app)
@@ -165,13 +166,21 @@ class Caller:
         return send
 
 
+def open_tokens(user_id: int) -> dict[str, str]:
+    """The tokens of a new session of the account, as logging in gives them."""
+    opened = write_transaction(lambda connection: auth.open_session(connection, user_id=user_id))
+    return access.tokens(opened)
+
+
+def bearer(tokens: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access']}"}
+
+
 @pytest.fixture
 def make_caller(app: Flask, client: FlaskClient) -> Callable[..., Caller]:
     def make(username: str = "alice", *, is_staff: bool = False) -> Caller:
         account = auth.create_user(username=username, password=PASSWORD, is_staff=is_staff)
-        token = create_access_token(str(account["id"]))
-        headers = {"Authorization": f"Bearer {token}"}
-        return Caller(account["id"], username, client, headers)
+        return Caller(account["id"], username, client, bearer(open_tokens(account["id"])))
 
     return make
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from flask_jwt_extended import create_access_token
 
 from booking_app.booking import service
 from booking_app.booking.models import Booking
@@ -110,7 +109,7 @@ def _buy(
     results: Any,
     without_condition: bool,
 ) -> None:
-    from tests.conftest import make_app
+    from tests.conftest import bearer, make_app, open_tokens
 
     app = make_app(database_url)
     app.test_client_class = FlaskClient  # no look at each answer: the race is the point
@@ -123,7 +122,7 @@ def _buy(
 
     def buy(user_id: int, orders: Sequence[Order]) -> None:
         with app.app_context():
-            headers = {"Authorization": f"Bearer {create_access_token(str(user_id))}"}
+            headers = bearer(open_tokens(user_id))
         client = app.test_client()
         start.wait()
         for order in orders:

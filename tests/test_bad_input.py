@@ -9,8 +9,9 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from booking_app.auth.models import Session
 from booking_app.database import db, reading
-from tests.conftest import PASSWORD, Caller
+from tests.conftest import PASSWORD, Caller, rows
 
 TOO_BIG = 2**63
 LONG = "x" * 100_001
@@ -37,6 +38,7 @@ ROWS += [[ROW | {"category": wrong}] for wrong in (None, "", 5, "x" * 31)]
 ROWS += [[ROW | {"nothing": 1}], [ROW | {"label": str(n), "seats": 51} for n in range(100)]]
 SIGNUP = {"username": "new", "password": PASSWORD}
 LOGIN = {"username": "alice", "password": PASSWORD}
+PASSWORDS = {"old_password": PASSWORD, "new_password": "staple-battery-horse"}
 MOVIE = {"title": "Film", "duration_minutes": 90}
 PLANNED = {"screen": 1, "date_time": "2030-01-31T20:00:00Z"}
 CINEMA = {"name": "New", "timezone": "Europe/Vienna"}
@@ -55,6 +57,11 @@ FIELDS: list[tuple[str, str, dict[str, Any], str, list[Any]]] = [
     ("post", "/api/login/", LOGIN, "username", TEXT),
     ("post", "/api/login/", LOGIN, "password", [None, 5, [], "", "a\x00", LONG]),
     ("post", "/api/token/refresh/", {}, "refresh", [*TEXT]),
+    ("post", "/api/logout/", {}, "refresh", [*TEXT]),
+    ("put", "/api/me/password/", PASSWORDS, "old_password", [None, 5, [], "", "a\x00", LONG]),
+    ("put", "/api/me/password/", PASSWORDS, "new_password", [None, 5, "", "short", "staff", LONG]),
+    ("patch", "/api/accounts/{account}/", {}, "is_staff", FLAG),
+    ("patch", "/api/accounts/{account}/", {}, "is_disabled", FLAG),
     ("post", "/api/movies/", MOVIE, "title", [*TEXT, "x" * 201]),
     ("post", "/api/movies/", MOVIE, "duration_minutes", [*SMALL, 1441]),
     ("post", "/api/movies/", MOVIE, "year", [*optional(SMALL), 1800, 3000]),
@@ -118,6 +125,7 @@ BODIES["post", "/api/bookings/{booking}/confirm/"] = {}
 BODIES["post", "/api/bookings/{booking}/extend/"] = {}
 
 LISTS = ["/api/movies/", "/api/shows/", "/api/movies/{movie}/shows/", "/api/my-bookings/"]
+LISTS += ["/api/me/sessions/", "/api/accounts/", "/api/audit/"]
 QUERIES: list[tuple[str, str, list[str]]] = [
     *[(path, "page", ["", "0", "-1", "x", "1.5", "٣", "9" * 25, "%00"]) for path in LISTS],
     *[(path, "page_size", ["", "0", "101", "x", "٣"]) for path in LISTS],
@@ -131,6 +139,13 @@ QUERIES: list[tuple[str, str, list[str]]] = [
     ("/api/shows/", "cinema", ["", "0", "x", str(TOO_BIG)]),
     ("/api/movies/{movie}/shows/", "date", ["x"]),
     ("/api/my-bookings/", "status", ["", "sold"]),
+    ("/api/accounts/", "search", ["", "%20", "a%00", "x" * 151]),
+    ("/api/audit/", "action", ["", "account.sold"]),
+    ("/api/audit/", "actor", ["", "0", "x", str(TOO_BIG)]),
+    ("/api/audit/", "object_type", ["", "seat"]),
+    ("/api/audit/", "object", ["", "0", "x"]),
+    ("/api/audit/", "since", ["", "x", "2030-01-01", "2030-01-01T10:00:00"]),
+    ("/api/audit/", "until", ["", "x"]),
 ]
 
 
@@ -146,6 +161,8 @@ def paths(alice: Caller, staff: Caller, show_id: int) -> dict[str, int]:
         "show": show_id,
         "movie": staff.get(f"/api/shows/{show_id}/").json["movie"],
         "booking": booking,
+        "account": alice.id,
+        "session": rows(Session, Session.id)[0].id,
     }
 
 

@@ -171,9 +171,45 @@ def rows_of_0002() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0003() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0003 has more."""
+    filled = rows_of_0002()
+    moment = filled["booking"][0]["created_at"]
+    filled["user_account"][0] |= {"is_disabled": True}
+    filled["user_session"] = [
+        {
+            "id": 1,
+            "user_id": 1,
+            "refresh_hash": "h",
+            "created_at": moment,
+            "refreshed_at": moment,
+            "expires_at": moment,
+            "address": "::1",
+            "user_agent": "curl",
+        }
+    ]
+    filled["audit_event"] = [
+        {
+            "id": 1,
+            "created_at": moment,
+            "action": "account.changed",
+            "actor_id": 1,
+            "actor_name": "Alice",
+            "address": "::1",
+            "request_id": "r",
+            "object_type": "account",
+            "object_id": 1,
+            "before": {"is_staff": False},
+            "after": {"is_staff": True},
+        }
+    ]
+    return filled
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
+    "0003": rows_of_0003,
 }
 
 
@@ -206,7 +242,7 @@ def test_rows_survive_every_later_migration_and_the_way_back(
 def test_rows_go_down_one_migration_and_up_again(fresh_app: Flask) -> None:
     """What the migration before has no place for is lost on the way down, and nothing else."""
     upgrade(MIGRATIONS)
-    fill(rows_of_0002())
+    fill(FILLED[revisions()[-1]]())
     before = content()
     downgrade(MIGRATIONS, revision="-1")
     older = content()

@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 
 import config
-from booking_app import problems
+from booking_app import problems, rate_limits
 from tests.contract import document
 from tests.serving import ROOT, Server
 
@@ -31,13 +31,17 @@ def table(*rows: tuple[str, ...]) -> str:
 
 
 def settings_table() -> str:
-    shown = {"DATABASE_URL": "a SQLite file in `instance/`", "WEB_CONCURRENCY": "by cores"}
+    shown = {
+        "DATABASE_URL": "a SQLite file in `instance/`",
+        "SECRET_KEY": "made",
+        "WEB_CONCURRENCY": "by cores",
+    }
     return table(
         ("variable", "default", "meaning"),
         *(
             (
                 f"`{setting.name}`",
-                shown.get(setting.name, f"`{setting.default}`" if setting.default else "made"),
+                shown.get(setting.name, f"`{setting.default}`" if setting.default else "none"),
                 setting.meaning,
             )
             for setting in config.SETTINGS
@@ -57,6 +61,19 @@ def codes_table() -> str:
                 "yes" if code.retry else "no",
             )
             for name, code in problems.CODES.items()
+        ),
+    )
+
+
+def limits_table() -> str:
+    def note(rule: rate_limits.Rule) -> str:
+        return "shared out among the workers" if rule.split else "for each worker"
+
+    return table(
+        ("calls", "at most", "counted by", "without Redis"),
+        *(
+            (rule.calls, f"{rule.amount} a {rule.per}", rule.by, note(rule))
+            for rule in rate_limits.RULES.values()
         ),
     )
 
@@ -127,6 +144,7 @@ def test_the_tables_are_those_of_the_code(app: Flask) -> None:
     text = README.read_text()
     assert section(text, "settings") == settings_table()
     assert section(text, "codes") == codes_table()
+    assert section(text, "limits") == limits_table()
     assert section(text, "calls") == calls_table(app)
 
 
@@ -161,6 +179,7 @@ def _write() -> None:
         app = make_app(f"sqlite:///{folder}/x.db")
         text = replaced(text, "settings", settings_table())
         text = replaced(text, "codes", codes_table())
+        text = replaced(text, "limits", limits_table())
         text = replaced(text, "calls", calls_table(app))
         server = serve_demo(Path(folder))
         try:

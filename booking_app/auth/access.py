@@ -1,25 +1,112 @@
-"""Who may call an endpoint: `@signed_in` or `@staff_only`, under `route` and above `arguments`."""
+"""Who may call an endpoint: `@signed_in` or `@staff_only`, under `route` and above `arguments`.
+And who it is: the tokens are made, read, and checked against their session, here."""
 
-from collections.abc import Callable
-from functools import wraps
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, wraps
 from typing import Any
 
-from flask_jwt_extended import get_jwt_identity, jwt_required
+import marshmallow as ma
+import orjson
+from flask import current_app, request
+from flask_jwt_extended import (
+    create_access_token,
+    create_refresh_token,
+    current_user,
+    decode_token,
+    get_jwt,
+    jwt_required,
+    verify_jwt_in_request,
+)
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import ExpiredSignatureError, InvalidTokenError
 
+from booking_app.audit import Actor
 from booking_app.auth import service
-from booking_app.extensions import Blueprint, View
+from booking_app.auth.models import USERNAME_MAX
+from booking_app.database import fold
+from booking_app.extensions import Blueprint, View, jwt
+from booking_app.fields import Text
+from booking_app.headers import client_address, request_id
+from booking_app.problems import BadRequest
+from booking_app.rate_limits import by_address
 
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}]
+NAME = Text(max_length=USERNAME_MAX)
 TOKEN_CODES = ("not_authenticated", "invalid_token", "token_expired")
+
+
+# --- keys -----------------------------------------------------------------------------------
+
+
+@cache
+def _key_id(key: str) -> str:
+    """Names a key in the tokens that it signs, and does not tell it."""
+    return hashlib.sha256(b"key id " + key.encode()).hexdigest()[:16]
+
+
+@jwt.additional_headers_loader
+def _name_the_key(identity: str) -> dict[str, str]:
+    return {"kid": _key_id(current_app.config["JWT_SECRET_KEY"])}
+
+
+@jwt.decode_key_loader
+def _key_of(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
+    """The key to check a token with: the present one, unless it names the one before."""
+    previous: str = current_app.config["SECRET_KEY_PREVIOUS"]
+    named = previous and header.get("kid") == _key_id(previous)
+    return previous if named else str(current_app.config["JWT_SECRET_KEY"])
+
+
+# --- callers --------------------------------------------------------------------------------
+
+
+@jwt.user_lookup_loader
+def _find_account(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Any:
+    """The account of an access token, while its session is open. What a refresh token is good
+    for is found out where it is spent."""
+    if claims["type"] == "refresh":
+        return claims
+    session = _session_of(claims)
+    return session and service.find_session(**session)
+
+
+def _session_of(claims: Mapping[str, Any]) -> dict[str, int] | None:
+    """Whose session a token is of; None for a token from before there were sessions."""
+    if type(claims.get("sid")) is not int:
+        return None
+    return {"session_id": claims["sid"], "user_id": int(claims["sub"])}
+
+
+def current_account() -> Mapping[str, Any]:
+    """The account whose access token came with the request."""
+    account: Mapping[str, Any] = current_user
+    return account
 
 
 def current_user_id() -> int:
     """The id of the account whose access token came with the request."""
-    return int(get_jwt_identity())
+    return int(current_user["id"])
+
+
+def current_session() -> dict[str, Any]:
+    """The caller's `session_id` and `user_id`, for a service."""
+    return {"session_id": get_jwt()["sid"], "user_id": current_user_id()}
+
+
+def actor() -> Actor:
+    """The caller, as the audit names it."""
+    return Actor(current_user["id"], current_user["username"], client_address(), request_id())
+
+
+def nobody() -> Actor:
+    """A caller who has not said yet who it is."""
+    return Actor(address=client_address(), request_id=request_id())
 
 
 def signed_in(view: View) -> View:
-    """Decorator: the caller needs an access token."""
+    """Decorator: the caller needs an access token of a session that is open."""
     documented = Blueprint.doc(security=SECURITY)(Blueprint.can_answer(*TOKEN_CODES)(view))
     guarded: View = jwt_required()(documented)
     return guarded
@@ -30,8 +117,84 @@ def staff_only(view: View) -> View:
 
     @wraps(view)
     def check(*args: Any, **kwargs: Any) -> Any:
-        service.require_staff(user_id=current_user_id())
+        service.require_staff(current_account())
         return view(*args, **kwargs)
 
     checked: Callable[..., Any] = Blueprint.can_answer("staff_only")(check)
     return signed_in(checked)  # type: ignore[return-value]
+
+
+# --- whose calls are counted together -------------------------------------------------------
+
+
+def by_account() -> str:
+    """Those of the caller's account."""
+    return str(current_user_id())
+
+
+def by_name() -> str:
+    """Those that name the account in their body. From an address where it has a session, the
+    owner's own: strangers who guess its password elsewhere can't lock the owner out."""
+    try:
+        name = NAME.deserialize(orjson.loads(request.get_data())["username"])
+    except (ValueError, TypeError, KeyError, ma.ValidationError):
+        return by_address()  # it will be refused
+    address = client_address()
+    own = f" {address}" if service.knows_address(username=name, address=address) else ""
+    return hashlib.sha256(fold(name).encode()).hexdigest() + own
+
+
+# --- tokens ---------------------------------------------------------------------------------
+
+
+def tokens(session: service.OpenSession) -> dict[str, str]:
+    """The pair of tokens of a session."""
+    identity = str(session.user_id)
+    claims = {"sid": session.id}
+    return {
+        "access": create_access_token(identity, additional_claims=claims),
+        "refresh": create_refresh_token(
+            identity, additional_claims={**claims, "jti": session.refresh_id}
+        ),
+    }
+
+
+def read_refresh_token(token: str | None) -> dict[str, Any]:
+    """What the refresh token of the request says, `token` of its body or else the one in its
+    header: `session_id`, `user_id` and `refresh_id`, for a service."""
+    if token is None:
+        if "Authorization" not in request.headers:
+            raise BadRequest(
+                "not_authenticated",
+                'Send {"refresh": "<refresh token>"} or `Authorization: Bearer <refresh token>`.',
+            )
+        verify_jwt_in_request(refresh=True)
+        claims = get_jwt()
+    else:
+        try:
+            claims = decode_token(token)
+        except ExpiredSignatureError as error:
+            raise BadRequest(
+                "token_expired", "The refresh token has expired; log in again."
+            ) from error
+        except (InvalidTokenError, JWTExtendedException) as error:
+            raise BadRequest(
+                "invalid_token", f"The refresh token can't be used: {error}."
+            ) from error
+        if claims["type"] != "refresh":
+            raise BadRequest("invalid_token", "This is an access token; send the refresh token.")
+    session = _session_of(claims)
+    if session is None:
+        raise BadRequest("invalid_token", "The refresh token is of no session; log in again.")
+    return {**session, "refresh_id": str(claims["jti"])}
+
+
+def session_to_end(refresh: str | None) -> dict[str, Any]:
+    """Whose session a request to log out ends, for a service: that of the refresh token in its
+    body where there is one, else the caller's."""
+    if refresh is None:
+        verify_jwt_in_request()
+        return {**current_session(), "by": actor()}
+    token = read_refresh_token(refresh)
+    session = {name: token[name] for name in ("session_id", "user_id")}
+    return {**session, "by": replace(nobody(), user_id=token["user_id"])}

@@ -1,4 +1,4 @@
-"""The accounts' table."""
+"""The tables of accounts and their sessions."""
 
 from datetime import datetime
 
@@ -10,6 +10,8 @@ from booking_app.database import Base, BigId, KeyText, UtcDateTime
 USERNAME_MAX = 150
 EMAIL_MAX = 254
 PASSWORD_MIN, PASSWORD_MAX = 8, 128
+USER_AGENT_MAX = 200
+ADDRESS_MAX = 45
 
 
 class User(Base):
@@ -28,4 +30,28 @@ class User(Base):
     email: Mapped[str | None] = mapped_column(sa.String(EMAIL_MAX))
     password_hash: Mapped[str] = mapped_column(sa.String(255))
     is_staff: Mapped[bool] = mapped_column(sa.Boolean)
+    is_disabled: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Session(Base):
+    """What a log-in opened. Its tokens are good as long as its row is there, and no longer.
+
+    `refresh_hash` is of the one refresh token that is not spent yet (`service.fingerprint`).
+    """
+
+    __tablename__ = "user_session"
+    __table_args__ = (
+        sa.Index("ix_user_session_user_id_id", "user_id", "id"),
+        # An id is never given twice, so a token can't come to mean another session.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id", ondelete="CASCADE"))
+    refresh_hash: Mapped[str] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    refreshed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    address: Mapped[str] = mapped_column(sa.String(ADDRESS_MAX))
+    user_agent: Mapped[str] = mapped_column(sa.String(USER_AGENT_MAX))

@@ -1,29 +1,45 @@
-"""Signing up, logging in, tokens."""
+"""Signing up, logging in, sessions; for staff, accounts and the audit."""
 
+from datetime import timedelta
 from typing import Any
 
-from flask import request
-from flask_jwt_extended import (
-    create_access_token,
-    create_refresh_token,
-    decode_token,
-    get_jwt_identity,
-    verify_jwt_in_request,
-)
-from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import ExpiredSignatureError, InvalidTokenError
+from flask import current_app, request
 
+from booking_app import audit
 from booking_app.auth import schemas, service
-from booking_app.auth.access import TOKEN_CODES, current_user_id, signed_in
+from booking_app.auth.access import (
+    SECURITY,
+    TOKEN_CODES,
+    actor,
+    by_account,
+    by_name,
+    current_account,
+    current_session,
+    current_user_id,
+    nobody,
+    read_refresh_token,
+    session_to_end,
+    signed_in,
+    staff_only,
+    tokens,
+)
 from booking_app.extensions import Blueprint
-from booking_app.problems import BadRequest
+from booking_app.paging import HEADER, PageQuery
+from booking_app.rate_limits import forget, limited
 
-blp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts and tokens")
+blp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts and sessions")
 
 EXAMPLE_LOGIN = {"username": "alice", "password": "correct-horse-battery"}
+EXAMPLE_REFRESH = {"refresh": "<refresh token>"}
+EXAMPLE_PASSWORD = {
+    "old_password": "correct-horse-battery",
+    "new_password": "staple-battery-horse",
+}
 
 
 @blp.route("/signup/", methods=["POST"])
+@limited("sign_up")
+@limited("sign_up_name", by_name)
 @blp.arguments(schemas.SignupBody, example={**EXAMPLE_LOGIN, "email": "alice@example.org"})
 @blp.response(201, schemas.Account)
 @blp.can_answer("username_taken")
@@ -32,35 +48,56 @@ def signup(data: dict[str, Any]) -> Any:
 
     Makes an account. Then log in to get tokens.
     """
-    return service.create_user(**data)
+    return service.create_user(by=nobody(), **data)
 
 
 @blp.route("/login/", methods=["POST"])
+@limited("log_in")
+@limited("log_in_failures")
+@limited("log_in_name", by_name)
 @blp.arguments(schemas.LoginBody, example=EXAMPLE_LOGIN)
 @blp.response(200, schemas.Tokens)
-@blp.can_answer("invalid_credentials")
+@blp.can_answer("invalid_credentials", "account_disabled")
 def login(data: dict[str, Any]) -> Any:
     """Log in
 
-    Answers an access token, which goes into the `Authorization: Bearer` header of other
-    calls (in Swagger UI: press Authorize and paste it), and a refresh token to get the next
-    pair with. An unknown name and a wrong password are answered alike.
+    Opens a session. Answers an access token, which goes into the `Authorization: Bearer` header
+    of other calls (in Swagger UI: press Authorize and paste it), and a refresh token to get the
+    next pair with. An unknown name and a wrong password are answered alike.
     """
-    return _tokens(service.log_in(**data))
+    opened = service.log_in(by=nobody(), **_client(), **data)
+    forget("log_in_name")
+    return tokens(opened)
 
 
 @blp.route("/token/refresh/", methods=["POST"])
-@blp.arguments(schemas.RefreshBody, required=False, example={"refresh": "<refresh token>"})
+@limited("refresh")
+@blp.arguments(schemas.RefreshBody, required=False, example=EXAMPLE_REFRESH)
 @blp.response(200, schemas.Tokens)
 @blp.can_answer(*TOKEN_CODES)
 def refresh(data: dict[str, Any]) -> Any:
     """Get new tokens
 
     Takes the refresh token, `refresh` of the answer of *Log in*, in the body, or in the
-    `Authorization: Bearer` header with no body.
+    `Authorization: Bearer` header with no body. It is spent by that: one that comes a second
+    time may be stolen, and ends its session.
     """
-    user_id = _refresh_identity(data.get("refresh"))
-    return _tokens(service.get_account(user_id=user_id)["id"])
+    token = read_refresh_token(data.get("refresh"))
+    return tokens(service.refresh_session(**token, by=nobody(), **_client()))
+
+
+@blp.route("/logout/", methods=["POST"])
+@blp.arguments(schemas.LogoutBody, required=False, example={})
+@blp.response(204)
+@blp.doc(security=[*SECURITY, {}])
+@blp.can_answer(*TOKEN_CODES)
+def logout(data: dict[str, Any]) -> None:
+    """Log out
+
+    Ends the session of the access token in the header or, where it is sent, of the refresh token
+    in the body: both are refused from the next request on. Other sessions live on.
+    """
+    service.log_out(**session_to_end(data.get("refresh")))
 
 
 @blp.route("/me/", methods=["GET"])
@@ -71,30 +108,102 @@ def me() -> Any:
 
     The account whose access token the request carries.
     """
-    return service.get_account(user_id=current_user_id())
+    return current_account()
 
 
-def _tokens(user_id: int) -> dict[str, str]:
-    identity = str(user_id)
-    return {"access": create_access_token(identity), "refresh": create_refresh_token(identity)}
+@blp.route("/me/password/", methods=["PUT"])
+@signed_in
+@limited("password", by_account)
+@blp.arguments(schemas.PasswordBody, example=EXAMPLE_PASSWORD)
+@blp.response(204)
+@blp.can_answer("wrong_password")
+def change_password(data: dict[str, Any]) -> None:
+    """Change your password
+
+    Ends every other session of the account; this one goes on.
+    """
+    service.change_password(**current_session(), by=actor(), **data)
 
 
-def _refresh_identity(token: str | None) -> int:
-    """Whose refresh token it is; one in the body counts before one in the header."""
-    if token is None:
-        if "Authorization" not in request.headers:
-            raise BadRequest(
-                "not_authenticated",
-                'Send {"refresh": "<refresh token>"} or `Authorization: Bearer <refresh token>`.',
-            )
-        verify_jwt_in_request(refresh=True)
-        return int(get_jwt_identity())
-    try:
-        payload = decode_token(token)
-    except ExpiredSignatureError as error:
-        raise BadRequest("token_expired", "The refresh token has expired; log in again.") from error
-    except (InvalidTokenError, JWTExtendedException) as error:
-        raise BadRequest("invalid_token", f"The refresh token can't be used: {error}.") from error
-    if payload["type"] != "refresh":
-        raise BadRequest("invalid_token", "This is an access token; send the refresh token.")
-    return int(payload["sub"])
+@blp.route("/me/sessions/", methods=["GET"])
+@signed_in
+@blp.arguments(PageQuery, location="query")
+@blp.response(200, schemas.OpenSession(many=True), headers=HEADER)
+def list_sessions(query: dict[str, Any]) -> Any:
+    """List your sessions
+
+    Where you are logged in, newest first.
+    """
+    page = service.list_sessions(**current_session(), **query)
+    return page.items, page.headers
+
+
+@blp.route("/me/sessions/<id:session_id>/", methods=["DELETE"])
+@signed_in
+@blp.response(204)
+@blp.can_answer("not_found")
+def end_session(session_id: int) -> None:
+    """End one of your sessions
+
+    Its tokens are refused from the next request on.
+    """
+    service.end_session(session_id=session_id, user_id=current_user_id(), by=actor())
+
+
+@blp.route("/accounts/", methods=["GET"])
+@staff_only
+@blp.arguments(schemas.AccountQuery, location="query")
+@blp.response(200, schemas.StaffsAccount(many=True), headers=HEADER)
+def list_accounts(query: dict[str, Any]) -> Any:
+    """List accounts
+
+    For staff. By name; `search` narrows the list.
+    """
+    page = service.list_accounts(**query)
+    return page.items, page.headers
+
+
+@blp.route("/accounts/<id:account_id>/", methods=["GET"])
+@staff_only
+@blp.response(200, schemas.StaffsAccount)
+@blp.can_answer("not_found")
+def get_account(account_id: int) -> Any:
+    """Show an account
+
+    For staff.
+    """
+    return service.get_account(user_id=account_id)
+
+
+@blp.route("/accounts/<id:account_id>/", methods=["PATCH"])
+@staff_only
+@blp.arguments(schemas.AccountPatch, required=False, example={"is_disabled": False})
+@blp.response(200, schemas.StaffsAccount)
+@blp.can_answer("not_found", "own_account")
+def update_account(data: dict[str, Any], account_id: int) -> Any:
+    """Disable an account, or give it the staff role
+
+    For staff. Disabling ends the account's sessions at once. Nobody can change their own
+    account here, so there is always somebody left who can.
+    """
+    return service.update_account(user_id=account_id, by=actor(), **data)
+
+
+@blp.route("/audit/", methods=["GET"])
+@staff_only
+@blp.arguments(schemas.AuditQuery, location="query")
+@blp.response(200, schemas.AuditEvent(many=True), headers=HEADER)
+def list_audit_events(query: dict[str, Any]) -> Any:
+    """List what was done
+
+    For staff. Log-ins, log-outs, refused ones, new passwords and roles, and every change of the
+    catalogue with its values before and after; newest first.
+    """
+    page = audit.list_events(**query)
+    return page.items, page.headers
+
+
+def _client() -> dict[str, Any]:
+    """What a session keeps of the program that opens or refreshes it, and how long it lasts."""
+    lasts = timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"])
+    return {"user_agent": request.user_agent.string, "lasts": lasts}

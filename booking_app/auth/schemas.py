@@ -5,8 +5,12 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from booking_app.audit import ACTIONS, OBJECT_TYPES
 from booking_app.auth.models import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME_MAX
 from booking_app.fields import Answer, Flag, Instant, Text, Whole
+from booking_app.paging import PageQuery
+
+TOKEN_MAX = 4096
 
 
 class Password(fields.String):
@@ -26,6 +30,16 @@ class Password(fields.String):
         return str(password)
 
 
+class NewPassword(Password):
+    def __init__(self) -> None:
+        super().__init__(
+            metadata={
+                "minLength": PASSWORD_MIN,
+                "description": "Not the user name, and not one of the commonest passwords.",
+            }
+        )
+
+
 class Email(Text):
     """An address of the form a@b; whether it exists only a letter would tell."""
 
@@ -43,12 +57,7 @@ class SignupBody(ma.Schema):
         required=True,
         metadata={"description": "Letters, digits and @ . + - _; unique without regard to case."},
     )
-    password = Password(
-        metadata={
-            "minLength": PASSWORD_MIN,
-            "description": "Not the user name, and not one of the commonest passwords.",
-        }
-    )
+    password = NewPassword()
     email = Email(max_length=EMAIL_MAX, allow_none=True)
 
 
@@ -59,9 +68,21 @@ class LoginBody(ma.Schema):
 
 class RefreshBody(ma.Schema):
     refresh = Text(
-        max_length=4096,
+        max_length=TOKEN_MAX,
         metadata={"description": "The refresh token, unless it is in the Authorization header."},
     )
+
+
+class LogoutBody(ma.Schema):
+    refresh = Text(
+        max_length=TOKEN_MAX,
+        metadata={"description": "The session's refresh token; then no access token is needed."},
+    )
+
+
+class PasswordBody(ma.Schema):
+    old_password = Password()
+    new_password = NewPassword()
 
 
 class Tokens(Answer):
@@ -75,3 +96,65 @@ class Account(Answer):
     email = fields.String(required=True, allow_none=True)
     is_staff = Flag(required=True)
     created_at = Instant(required=True)
+
+
+class OpenSession(Answer):
+    id = Whole(1, required=True)
+    created_at = Instant(required=True)
+    refreshed_at = Instant(required=True)
+    expires_at = Instant(
+        required=True, metadata={"description": "Unless it is refreshed before that."}
+    )
+    address = fields.String(
+        required=True, metadata={"description": "Where it was last refreshed from, or opened."}
+    )
+    user_agent = fields.String(required=True)
+    current = Flag(required=True, metadata={"description": "Whether it is this request's own."})
+
+
+class AccountQuery(PageQuery):
+    search = Text(
+        max_length=USERNAME_MAX, metadata={"description": "A part of the name, in any case."}
+    )
+
+
+class AccountPatch(ma.Schema):
+    is_staff = Flag()
+    is_disabled = Flag(metadata={"description": "true ends its sessions and lets no one log in."})
+
+
+class StaffsAccount(Account):
+    """An account as staff see it."""
+
+    is_disabled = Flag(required=True)
+
+
+class AuditQuery(PageQuery):
+    action = fields.String(validate=validate.OneOf(ACTIONS))
+    actor = Whole(1, query=True, metadata={"description": "The account that did it."})
+    object_type = fields.String(validate=validate.OneOf(OBJECT_TYPES))
+    object = Whole(1, query=True, metadata={"description": "The id of what it was done to."})
+    since = Instant()
+    until = Instant(metadata={"description": "Itself left out."})
+
+
+class AuditEvent(Answer):
+    id = Whole(1, required=True)
+    created_at = Instant(required=True)
+    action = fields.String(required=True, validate=validate.OneOf(ACTIONS))
+    actor = Whole(
+        1,
+        required=True,
+        allow_none=True,
+        attribute="actor_id",
+        metadata={"description": "The account that did it; null: nobody known, or the operator."},
+    )
+    actor_name = fields.String(required=True, allow_none=True)
+    address = fields.String(required=True, allow_none=True)
+    request_id = fields.String(required=True, allow_none=True)
+    object_type = fields.String(required=True, validate=validate.OneOf(OBJECT_TYPES))
+    object = Whole(1, required=True, allow_none=True, attribute="object_id")
+    before = fields.Dict(
+        required=True, allow_none=True, metadata={"description": "What it changed, by field."}
+    )
+    after = fields.Dict(required=True, allow_none=True)

@@ -1,30 +1,66 @@
-"""Accounts: signing up, logging in, who somebody is."""
+"""Accounts: signing up, logging in, sessions, who somebody is."""
 
+import hashlib
+import secrets
 import unicodedata
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from booking_app.auth.models import PASSWORD_MAX, PASSWORD_MIN, USERNAME_MAX, User
-from booking_app.database import clock, fold, reading, violates, write_transaction
-from booking_app.errors import Conflict, Forbidden, Invalid, Unauthenticated
+from booking_app import audit
+from booking_app.audit import OPERATOR, Actor
+from booking_app.auth.models import (
+    ADDRESS_MAX,
+    PASSWORD_MAX,
+    PASSWORD_MIN,
+    USER_AGENT_MAX,
+    USERNAME_MAX,
+    Session,
+    User,
+)
+from booking_app.database import clock, fold, like_pattern, reading, violates, write_transaction
+from booking_app.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+)
+from booking_app.paging import Listing, Page, fetch_page, listing
+
+T = TypeVar("T")
 
 USERNAME_SIGNS = "@.+-_"
+A_WEEK = timedelta(days=7)
+EXPIRED_SESSIONS_CLEANED = 20
 
 ACCOUNT = (
     User.id,
     User.username,
     User.email,
     User.is_staff,
+    User.is_disabled,
     User.created_at,
 )
 
 ONE_ACCOUNT = sa.select(*ACCOUNT).where(User.id == sa.bindparam("user"))
+SESSION_ACCOUNT = (
+    sa.select(*ACCOUNT)
+    .join(Session, Session.user_id == User.id)
+    .where(
+        Session.id == sa.bindparam("session"),
+        User.id == sa.bindparam("user"),
+        sa.not_(User.is_disabled),
+    )
+)
 
 hasher = PasswordHasher()  # argon2id
 
@@ -33,18 +69,33 @@ class UsernameTaken(Conflict):
     code = "username_taken"
 
 
+class OwnAccount(Conflict):
+    code = "own_account"
+
+
 class InvalidCredentials(Unauthenticated):
     code = "invalid_credentials"
 
 
-class UnknownAccount(Unauthenticated):
-    """The token is good, but its account is gone."""
+class SessionEnded(Unauthenticated):
+    """The token is good, but its session, or its whole account, is gone."""
 
     code = "invalid_token"
 
 
+class WrongPassword(Forbidden):
+    code = "wrong_password"
+
+
+class AccountDisabled(Forbidden):
+    code = "account_disabled"
+
+
 class StaffOnly(Forbidden):
     code = "staff_only"
+
+
+# --- signing up -----------------------------------------------------------------------------
 
 
 def create_user(
@@ -53,6 +104,7 @@ def create_user(
     password: str,
     email: str | None = None,
     is_staff: bool = False,
+    by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> sa.RowMapping:
     """Make an account and return it, without its password.
@@ -73,11 +125,13 @@ def create_user(
             "is_staff": is_staff,
             "created_at": clock(now),
         }
-        return (
-            connection.execute(sa.insert(User).values(**values).returning(*ACCOUNT))
-            .mappings()
-            .one()
+        statement = sa.insert(User).values(**values).returning(*ACCOUNT)
+        account = connection.execute(statement).mappings().one()
+        after = {"username": username, "is_staff": is_staff}
+        audit.record(
+            connection, "account.signed_up", by=by, object_id=account["id"], after=after, now=now
         )
+        return account
 
     try:
         return write_transaction(insert)
@@ -85,39 +139,6 @@ def create_user(
         if violates(error, "uq_user_account_username_key"):
             raise UsernameTaken(f"The user name {username!r} is taken; choose another.") from error
         raise
-
-
-def log_in(*, username: str, password: str) -> int:
-    """The id of the account with this name and password; raises InvalidCredentials.
-
-    An unknown name costs the same time as a wrong password: one look-up and one hash.
-    """
-    with reading() as connection:
-        row = connection.execute(
-            sa.select(User.id, User.password_hash).where(User.username_key == fold(username))
-        ).first()
-    try:
-        hasher.verify(row.password_hash if row else _nobodys_hash(), password)
-    except VerifyMismatchError:
-        row = None
-    if row is None:
-        raise InvalidCredentials("The user name or the password is wrong.")
-    return int(row.id)
-
-
-def get_account(*, user_id: int) -> sa.RowMapping:
-    """The account; raises UnknownAccount where it is gone."""
-    with reading() as connection:
-        account = connection.execute(ONE_ACCOUNT, {"user": user_id}).mappings().first()
-    if account is None:
-        raise UnknownAccount("The token's account does not exist any more.")
-    return account
-
-
-def require_staff(*, user_id: int) -> None:
-    """Raises StaffOnly unless the account is staff now, whatever it was when it got its token."""
-    if not get_account(user_id=user_id)["is_staff"]:
-        raise StaffOnly("Only staff may do this.")
 
 
 def checked_username(username: str) -> str:
@@ -132,18 +153,18 @@ def checked_username(username: str) -> str:
     return username
 
 
-def check_password(password: str, *, username: str) -> None:
+def check_password(password: str, *, username: str, field: str = "password") -> None:
     """Raises Invalid for a password that is short, endless, the name or one of the commonest.
 
     The rules are those of NIST SP 800-63B, section 5.1.1.2: length and a block list, no
-    demands on what kinds of characters it has.
+    demands on what kinds of characters it has. `field` is its name in the body.
     """
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise Invalid("password", f"Must have {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
+        raise Invalid(field, f"Must have {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
     if fold(password) == fold(username):
-        raise Invalid("password", "Must not be the user name.")
+        raise Invalid(field, "Must not be the user name.")
     if fold(password) in _common_passwords():
-        raise Invalid("password", "Is one of the commonest passwords; choose another.")
+        raise Invalid(field, "Is one of the commonest passwords; choose another.")
 
 
 @cache
@@ -152,6 +173,360 @@ def _common_passwords() -> frozenset[str]:
     return frozenset(text.split())
 
 
+# --- sessions -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """What the tokens of a session are made of. `refresh_id` is the secret of its next refresh
+    token; the database keeps only its fingerprint."""
+
+    id: int
+    user_id: int
+    refresh_id: str
+
+
+def log_in(
+    *,
+    username: str,
+    password: str,
+    lasts: timedelta = A_WEEK,
+    user_agent: str = "",
+    by: Actor = OPERATOR,
+    now: datetime | None = None,
+) -> OpenSession:
+    """Open a session for the account with this name and password.
+
+    It ends when it has not been refreshed for as long as it `lasts`. Raises InvalidCredentials
+    and, where the password is right, AccountDisabled. An unknown name costs the same time as a
+    wrong password: one look-up, one hash and one row of the audit.
+    """
+    with reading() as connection:
+        account = connection.execute(
+            sa.select(User.id, User.username, User.password_hash).where(
+                User.username_key == fold(username)
+            )
+        ).first()
+    right = _matches(account.password_hash if account else _nobodys_hash(), password)
+
+    def open_(connection: sa.Connection) -> OpenSession | DomainError:
+        error: DomainError = InvalidCredentials("The user name or the password is wrong.")
+        if account is not None and right:
+            # A change of the password waits for this lock and then ends this session too; after
+            # one that came first there is no row with the password that was looked at.
+            locked = sa.select(User.is_disabled).where(
+                User.id == account.id, User.password_hash == account.password_hash
+            )
+            is_disabled = connection.execute(locked.with_for_update(read=True)).scalar()
+            if is_disabled is False:
+                who = replace(by, user_id=account.id, username=account.username)
+                audit.record(connection, "account.logged_in", by=who, object_id=account.id, now=now)
+                return open_session(
+                    connection,
+                    user_id=account.id,
+                    lasts=lasts,
+                    user_agent=user_agent,
+                    address=by.address,
+                    now=now,
+                )
+            if is_disabled:
+                error = AccountDisabled("This account is disabled; ask the cinema's staff.")
+        # Not the name that was tried: people type their password there by mistake.
+        known = None if account is None else account.id
+        audit.record(connection, "account.log_in_refused", by=by, object_id=known, now=now)
+        return error
+
+    return _raise_after_commit(open_)
+
+
+def open_session(
+    connection: sa.Connection,
+    *,
+    user_id: int,
+    lasts: timedelta = A_WEEK,
+    user_agent: str = "",
+    address: str | None = None,
+    now: datetime | None = None,
+) -> OpenSession:
+    """A new session of the account, within the caller's transaction; takes a few expired ones
+    of it away."""
+    over = sa.select(Session.id).where(Session.user_id == user_id, Session.expires_at <= clock(now))
+    cleaned = over.limit(EXPIRED_SESSIONS_CLEANED).with_for_update(skip_locked=True)
+    connection.execute(sa.delete(Session).where(Session.id.in_(cleaned)))
+    refresh_id = secrets.token_urlsafe(24)
+    values: dict[str, Any] = {
+        "user_id": user_id,
+        "refresh_hash": fingerprint(refresh_id),
+        "created_at": clock(now),
+        "refreshed_at": clock(now),
+        "expires_at": clock(now, plus=lasts),
+        "address": (address or "")[:ADDRESS_MAX],
+        "user_agent": _shown(user_agent),
+    }
+    insert = sa.insert(Session).values(**values).returning(Session.id)
+    return OpenSession(connection.execute(insert).scalar_one(), user_id, refresh_id)
+
+
+def refresh_session(
+    *,
+    session_id: int,
+    user_id: int,
+    refresh_id: str,
+    lasts: timedelta = A_WEEK,
+    user_agent: str = "",
+    by: Actor = OPERATOR,
+    now: datetime | None = None,
+) -> OpenSession:
+    """Spend the session's refresh token and give it the next one; the session lasts anew.
+
+    Raises SessionEnded. A token that is spent already is in two hands, and nobody can tell
+    which are the thief's: the session ends (RFC 9700, section 4.14.2).
+    """
+    next_id = secrets.token_urlsafe(24)
+    own = sa.and_(Session.id == session_id, Session.user_id == user_id)
+    values = {
+        "refresh_hash": fingerprint(next_id),
+        "refreshed_at": clock(now),
+        "expires_at": clock(now, plus=lasts),
+        "address": (by.address or "")[:ADDRESS_MAX],
+        "user_agent": _shown(user_agent),
+    }
+    spend = (
+        sa.update(Session)
+        .where(own, Session.refresh_hash == fingerprint(refresh_id))
+        .values(**values)
+    )
+
+    def refresh(connection: sa.Connection) -> OpenSession | DomainError:
+        if connection.execute(spend).rowcount:
+            return OpenSession(session_id, user_id, next_id)
+        if connection.execute(sa.delete(Session).where(own)).rowcount:
+            audit.record(connection, "session.stolen", by=by, object_id=session_id, now=now)
+            return SessionEnded(
+                "This refresh token was used before, so somebody else may have it; its session "
+                "is ended. Log in again."
+            )
+        return _session_ended()
+
+    return _raise_after_commit(refresh)
+
+
+def find_session(*, session_id: int, user_id: int) -> sa.RowMapping | None:
+    """The account of an open session; None where the session is over or the account disabled.
+
+    The one check of each request with an access token, and its one statement.
+    """
+    params = {"session": session_id, "user": user_id}
+    with reading() as connection:
+        return connection.execute(SESSION_ACCOUNT, params).mappings().first()
+
+
+def end_session(
+    *, session_id: int, user_id: int, by: Actor = OPERATOR, now: datetime | None = None
+) -> None:
+    """End a session of the account: its tokens are refused from now on. Raises NotFound."""
+
+    def end(connection: sa.Connection) -> None:
+        own = sa.and_(Session.id == session_id, Session.user_id == user_id)
+        if not connection.execute(sa.delete(Session).where(own)).rowcount:
+            raise NotFound("session", session_id)
+        audit.record(connection, "session.ended", by=by, object_id=session_id, now=now)
+
+    write_transaction(end)
+
+
+def log_out(*, session_id: int, user_id: int, by: Actor = OPERATOR) -> None:
+    """As `end_session`; raises SessionEnded where there is nothing left to end."""
+    try:
+        end_session(session_id=session_id, user_id=user_id, by=by)
+    except NotFound as error:
+        raise _session_ended() from error
+
+
+def list_sessions(
+    *, user_id: int, session_id: int, page: int, page_size: int, now: datetime | None = None
+) -> Page:
+    """The account's open sessions, newest first; `session_id` is the caller's `current` one."""
+    query = (
+        sa.select(
+            Session.id,
+            Session.created_at,
+            Session.refreshed_at,
+            Session.expires_at,
+            Session.address,
+            Session.user_agent,
+            (Session.id == session_id).label("current"),
+        )
+        .where(Session.user_id == user_id, Session.expires_at > clock(now))
+        .order_by(Session.id.desc())
+    )
+    with reading() as connection:
+        return fetch_page(connection, listing(query), page=page, page_size=page_size)
+
+
+def knows_address(*, username: str, address: str) -> bool:
+    """Whether the account of this name has a session from this address."""
+    query = (
+        sa.select(Session.id)
+        .join(User, User.id == Session.user_id)
+        .where(User.username_key == fold(username), Session.address == address)
+        .limit(1)
+    )
+    with reading() as connection:
+        return connection.execute(query).first() is not None
+
+
+def change_password(
+    *,
+    user_id: int,
+    session_id: int,
+    old_password: str,
+    new_password: str,
+    by: Actor = OPERATOR,
+    now: datetime | None = None,
+) -> None:
+    """Give the account a new password, and end every session of it but this one.
+
+    Raises Invalid for a password that is not allowed, and WrongPassword.
+    """
+    with reading() as connection:
+        query = sa.select(User.username, User.password_hash).where(User.id == user_id)
+        account = connection.execute(query).one()
+    check_password(new_password, username=account.username, field="new_password")
+    right = _matches(account.password_hash, old_password)
+    new_hash = hasher.hash(new_password) if right else ""
+
+    def change(connection: sa.Connection) -> DomainError | None:
+        # Where another change was first, the old password is wrong by now.
+        unchanged = sa.and_(User.id == user_id, User.password_hash == account.password_hash)
+        update = sa.update(User).where(unchanged).values(password_hash=new_hash)
+        if not right or not connection.execute(update).rowcount:
+            audit.record(connection, "account.password_refused", by=by, object_id=user_id, now=now)
+            return WrongPassword("The old password is wrong.")
+        others = sa.and_(Session.user_id == user_id, Session.id != session_id)
+        connection.execute(sa.delete(Session).where(others))
+        audit.record(connection, "account.password_changed", by=by, object_id=user_id, now=now)
+        return None
+
+    _raise_after_commit(change)
+
+
+def fingerprint(refresh_id: str) -> str:
+    """What is kept of the secret of a refresh token. It is random, so a fast hash will do."""
+    return hashlib.sha256(refresh_id.encode()).hexdigest()
+
+
+def _raise_after_commit(work: Callable[[sa.Connection], T | DomainError]) -> T:
+    """Run `work`, and raise the error that it returns once it is committed: raised within, it
+    would undo what is written down about it."""
+    result = write_transaction(work)
+    if isinstance(result, DomainError):
+        raise result
+    return result
+
+
+def _session_ended() -> SessionEnded:
+    return SessionEnded("The token's session has ended; log in again.")
+
+
+def _shown(user_agent: str) -> str:
+    return "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_MAX]
+
+
+def _matches(password_hash: str, password: str) -> bool:
+    try:
+        return hasher.verify(password_hash, password)
+    except VerifyMismatchError:
+        return False
+
+
 @cache
 def _nobodys_hash() -> str:
     return hasher.hash("nobody's password")
+
+
+# --- what staff do with accounts ------------------------------------------------------------
+
+
+def require_staff(account: Mapping[Any, Any]) -> None:
+    """Raises StaffOnly unless the account is staff now, whatever it was when it logged in."""
+    if not account["is_staff"]:
+        raise StaffOnly("Only staff may do this.")
+
+
+@cache
+def _account_list(searched: bool) -> Listing:
+    query = sa.select(*ACCOUNT)
+    if searched:
+        query = query.where(User.username_key.like(sa.bindparam("search"), escape="/"))
+    return listing(query.order_by(User.username_key, User.id))
+
+
+def list_accounts(*, page: int, page_size: int, search: str | None = None) -> Page:
+    """Accounts by name. `search` is a part of the name; case never counts."""
+    params = {} if search is None else {"search": like_pattern(fold(search))}
+    with reading() as connection:
+        statements = _account_list(search is not None)
+        return fetch_page(connection, statements, params, page=page, page_size=page_size)
+
+
+def get_account(*, user_id: int) -> sa.RowMapping:
+    """One account; raises NotFound."""
+    with reading() as connection:
+        return _account(connection, user_id)
+
+
+def update_account(
+    *,
+    user_id: int,
+    is_staff: bool | None = None,
+    is_disabled: bool | None = None,
+    by: Actor = OPERATOR,
+    now: datetime | None = None,
+) -> sa.RowMapping:
+    """Give or take the staff role, disable an account, which ends its sessions, or enable it.
+
+    Raises NotFound, OwnAccount where staff would change their own, so that one member of staff
+    is always left, and StaffOnly where the caller is not staff any more.
+    """
+
+    def update(connection: sa.Connection) -> sa.RowMapping:
+        # Both rows in one order: of two who take each other's role one comes too late.
+        locked = sa.select(*ACCOUNT).where(User.id.in_({user_id, by.user_id or user_id}))
+        rows = connection.execute(locked.order_by(User.id).with_for_update(key_share=True))
+        accounts = {row["id"]: row for row in rows.mappings()}
+        if by.user_id is not None:
+            actor = accounts.get(by.user_id)
+            if actor is None or actor["is_disabled"]:
+                raise _session_ended()
+            require_staff(actor)
+        if user_id not in accounts:
+            raise NotFound("account", user_id)
+        if user_id == by.user_id:
+            raise OwnAccount("Another member of staff must change your account.")
+        values = {"is_staff": is_staff, "is_disabled": is_disabled}
+        changes = {name: value for name, value in values.items() if value is not None}
+        if changes:
+            connection.execute(sa.update(User).where(User.id == user_id).values(**changes))
+        if is_disabled:
+            connection.execute(sa.delete(Session).where(Session.user_id == user_id))
+        before, after = accounts[user_id], _account(connection, user_id)
+        audit.record(
+            connection,
+            "account.changed",
+            by=by,
+            object_id=user_id,
+            before=before,
+            after=after,
+            now=now,
+        )
+        return after
+
+    return write_transaction(update)
+
+
+def _account(connection: sa.Connection, user_id: int) -> sa.RowMapping:
+    account = connection.execute(ONE_ACCOUNT, {"user": user_id}).mappings().first()
+    if account is None:
+        raise NotFound("account", user_id)
+    return account

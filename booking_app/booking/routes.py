@@ -6,12 +6,13 @@ from typing import Any
 
 from flask import Response, current_app, json, request
 
-from booking_app.auth.access import current_user_id, signed_in
+from booking_app.auth.access import by_account, current_user_id, signed_in
 from booking_app.booking import schemas, service
 from booking_app.booking.idempotency import Answer, Attempt
 from booking_app.extensions import Blueprint, View
 from booking_app.paging import HEADER
 from booking_app.problems import invalid
+from booking_app.rate_limits import limited
 
 blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
 
@@ -45,6 +46,7 @@ def retriable(view: View) -> View:
 
 @blp.route("/shows/<id:show_id>/book/", methods=["POST"])
 @signed_in
+@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.BookBody, example={"seat_number": "5"})
 @blp.response(201, schemas.Booking, headers=LOCATION)
@@ -60,6 +62,7 @@ def book(data: dict[str, Any], show_id: int) -> Response:
 
 @blp.route("/shows/<id:show_id>/hold/", methods=["POST"])
 @signed_in
+@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.BookBody, example={"quantity": 2})
 @blp.response(201, schemas.Booking, headers=LOCATION)
@@ -75,6 +78,7 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
 @signed_in
+@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.NoBody, required=False, example={})
 @blp.response(200, schemas.Booking)
@@ -89,6 +93,7 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
 @signed_in
+@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.NoBody, required=False, example={})
 @blp.response(200, schemas.Booking)
@@ -104,6 +109,7 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 
 @blp.route("/bookings/<id:booking_id>/cancel/", methods=["POST"])
 @signed_in
+@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.CancelBody, required=False, example={})
 @blp.response(200, schemas.Booking)

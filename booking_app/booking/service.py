@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from booking_app.auth.models import User
-from booking_app.auth.service import UnknownAccount
+from booking_app.auth.service import SessionEnded
 from booking_app.booking import best_available
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.catalog.models import Movie, Show, ShowSeat, is_free
@@ -226,7 +226,7 @@ def _run(
             return transact(work)
     except sa.exc.IntegrityError as error:
         if violates(error, "fk_booking_user_id"):
-            raise UnknownAccount("The token's account does not exist any more.") from error
+            raise SessionEnded("The token's account does not exist any more.") from error
         raise
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from booking_app import audit
 from booking_app.catalog import service, venues
 from booking_app.catalog.models import Cinema, Movie, Screen, Show
 from booking_app.database import LOADING, clock, fold, reading, take_turns, write_transaction
@@ -72,6 +73,11 @@ def load_catalog(
                 places=places,
                 present=present,
                 skip_overlaps=restock,
+            )
+        if films or shows:
+            added = {"movies": films, "shows": shows}
+            audit.record(
+                connection, "catalog.loaded", by=audit.OPERATOR, object_id=None, after=added
             )
         return films, shows
 

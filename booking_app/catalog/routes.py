@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response, current_app, json, request
 
-from booking_app.auth.access import staff_only
+from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import schemas, service, venues
 from booking_app.catalog.seat_picture import seat_picture
 from booking_app.extensions import Blueprint
@@ -39,10 +39,12 @@ EXAMPLE_SCREEN = {
     ],
 }
 SEAT_MAP = schemas.SeatMap()
+A_MINUTE = 60  # that a CDN may keep what changes by hand; never what is on sale
 JSON, SVG = "application/json", "image/svg+xml"
 
 
 @blp.route("/movies/", methods=["GET"])
+@blp.public(A_MINUTE)
 @blp.arguments(schemas.MovieQuery, location="query")
 @blp.response(200, schemas.Movie(many=True), headers=HEADER)
 def list_movies(query: dict[str, Any]) -> Any:
@@ -63,10 +65,11 @@ def create_movie(data: dict[str, Any]) -> Any:
 
     For staff. Only the title and the running time are needed.
     """
-    return service.create_movie(**data)
+    return service.create_movie(by=actor(), **data)
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["GET"])
+@blp.public(A_MINUTE)
 @blp.response(200, schemas.Movie)
 @blp.can_answer("not_found")
 def get_movie(movie_id: int) -> Any:
@@ -88,7 +91,7 @@ def update_movie(data: dict[str, Any], movie_id: int) -> Any:
     For staff. A new running time moves the ends of its shows to come, and is refused where one
     of them would run into the next show on its screen.
     """
-    return service.update_movie(movie_id=movie_id, **data)
+    return service.update_movie(movie_id=movie_id, by=actor(), **data)
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["DELETE"])
@@ -101,10 +104,11 @@ def delete_movie(movie_id: int) -> Any:
     For staff. Its shows go with it; a film with any booking, past and cancelled ones too, stays:
     withdraw it from sale instead.
     """
-    service.delete_movie(movie_id=movie_id)
+    service.delete_movie(movie_id=movie_id, by=actor())
 
 
 @blp.route("/movies/<id:movie_id>/shows/", methods=["GET"])
+@blp.public()
 @blp.arguments(schemas.MovieShowsQuery, location="query")
 @blp.response(200, schemas.Show(many=True), headers=HEADER)
 @blp.can_answer("not_found")
@@ -129,10 +133,11 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
     `screen_name`, found or made in the default cinema, and `total_seats`, numbered "1" to "N".
     """
     timezone = current_app.config["TIMEZONE"]
-    return service.create_show(movie_id=movie_id, timezone=timezone, **data)
+    return service.create_show(movie_id=movie_id, timezone=timezone, by=actor(), **data)
 
 
 @blp.route("/shows/", methods=["GET"])
+@blp.public()
 @blp.arguments(schemas.ShowQuery, location="query")
 @blp.response(200, schemas.Show(many=True), headers=HEADER)
 def list_shows(query: dict[str, Any]) -> Any:
@@ -145,6 +150,7 @@ def list_shows(query: dict[str, Any]) -> Any:
 
 
 @blp.route("/shows/<id:show_id>/", methods=["GET"])
+@blp.public()
 @blp.response(200, schemas.Show)
 @blp.can_answer("not_found")
 def get_show(show_id: int) -> Any:
@@ -156,15 +162,11 @@ def get_show(show_id: int) -> Any:
 
 
 @blp.route("/shows/<id:show_id>/seats/", methods=["GET"])
-@blp.response(
-    200,
-    schemas.SeatMap,
-    headers={"ETag": {"description": "Of what is shown.", "schema": {"type": "string"}}},
-)
+@blp.public()
+@blp.response(200, schemas.SeatMap)
 @blp.alt_response(
     200, schema={"type": "string"}, content_type=SVG, description="The map as a picture."
 )
-@blp.alt_response(304, description="Nothing has changed since the `If-None-Match` of the request.")
 @blp.can_answer("not_found")
 def get_seats(show_id: int) -> Any:
     """Show a show's seats
@@ -179,10 +181,6 @@ def get_seats(show_id: int) -> Any:
     else:
         response = Response(json.dumps(seat_map), mimetype=JSON)
     response.vary.add("Accept")
-    response.add_etag()
-    if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
-        unchanged = {name: response.headers[name] for name in ("ETag", "Vary")}
-        return Response(status=304, headers=unchanged)
     return response
 
 
@@ -197,7 +195,7 @@ def update_show(data: dict[str, Any], show_id: int) -> Any:
     For staff. Once seats are sold it can't be moved, nor lose one that is sold. A new price
     does not touch bookings that are made.
     """
-    return service.update_show(show_id=show_id, **data)
+    return service.update_show(show_id=show_id, by=actor(), **data)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["DELETE"])
@@ -210,10 +208,11 @@ def delete_show(show_id: int) -> Any:
     For staff. One with any booking, past and cancelled ones too, stays: withdraw it from sale
     instead.
     """
-    service.delete_show(show_id=show_id)
+    service.delete_show(show_id=show_id, by=actor())
 
 
 @blp.route("/cinemas/", methods=["GET"])
+@blp.public(A_MINUTE)
 @blp.arguments(PageQuery, location="query")
 @blp.response(200, schemas.Cinema(many=True), headers=HEADER)
 def list_cinemas(query: dict[str, Any]) -> Any:
@@ -235,10 +234,11 @@ def create_cinema(data: dict[str, Any]) -> Any:
 
     For staff. The time zone decides which day a show is on.
     """
-    return venues.create_cinema(**data)
+    return venues.create_cinema(by=actor(), **data)
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
+@blp.public(A_MINUTE)
 @blp.response(200, schemas.Cinema)
 @blp.can_answer("not_found")
 def get_cinema(cinema_id: int) -> Any:
@@ -259,7 +259,7 @@ def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
 
     For staff. With another time zone its shows keep their moment and may get another day.
     """
-    return venues.update_cinema(cinema_id=cinema_id, **data)
+    return venues.update_cinema(cinema_id=cinema_id, by=actor(), **data)
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["DELETE"])
@@ -271,10 +271,11 @@ def delete_cinema(cinema_id: int) -> Any:
 
     For staff. Not the default one, nor one that has screens.
     """
-    venues.delete_cinema(cinema_id=cinema_id)
+    venues.delete_cinema(cinema_id=cinema_id, by=actor())
 
 
 @blp.route("/screens/", methods=["GET"])
+@blp.public(A_MINUTE)
 @blp.arguments(schemas.ScreenQuery, location="query")
 @blp.response(200, schemas.Screen(many=True), headers=HEADER)
 def list_screens(query: dict[str, Any]) -> Any:
@@ -296,10 +297,11 @@ def create_screen(data: dict[str, Any]) -> Any:
 
     For staff. Seats are labelled by row and number, as B7.
     """
-    return venues.create_screen(timezone=current_app.config["TIMEZONE"], **data)
+    return venues.create_screen(timezone=current_app.config["TIMEZONE"], by=actor(), **data)
 
 
 @blp.route("/screens/<id:screen_id>/", methods=["GET"])
+@blp.public(A_MINUTE)
 @blp.response(200, schemas.Screen)
 @blp.can_answer("not_found")
 def get_screen(screen_id: int) -> Any:
@@ -320,7 +322,7 @@ def update_screen(data: dict[str, Any], screen_id: int) -> Any:
 
     For staff. A new plan is for shows made from now on; those that are made keep their seats.
     """
-    return venues.update_screen(screen_id=screen_id, **data)
+    return venues.update_screen(screen_id=screen_id, by=actor(), **data)
 
 
 @blp.route("/screens/<id:screen_id>/", methods=["DELETE"])
@@ -332,4 +334,4 @@ def delete_screen(screen_id: int) -> Any:
 
     For staff. Not one that has shows, past ones counted.
     """
-    venues.delete_screen(screen_id=screen_id)
+    venues.delete_screen(screen_id=screen_id, by=actor())

@@ -12,6 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from booking_app import audit
+from booking_app.audit import OPERATOR, Actor
 from booking_app.catalog import seating, venues
 from booking_app.catalog.models import (
     Movie,
@@ -275,9 +277,15 @@ def _show(connection: sa.Connection, show_id: int, now: datetime | None) -> sa.R
 # --- films ----------------------------------------------------------------------------------
 
 
-def create_movie(**values: Any) -> sa.RowMapping:
-    """Add a film. `values` are the columns of Movie that `_movie_values` lists."""
-    return write_transaction(lambda connection: insert_movie(connection, **values))
+def create_movie(*, by: Actor = OPERATOR, **values: Any) -> sa.RowMapping:
+    """Add a film; `values` as for `insert_movie`."""
+
+    def create(connection: sa.Connection) -> sa.RowMapping:
+        movie = insert_movie(connection, **values)
+        audit.record(connection, "movie.created", by=by, object_id=movie["id"], after=movie)
+        return movie
+
+    return write_transaction(create)
 
 
 def insert_movie(
@@ -294,7 +302,7 @@ def insert_movie(
     on_sale: bool = True,
     is_demo: bool = False,
 ) -> sa.RowMapping:
-    """`create_movie` within the caller's transaction."""
+    """Add a film within the caller's transaction."""
     values = {
         "title": title,
         "duration_minutes": duration_minutes,
@@ -311,39 +319,47 @@ def insert_movie(
     return connection.execute(statement).mappings().one()
 
 
-def update_movie(*, movie_id: int, now: datetime | None = None, **changes: Any) -> sa.RowMapping:
+def update_movie(
+    *, movie_id: int, by: Actor = OPERATOR, now: datetime | None = None, **changes: Any
+) -> sa.RowMapping:
     """Change a film. A new running time moves the ends of its shows to come.
 
     Raises NotFound, and ShowOverlap where a longer film would run into the next show.
     """
 
     def update(connection: sa.Connection) -> sa.RowMapping:
-        duration = connection.execute(
-            sa.select(Movie.duration_minutes).where(Movie.id == movie_id).with_for_update()
-        ).scalar()
-        if duration is None:
-            raise NotFound("film", movie_id)
+        before = _lock_movie(connection, movie_id)
         if changes:
             values = changes | _keys(changes)
             connection.execute(sa.update(Movie).where(Movie.id == movie_id).values(**values))
-        if changes.get("duration_minutes", duration) != duration:
-            _move_ends(connection, movie_id, changes["duration_minutes"], clock(now))
-        return _movie(connection, movie_id)
+        after = _movie(connection, movie_id)
+        if after["duration_minutes"] != before["duration_minutes"]:
+            _move_ends(connection, movie_id, after["duration_minutes"], clock(now))
+        audit.record(
+            connection, "movie.changed", by=by, object_id=movie_id, before=before, after=after
+        )
+        return after
 
     return write_transaction(update)
 
 
-def delete_movie(*, movie_id: int) -> None:
+def delete_movie(*, movie_id: int, by: Actor = OPERATOR) -> None:
     """Delete a film and its shows; raises NotFound, and HasBookings where one was ever booked."""
 
     def delete(connection: sa.Connection) -> None:
-        found = sa.select(Movie.id).where(Movie.id == movie_id).with_for_update()
-        if connection.execute(found).first() is None:
-            raise NotFound("film", movie_id)
-        _delete_shows(connection, Show.movie_id == movie_id, "film")
+        before = _lock_movie(connection, movie_id)
+        _delete_shows(connection, Show.movie_id == movie_id, "film", by)
         connection.execute(sa.delete(Movie).where(Movie.id == movie_id))
+        audit.record(connection, "movie.deleted", by=by, object_id=movie_id, before=before)
 
     write_transaction(delete)
+
+
+def _lock_movie(connection: sa.Connection, movie_id: int) -> sa.RowMapping:
+    movie = connection.execute(_MOVIE.with_for_update(), {"movie": movie_id}).mappings().first()
+    if movie is None:
+        raise NotFound("film", movie_id)
+    return movie
 
 
 def _keys(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -380,12 +396,16 @@ def _move_ends(
 # --- shows ----------------------------------------------------------------------------------
 
 
-def create_show(*, now: datetime | None = None, **values: Any) -> sa.RowMapping:
+def create_show(
+    *, by: Actor = OPERATOR, now: datetime | None = None, **values: Any
+) -> sa.RowMapping:
     """Put a film on a screen; `values` as for `insert_show`, which says what is raised."""
 
     def create(connection: sa.Connection) -> sa.RowMapping:
         show_id = insert_show(connection, **values, now=now)
-        return _show(connection, show_id, now)
+        show = _show(connection, show_id, now)
+        audit.record(connection, "show.created", by=by, object_id=show_id, after=_terms(show))
+        return show
 
     return write_transaction(create)
 
@@ -464,6 +484,7 @@ def update_show(
     prices: Mapping[str, int] | None = None,
     no_single_gaps: bool | None = None,
     on_sale: bool | None = None,
+    by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> sa.RowMapping:
     """Change a show; what is None stays.
@@ -475,6 +496,7 @@ def update_show(
 
     def update(connection: sa.Connection) -> sa.RowMapping:
         show = _lock_show(connection, show_id)
+        before = _terms(_show(connection, show_id, now))
         values = {
             "price_cents": price_cents,
             "prices": prices,
@@ -491,19 +513,29 @@ def update_show(
             changes["total_seats"] = total_seats
         if changes:
             connection.execute(sa.update(Show).where(Show.id == show_id).values(**changes))
-        return _show(connection, show_id, now)
+        changed = _show(connection, show_id, now)
+        after = _terms(changed)
+        audit.record(
+            connection, "show.changed", by=by, object_id=show_id, before=before, after=after
+        )
+        return changed
 
     return write_transaction(update)
 
 
-def delete_show(*, show_id: int) -> None:
+def delete_show(*, show_id: int, by: Actor = OPERATOR) -> None:
     """Delete a show; raises NotFound, and HasBookings where it was ever booked."""
 
     def delete(connection: sa.Connection) -> None:
-        if not _delete_shows(connection, Show.id == show_id, "show"):
+        if not _delete_shows(connection, Show.id == show_id, "show", by):
             raise NotFound("show", show_id)
 
     write_transaction(delete)
+
+
+def _terms(show: Mapping[Any, Any]) -> dict[str, Any]:
+    """What of a show is its own: not the seats that callers take meanwhile."""
+    return {name: value for name, value in show.items() if name != "available_seats"}
 
 
 def _lock_show(connection: sa.Connection, show_id: int) -> Row:
@@ -627,7 +659,9 @@ def _check_prices(prices: Mapping[str, int], known: set[str]) -> None:
         )
 
 
-def _delete_shows(connection: sa.Connection, which: sa.ColumnElement[bool], what: str) -> int:
+def _delete_shows(
+    connection: sa.Connection, which: sa.ColumnElement[bool], what: str, by: Actor
+) -> int:
     """Delete those shows and their seats; how many. Raises HasBookings.
 
     Whether there are bookings is not looked up: the foreign key of a booking, past and
@@ -635,6 +669,7 @@ def _delete_shows(connection: sa.Connection, which: sa.ColumnElement[bool], what
     """
     locked = sa.select(Show.id).where(which).order_by(Show.id).with_for_update()
     show_ids = connection.execute(locked).scalars().all()
+    shows = connection.execute(_shows(clock(None)).where(Show.id.in_(show_ids))).mappings().all()
     _lock_seats(connection, ShowSeat.show_id.in_(show_ids))
     connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id.in_(show_ids)))
     try:
@@ -646,6 +681,9 @@ def _delete_shows(connection: sa.Connection, which: sa.ColumnElement[bool], what
                 'PATCH {"on_sale": false}.'
             ) from error
         raise
+    for show in shows:
+        gone = _terms(show)
+        audit.record(connection, "show.deleted", by=by, object_id=show["id"], before=gone)
     return len(show_ids)
 
 

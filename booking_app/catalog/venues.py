@@ -5,6 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from booking_app import audit
+from booking_app.audit import OPERATOR, Actor
 from booking_app.catalog import seating
 from booking_app.catalog.models import Cinema, Screen, Show
 from booking_app.catalog.times import local_date
@@ -50,13 +52,18 @@ def get_cinema(*, cinema_id: int) -> sa.RowMapping:
         return _cinema(connection, cinema_id)
 
 
-def create_cinema(*, name: str, timezone: str, city: str | None = None) -> sa.RowMapping:
+def create_cinema(
+    *, name: str, timezone: str, city: str | None = None, by: Actor = OPERATOR
+) -> sa.RowMapping:
     """Add a cinema in an IANA time zone; raises NameTaken."""
 
+    def create(connection: sa.Connection) -> sa.RowMapping:
+        cinema = insert_cinema(connection, name=name, timezone=timezone, city=city)
+        audit.record(connection, "cinema.created", by=by, object_id=cinema["id"], after=cinema)
+        return cinema
+
     try:
-        return write_transaction(
-            lambda connection: insert_cinema(connection, name=name, timezone=timezone, city=city)
-        )
+        return write_transaction(create)
     except sa.exc.IntegrityError as error:
         raise _name_taken(error, "uq_cinema_name_key", name) from error
 
@@ -70,26 +77,26 @@ def insert_cinema(
     return connection.execute(insert).mappings().one()
 
 
-def update_cinema(*, cinema_id: int, **changes: Any) -> sa.RowMapping:
+def update_cinema(*, cinema_id: int, by: Actor = OPERATOR, **changes: Any) -> sa.RowMapping:
     """Change a cinema; a new time zone gives its shows the local dates of that zone.
 
     Raises NotFound and NameTaken.
     """
 
     def update(connection: sa.Connection) -> sa.RowMapping:
-        cinema = connection.execute(
-            sa.select(Cinema.timezone).where(Cinema.id == cinema_id).with_for_update()
-        ).first()
-        if cinema is None:
-            raise NotFound("cinema", cinema_id)
+        before = _cinema(connection, cinema_id, lock=True)
         if changes:
             keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
             connection.execute(
                 sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
             )
-        if changes.get("timezone", cinema.timezone) != cinema.timezone:
-            _move_dates(connection, cinema_id, changes["timezone"])
-        return _cinema(connection, cinema_id)
+        after = _cinema(connection, cinema_id)
+        if after["timezone"] != before["timezone"]:
+            _move_dates(connection, cinema_id, after["timezone"])
+        audit.record(
+            connection, "cinema.changed", by=by, object_id=cinema_id, before=before, after=after
+        )
+        return after
 
     try:
         return write_transaction(update)
@@ -97,13 +104,15 @@ def update_cinema(*, cinema_id: int, **changes: Any) -> sa.RowMapping:
         raise _name_taken(error, "uq_cinema_name_key", changes.get("name", "")) from error
 
 
-def delete_cinema(*, cinema_id: int) -> None:
+def delete_cinema(*, cinema_id: int, by: Actor = OPERATOR) -> None:
     """Delete a cinema; raises NotFound, and InUse for the default one and one with screens."""
 
     def delete(connection: sa.Connection) -> None:
-        if _cinema(connection, cinema_id)["is_default"]:
+        before = _cinema(connection, cinema_id, lock=True)
+        if before["is_default"]:
             raise InUse("This is the default cinema, for what names none; it stays.")
         connection.execute(sa.delete(Cinema).where(Cinema.id == cinema_id))
+        audit.record(connection, "cinema.deleted", by=by, object_id=cinema_id, before=before)
 
     try:
         write_transaction(delete)
@@ -137,8 +146,9 @@ def default_cinema(connection: sa.Connection, timezone: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _cinema(connection: sa.Connection, cinema_id: int) -> sa.RowMapping:
-    row = connection.execute(sa.select(*CINEMA).where(Cinema.id == cinema_id)).mappings().first()
+def _cinema(connection: sa.Connection, cinema_id: int, *, lock: bool = False) -> sa.RowMapping:
+    query = sa.select(*CINEMA).where(Cinema.id == cinema_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound("cinema", cinema_id)
     return row
@@ -192,6 +202,7 @@ def create_screen(
     rows: Sequence[Mapping[str, Any]],
     cinema: int | None = None,
     timezone: str = "UTC",
+    by: Actor = OPERATOR,
 ) -> dict[str, Any]:
     """Add a screen to a cinema, the default one if left out (made in `timezone` if need be).
 
@@ -202,7 +213,9 @@ def create_screen(
 
     def create(connection: sa.Connection) -> dict[str, Any]:
         cinema_id = default_cinema(connection, timezone) if cinema is None else cinema
-        return _screen(connection, insert_screen(connection, cinema_id, name, rows))
+        screen = _screen(connection, insert_screen(connection, cinema_id, name, rows))
+        audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
+        return screen
 
     try:
         return write_transaction(create)
@@ -221,7 +234,7 @@ def insert_screen(
     return int(connection.execute(insert).scalar_one())
 
 
-def update_screen(*, screen_id: int, **changes: Any) -> dict[str, Any]:
+def update_screen(*, screen_id: int, by: Actor = OPERATOR, **changes: Any) -> dict[str, Any]:
     """Change a screen's name or plan. Shows keep the plan they copied.
 
     Raises NotFound, Invalid for a plan that can't be, and NameTaken.
@@ -230,12 +243,17 @@ def update_screen(*, screen_id: int, **changes: Any) -> dict[str, Any]:
         check_rows(changes["rows"])
 
     def update(connection: sa.Connection) -> dict[str, Any]:
+        before = _screen(connection, screen_id, lock=True)
         if changes:
             keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
             connection.execute(
                 sa.update(Screen).where(Screen.id == screen_id).values(**changes, **keys)
             )
-        return _screen(connection, screen_id)
+        after = _screen(connection, screen_id)
+        audit.record(
+            connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
+        )
+        return after
 
     try:
         return write_transaction(update)
@@ -244,12 +262,13 @@ def update_screen(*, screen_id: int, **changes: Any) -> dict[str, Any]:
         raise _name_taken(error, "uq_screen_cinema_id_name_key", name) from error
 
 
-def delete_screen(*, screen_id: int) -> None:
+def delete_screen(*, screen_id: int, by: Actor = OPERATOR) -> None:
     """Delete a screen; raises NotFound, and InUse where it has shows, past ones too."""
 
     def delete(connection: sa.Connection) -> None:
-        if connection.execute(sa.delete(Screen).where(Screen.id == screen_id)).rowcount == 0:
-            raise NotFound("screen", screen_id)
+        before = _screen(connection, screen_id, lock=True)
+        connection.execute(sa.delete(Screen).where(Screen.id == screen_id))
+        audit.record(connection, "screen.deleted", by=by, object_id=screen_id, before=before)
 
     try:
         write_transaction(delete)
@@ -306,8 +325,9 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         ) from error
 
 
-def _screen(connection: sa.Connection, screen_id: int) -> dict[str, Any]:
-    row = connection.execute(sa.select(*SCREEN).where(Screen.id == screen_id)).mappings().first()
+def _screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> dict[str, Any]:
+    query = sa.select(*SCREEN).where(Screen.id == screen_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound("screen", screen_id)
     return _with_total(dict(row))

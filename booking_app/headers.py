@@ -1,0 +1,119 @@
+"""What every answer carries, whatever it is: its request id, the headers that keep browsers
+careful, how long it may be kept, who else's pages may read it; and its line in the log.
+
+Where a view says nothing, an answer may not be kept at all; `cacheable` says otherwise.
+"""
+
+import ipaddress
+import logging
+import re
+import time
+import uuid
+from urllib.parse import quote
+
+import flask_cors
+from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+REQUEST_ID = "X-Request-ID"
+WELL_FORMED_ID = r"[A-Za-z0-9._:/+=@-]{1,128}"
+ADDRESS_MAX = 45  # characters of the longest IPv6 address
+NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
+# Swagger UI sets styles on elements; every script of the page is a file of this host.
+SWAGGER_UI = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": NO_PAGE,
+    "Cache-Control": "no-store",
+}
+ONE_YEAR = 365 * 24 * 3600
+
+log = logging.getLogger("booking_app.access")
+
+
+def request_id() -> str:
+    """This request's id: in the log, in the answer's `X-Request-ID` and in every problem."""
+    return str(g.request_id)
+
+
+def client_address() -> str:
+    """Where the request came from, as far as the trusted proxies tell; in one spelling."""
+    address = request.remote_addr or ""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:  # a trusted proxy's own word, such as "unknown"
+        return address[:ADDRESS_MAX]
+
+
+def cacheable(response: Response, *, shared_seconds: int = 0) -> Response:
+    """The same answer for everybody, which may be kept: with an ETag, and as 304 where the
+    caller has it already. Caches ask each time whether it still holds, but shared ones (a CDN)
+    only after `shared_seconds`."""
+    kept = f"s-maxage={shared_seconds}" if shared_seconds else "must-revalidate"
+    response.headers["Cache-Control"] = f"public, max-age=0, {kept}"
+    response.add_etag()
+    if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
+        names = ("ETag", "Vary", "Cache-Control")
+        same = {name: response.headers[name] for name in names if name in response.headers}
+        return Response(status=304, headers=same)
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Set up proxies, request ids, headers, CORS and the log of requests."""
+    if hops := app.config["TRUSTED_PROXIES"]:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0, x_prefix=0
+        )
+    app.before_request(_identify)
+    app.after_request(_finish)
+    if app.config["CORS_ORIGINS"]:
+        flask_cors.CORS(
+            app,
+            resources=r"/api/.*",
+            origins=list(app.config["CORS_ORIGINS"]),
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", REQUEST_ID],
+            expose_headers=[
+                "ETag",
+                "Idempotent-Replayed",
+                "Location",
+                "Retry-After",
+                "X-Pagination",
+                REQUEST_ID,
+            ],
+            max_age=600,
+            vary_header=True,
+        )
+
+
+def _identify() -> None:
+    g.started = time.perf_counter()
+    sent = request.headers.get(REQUEST_ID, "")
+    g.request_id = sent if re.fullmatch(WELL_FORMED_ID, sent) else uuid.uuid4().hex
+
+
+def _finish(response: Response) -> Response:
+    headers = response.headers
+    headers[REQUEST_ID] = request_id()
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    if request.is_secure:
+        headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"
+    if log.isEnabledFor(logging.INFO):
+        # The path as it is sent, so that nobody can forge a line; never the query or a body.
+        log.info(
+            "%s %s %s %d %.1f ms %s",
+            client_address(),
+            request.method,
+            quote(request.path),
+            response.status_code,
+            (time.perf_counter() - g.started) * 1000,
+            request_id(),
+        )
+    return response

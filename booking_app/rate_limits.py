@@ -1,0 +1,118 @@
+"""How often what may be called: `RULES`, by Flask-Limiter. Over it the answer is 429.
+
+The counters stand in Redis where REDIS_URL is set, else in each worker's memory; where Redis
+does not answer, in memory too, until it is back. A window begins with its first call.
+"""
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Response, current_app
+from flask_limiter import ApplicationLimit, Limiter, RequestLimit
+
+from booking_app import problems
+from booking_app.headers import client_address
+
+REDIS_SECONDS = 0.5  # the longest that a request waits for Redis
+
+
+@dataclass(frozen=True)
+class Rule:
+    """At most `amount` calls `per` minute or hour. `failures`: only those answered with 401
+    count. `split`: the workers share the amount out where each counts for itself."""
+
+    calls: str
+    amount: int
+    per: str
+    by: str
+    failures: bool = False
+    split: bool = False
+
+
+RULES = {
+    "all": Rule("all of them together", 6000, "minute", "address"),
+    "log_in": Rule("`POST /api/login/`", 60, "minute", "address"),
+    "log_in_failures": Rule(
+        "`POST /api/login/`, refused ones", 100, "hour", "address", failures=True
+    ),
+    "log_in_name": Rule("`POST /api/login/`", 10, "minute", "account name", split=True),
+    "sign_up": Rule("`POST /api/signup/`", 60, "minute", "address"),
+    "sign_up_name": Rule("`POST /api/signup/`", 10, "minute", "account name"),
+    "refresh": Rule("`POST /api/token/refresh/`", 120, "minute", "address"),
+    "password": Rule("`PUT /api/me/password/`", 10, "minute", "account", split=True),
+    "booking": Rule("book, hold, confirm, extend and cancel together", 300, "minute", "account"),
+}
+
+
+def by_address() -> str:
+    """Who calls, by address; a network of IPv6 (/64) is one caller, as it is one customer."""
+    address = client_address()
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address or "unknown"
+    if parsed.version == 6:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return address
+
+
+def _amount(name: str) -> Callable[[], str]:
+    rule = RULES[name]
+
+    def amount() -> str:
+        count = rule.amount
+        if rule.split and not current_app.config["REDIS_URL"]:
+            # Never 1: a slip of the pen must not cost a minute.
+            count = max(2, math.ceil(count / current_app.config["WEB_CONCURRENCY"]))
+        return f"{count} per {rule.per}"
+
+    return amount
+
+
+def _too_many(breached: RequestLimit) -> Response:
+    seconds = max(1, math.ceil(breached.reset_at - time.time()))
+    return problems.problem(
+        "rate_limited",
+        f"At most {breached.limit}; ask again in {seconds} s.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+limiter = Limiter(
+    by_address,
+    application_limits=[ApplicationLimit(_amount("all"))],
+    on_breach=_too_many,
+    in_memory_fallback_enabled=True,
+)
+limiter.request_filter(lambda: not current_app.config["RATELIMIT_ENABLED"])
+
+
+def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], Any]:
+    """Decorator: the rule of this name holds for the view, its calls counted by `key`."""
+    refused = (lambda response: response.status_code == 401) if RULES[name].failures else None
+    return limiter.shared_limit(_amount(name), scope=name, key_func=key, deduct_when=refused)
+
+
+def forget(name: str) -> None:
+    """Count this caller's calls under the rule of this name anew."""
+    for counted in limiter.current_limits:
+        if counted.request_args[1] == name:
+            limiter.limiter.clear(counted.limit, *counted.request_args)
+
+
+def init_app(app: Flask) -> None:
+    """Set the limiter up, unless it is off."""
+    if not app.config["RATELIMIT_ENABLED"]:
+        return
+    redis_url = app.config["REDIS_URL"]
+    app.config["RATELIMIT_STORAGE_URI"] = redis_url or "memory://"
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = (
+        {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
+        if redis_url
+        else {}
+    )
+    limiter.init_app(app)
