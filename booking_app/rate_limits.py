@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, request
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 
 from booking_app import problems
@@ -61,9 +61,8 @@ def by_address() -> str:
 
 
 def _amount(name: str) -> Callable[[], str]:
-    rule = RULES[name]
-
     def amount() -> str:
+        rule = RULES[name]
         count = rule.amount
         if rule.split and not current_app.config["REDIS_URL"]:
             # Never 1: a slip of the pen must not cost a minute.
@@ -87,6 +86,7 @@ limiter = Limiter(
     application_limits=[ApplicationLimit(_amount("all"))],
     on_breach=_too_many,
     in_memory_fallback_enabled=True,
+    request_identifier=lambda: request.endpoint or "nothing",  # what is not there counts too
 )
 limiter.request_filter(lambda: not current_app.config["RATELIMIT_ENABLED"])
 

@@ -65,6 +65,8 @@ def find_operation(app: Flask, path: str, method: str) -> dict[str, Any] | None:
     template = rule.rule
     for argument in rule.arguments:
         template = template.replace(f"<id:{argument}>", f"{{{argument}}}")
+    if method in ("HEAD", "OPTIONS"):  # Flask's own
+        return None
     found: dict[str, Any] = document(app)["paths"][template][method.lower()]
     return found
 

@@ -26,7 +26,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
 class Server:
     """gunicorn on a migrated database."""
 
-    def __init__(self, database_url: str, **settings: str) -> None:
+    def __init__(self, database_url: str, log: Path | None = None, **settings: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -37,13 +37,15 @@ class Server:
             "WEB_CONCURRENCY": "2",
             **settings,
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "wsgi:app"],
-            cwd=ROOT,
-            env=self.environment,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with (log or Path(os.devnull)).open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "wsgi:app"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         wait_until(self.is_up)
 
     def is_up(self) -> bool:
@@ -60,10 +62,11 @@ class Server:
         body: Any = None,
         token: str | None = None,
         timeout: float = 60,
+        headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
         """One request on a connection of its own: the status and the JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **(headers or {})}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:

@@ -55,6 +55,17 @@ def test_every_setting_has_a_default_that_is_allowed(instance: Path) -> None:
         ("CANCEL_CUTOFF_MINUTES", "1.5"),
         ("ACCESS_TOKEN_MINUTES", "0"),
         ("REFRESH_TOKEN_DAYS", "x"),
+        ("SECRET_KEY_PREVIOUS", "short-secret"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("TRUSTED_PROXIES", "all"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "shop.example.org"),
+        ("CORS_ORIGINS", "https://shop.example.org/"),
+        ("CORS_ORIGINS", "https://a.example, null"),
+        ("RATELIMIT_ENABLED", "yes"),
+        ("REDIS_URL", "http://127.0.0.1:6379"),
+        ("REDIS_URL", "redis://:my password@127.0.0.1"),
+        ("ACCESS_LOG", "2"),
     ],
 )
 def test_a_wrong_value_is_told_in_one_line(instance: Path, name: str, value: str) -> None:
@@ -73,6 +84,22 @@ def test_a_wrong_value_is_told_in_one_line(instance: Path, name: str, value: str
 )
 def test_switches(instance: Path, value: str, on: bool) -> None:
     assert config.load({"DEMO": value})["DEMO"] is on
+
+
+def test_origins_are_read_one_by_one(instance: Path) -> None:
+    text = " https://Shop.example.org,http://localhost:3000 ,, https://[::1]:8443"
+    assert config.load({"CORS_ORIGINS": text})["CORS_ORIGINS"] == (
+        "https://shop.example.org",
+        "http://localhost:3000",
+        "https://[::1]:8443",
+    )
+
+
+def test_no_secret_has_a_value_of_its_own(instance: Path) -> None:
+    secret = [setting for setting in config.SETTINGS if setting.secret]
+    assert len(secret) >= 4
+    for setting in secret:
+        assert setting.default == "" or setting.default.startswith("sqlite:///")
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

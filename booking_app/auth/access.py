@@ -2,6 +2,7 @@
 And who it is: the tokens are made, read, and checked against their session, here."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, wraps
@@ -27,7 +28,7 @@ from booking_app.auth import service
 from booking_app.auth.models import USERNAME_MAX
 from booking_app.database import fold
 from booking_app.extensions import Blueprint, View, jwt
-from booking_app.fields import Text
+from booking_app.fields import INT64_MAX, Text
 from booking_app.headers import client_address, request_id
 from booking_app.problems import BadRequest
 from booking_app.rate_limits import by_address
@@ -68,15 +69,18 @@ def _find_account(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Any:
     for is found out where it is spent."""
     if claims["type"] == "refresh":
         return claims
-    session = _session_of(claims)
+    session = _session_of(claims) if claims["type"] == "access" else None
     return session and service.find_session(**session)
 
 
 def _session_of(claims: Mapping[str, Any]) -> dict[str, int] | None:
-    """Whose session a token is of; None for a token from before there were sessions."""
-    if type(claims.get("sid")) is not int:
+    """Whose session a token is of; None for one from before there were sessions."""
+    session_id, subject = claims.get("sid"), claims["sub"]
+    if type(session_id) is not int or not re.fullmatch("[1-9][0-9]{0,18}", subject):
         return None
-    return {"session_id": claims["sid"], "user_id": int(claims["sub"])}
+    if not (0 < session_id <= INT64_MAX and int(subject) <= INT64_MAX):
+        return None
+    return {"session_id": session_id, "user_id": int(subject)}
 
 
 def current_account() -> Mapping[str, Any]:

@@ -1,0 +1,173 @@
+"""Who may call what: every endpoint, and the status for each kind of caller.
+
+A new endpoint without a row fails.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from booking_app.auth import service
+from tests.conftest import PASSWORD, Caller, open_tokens
+
+# nobody, the customer whose things they are, another customer, staff, the customer once disabled
+PUBLIC = (200, 200, 200, 200, 200)
+ACCOUNT = (401, 200, 200, 200, 401)
+OWNER = (401, 200, 403, 403, 401)
+STAFF = (401, 403, 403, 200, 401)
+CREATED = (401, 403, 403, 201, 401)
+GONE = (401, 403, 403, 204, 401)
+
+MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
+    ("POST", "/api/signup/"): (201, 201, 201, 201, 201),
+    ("POST", "/api/login/"): (200, 200, 200, 200, 403),
+    ("POST", "/api/token/refresh/"): (401, 200, 200, 200, 401),
+    ("POST", "/api/logout/"): (401, 204, 204, 204, 401),
+    ("GET", "/api/me/"): ACCOUNT,
+    ("PUT", "/api/me/password/"): (401, 204, 204, 204, 401),
+    ("GET", "/api/me/sessions/"): ACCOUNT,
+    ("DELETE", "/api/me/sessions/{session}/"): (401, 204, 404, 404, 401),
+    ("GET", "/api/accounts/"): STAFF,
+    ("GET", "/api/accounts/{account}/"): STAFF,
+    ("PATCH", "/api/accounts/{account}/"): STAFF,
+    ("GET", "/api/audit/"): STAFF,
+    ("GET", "/api/movies/"): PUBLIC,
+    ("POST", "/api/movies/"): CREATED,
+    ("GET", "/api/movies/{movie}/"): PUBLIC,
+    ("PATCH", "/api/movies/{movie}/"): STAFF,
+    ("DELETE", "/api/movies/{unused_movie}/"): GONE,
+    ("GET", "/api/movies/{movie}/shows/"): PUBLIC,
+    ("POST", "/api/movies/{movie}/shows/"): CREATED,
+    ("GET", "/api/shows/"): PUBLIC,
+    ("GET", "/api/shows/{show}/"): PUBLIC,
+    ("PATCH", "/api/shows/{show}/"): STAFF,
+    ("DELETE", "/api/shows/{unused_show}/"): GONE,
+    ("GET", "/api/shows/{show}/seats/"): PUBLIC,
+    ("GET", "/api/cinemas/"): PUBLIC,
+    ("POST", "/api/cinemas/"): CREATED,
+    ("GET", "/api/cinemas/{cinema}/"): PUBLIC,
+    ("PATCH", "/api/cinemas/{cinema}/"): STAFF,
+    ("DELETE", "/api/cinemas/{unused_cinema}/"): GONE,
+    ("GET", "/api/screens/"): PUBLIC,
+    ("POST", "/api/screens/"): CREATED,
+    ("GET", "/api/screens/{screen}/"): PUBLIC,
+    ("PATCH", "/api/screens/{screen}/"): STAFF,
+    ("DELETE", "/api/screens/{unused_screen}/"): GONE,
+    ("POST", "/api/shows/{show}/book/"): (401, 201, 201, 201, 401),
+    ("POST", "/api/shows/{show}/hold/"): (401, 201, 201, 201, 401),
+    ("POST", "/api/bookings/{held}/confirm/"): OWNER,
+    ("POST", "/api/bookings/{held}/extend/"): OWNER,
+    ("POST", "/api/bookings/{booking}/cancel/"): OWNER,
+    ("GET", "/api/my-bookings/"): ACCOUNT,
+    ("GET", "/api/bookings/{booking}/"): OWNER,
+}
+ROWS = [{"label": "A", "seats": 5}]
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/api/movies/"): {"title": "New", "duration_minutes": 90},
+    ("POST", "/api/movies/{movie}/shows/"): {
+        "screen_name": "New",
+        "date_time": "2030-01-31T20:00:00Z",
+        "total_seats": 5,
+    },
+    ("POST", "/api/cinemas/"): {"name": "New", "timezone": "UTC"},
+    ("POST", "/api/screens/"): {"name": "New", "rows": ROWS},
+    ("PUT", "/api/me/password/"): {
+        "old_password": PASSWORD,
+        "new_password": "staple-battery-horse",
+    },
+    ("POST", "/api/shows/{show}/book/"): {"quantity": 1},
+    ("POST", "/api/shows/{show}/hold/"): {"quantity": 1},
+}
+
+
+@pytest.fixture
+def things(
+    owner: Caller,
+    staff: Caller,
+    show_id: int,
+    make_show: Callable[..., int],
+    make_movie: Callable[..., int],
+) -> dict[str, int]:
+    """The ids for the paths. Bookings and the session are the owner's."""
+
+    def made(path: str, body: dict[str, Any]) -> int:
+        return int(staff.post(path, body).json["id"])
+
+    show = staff.get(f"/api/shows/{show_id}/").json
+    return {
+        "session": owner.get("/api/me/sessions/").json[0]["id"],
+        "account": owner.id,
+        "movie": show["movie"],
+        "unused_movie": make_movie("Unused"),
+        "show": show_id,
+        "unused_show": make_show(),
+        "cinema": show["cinema"],
+        "unused_cinema": made("/api/cinemas/", {"name": "Unused", "timezone": "UTC"}),
+        "screen": show["screen"],
+        "unused_screen": made("/api/screens/", {"name": "Unused", "rows": ROWS}),
+        "booking": owner.post(f"/api/shows/{show_id}/book/", {"seat_number": 1}).json["id"],
+        "held": owner.post(f"/api/shows/{show_id}/hold/", {"seat_number": 2}).json["id"],
+    }
+
+
+@pytest.fixture
+def owner(make_caller: Callable[..., Caller]) -> Caller:
+    return make_caller("owner")
+
+
+@pytest.mark.parametrize(
+    ("method", "template"), MATRIX, ids=[f"{method} {path}" for method, path in MATRIX]
+)
+def test_who_may_call_it(
+    client: FlaskClient,
+    owner: Caller,
+    bob: Caller,
+    staff: Caller,
+    things: dict[str, int],
+    method: str,
+    template: str,
+) -> None:
+    """Those who are refused come first, so that nothing has changed when the others call."""
+    path = template.format(**things)
+    nobody = Caller(0, "nobody", client, {})
+    names = ("nobody", "owner", "other", "staff", "disabled")
+    callers = dict(zip(names, (nobody, owner, bob, staff, owner), strict=True))
+    expected = dict(zip(names, MATRIX[method, template], strict=True))
+    # The owner of a thing last, and disabled after that.
+    order = ["nobody", "other", "staff", "owner", "disabled"]
+    refresh = {who: open_tokens(callers[who].id)["refresh"] for who in order if who != "nobody"}
+    answered = {}
+    for who in order:
+        if who == "disabled":
+            service.update_account(user_id=owner.id, is_disabled=True)
+        body = dict(BODIES.get((method, template), {}))
+        if path == "/api/signup/":
+            body = {"username": f"new-{who}", "password": PASSWORD}
+        elif path == "/api/login/":
+            name = callers[who].username if who != "nobody" else owner.username
+            body = {"username": name, "password": PASSWORD}
+        elif path == "/api/token/refresh/" and who != "nobody":
+            body = {"refresh": refresh[who]}
+        answered[who] = getattr(callers[who], method.lower())(path, body or None).status_code
+    assert answered == expected
+
+
+def test_every_endpoint_has_its_row(app: Flask) -> None:
+    names = {"unused_movie": "movie", "unused_show": "show", "held": "booking"}
+    names |= {"unused_cinema": "cinema", "unused_screen": "screen"}
+    rows = set()
+    for method, path in MATRIX:
+        template = path
+        for alias, name in names.items():
+            template = template.replace(f"{{{alias}}}", f"{{{name}}}")
+        rows.add((method, template))
+    routes = {
+        (method, rule.rule.replace("<id:", "{").replace("_id>", "}"))
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert rows == routes

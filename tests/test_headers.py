@@ -1,0 +1,261 @@
+"""What every answer carries: security headers, caching, CORS, request ids, the log's line."""
+
+import logging
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from booking_app.extensions import MAX_BODY_BYTES
+from tests.conftest import ROOT, Caller, make_app
+from tests.contract import document
+
+ANSWERS = [
+    ("GET", "/api/movies/", 200),
+    ("GET", "/api/me/", 401),
+    ("GET", "/api/nothing/", 404),
+    ("DELETE", "/api/movies/", 405),
+    ("POST", "/api/login/", 422),
+    ("OPTIONS", "/api/movies/", 200),
+    ("HEAD", "/api/movies/", 200),
+    ("GET", "/openapi.json", 200),
+    ("GET", "/swagger/", 200),
+    ("GET", "/swagger/assets/swagger-ui.css", 200),
+    ("GET", "/static/swagger.js", 200),
+    ("GET", "/health/", 200),
+    ("GET", "/favicon.ico", 200),
+]
+SHOP = "https://shop.example.org"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+def test_security_headers_are_on_every_answer(
+    client: FlaskClient, method: str, path: str, status: int
+) -> None:
+    with client.open(path, method=method) as answer:
+        assert answer.status_code == status
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        scripts = re.search("script-src ([^;]*)", policy)
+        assert scripts is None or scripts[1] == "'self'"
+        assert answer.headers["Cache-Control"]
+        assert len(answer.headers.getlist("Cache-Control")) == 1
+        assert answer.headers["X-Request-ID"]
+        assert "Strict-Transport-Security" not in answer.headers
+        assert not answer.headers.getlist("Set-Cookie")
+
+
+def test_a_defect_has_them_too(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**kwargs: Any) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("booking_app.catalog.service.list_shows", broken)
+    answer = FlaskClient(client.application).get("/api/shows/")
+    assert answer.status_code == 500
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_https_is_remembered_where_it_is_spoken(app: Flask, database_url: str) -> None:
+    https = app.test_client().get("/health/", base_url="https://tickets.example.org")
+    assert https.headers["Strict-Transport-Security"] == "max-age=31536000"
+    # Said by the trusted proxy, and by nobody else.
+    forwarded = {"X-Forwarded-Proto": "https"}
+    behind = make_app(database_url, TRUSTED_PROXIES="1").test_client()
+    assert "Strict-Transport-Security" in behind.get("/health/", headers=forwarded).headers
+    alone = app.test_client().get("/health/", headers=forwarded)
+    assert "Strict-Transport-Security" not in alone.headers
+
+
+# --- caching --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def paths(alice: Caller, staff: Caller, show_id: int) -> dict[str, int]:
+    booking = alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1}).json
+    show = alice.get(f"/api/shows/{show_id}/").json
+    return {
+        "movie_id": show["movie"],
+        "show_id": show_id,
+        "cinema_id": show["cinema"],
+        "screen_id": show["screen"],
+        "booking_id": booking["id"],
+        "account_id": alice.id,
+    }
+
+
+def test_public_answers_may_be_kept_and_private_ones_never(
+    app: Flask, client: FlaskClient, alice: Caller, staff: Caller, paths: dict[str, int]
+) -> None:
+    """Whoever is not asked for a token is answered like everybody else."""
+    public = private = 0
+    for template, methods in document(app)["paths"].items():
+        if "get" not in methods:
+            continue
+        path = template.format(**paths)
+        operation = methods["get"]
+        if "security" in operation:
+            caller = staff if "StaffOnly" in str(operation["responses"]) else alice
+            answer = caller.get(path)
+            assert answer.headers["Cache-Control"] == "no-store", path
+            assert "ETag" not in answer.headers
+            private += 1
+            continue
+        answer = client.get(path)
+        assert answer.headers["Cache-Control"].startswith("public, max-age=0"), path
+        tag = {"If-None-Match": answer.headers["ETag"]}
+        again = client.get(path, headers=tag)
+        assert (again.status_code, again.data) == (304, b"")
+        for name in ("ETag", "Cache-Control"):
+            assert again.headers[name] == answer.headers[name]
+        assert client.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
+        public += 1
+    assert public >= 10
+    assert private >= 7
+
+
+def test_a_change_has_another_tag_and_shared_caches_never_keep_what_is_on_sale(
+    client: FlaskClient, alice: Caller, staff: Caller, paths: dict[str, int]
+) -> None:
+    show, movie = f"/api/shows/{paths['show_id']}/", f"/api/movies/{paths['movie_id']}/"
+    before = {path: client.get(path).headers for path in (show, movie)}
+    assert "s-maxage" not in before[show]["Cache-Control"]
+    assert before[movie]["Cache-Control"].endswith("s-maxage=60")
+    alice.post(f"{show}book/", {"seat_number": 2})
+    staff.patch(movie, {"director": "Carol Reed"})
+    for path, headers in before.items():
+        answer = client.get(path, headers={"If-None-Match": headers["ETag"]})
+        assert answer.status_code == 200
+
+
+def test_a_refusal_of_a_public_list_is_not_kept(client: FlaskClient) -> None:
+    for path in ("/api/movies/999/", "/api/movies/?page=x"):
+        assert client.get(path).headers["Cache-Control"] == "no-store"
+
+
+# --- CORS -----------------------------------------------------------------------------------
+
+
+def test_no_other_origin_may_read_unless_it_is_named(
+    client: FlaskClient, app: Flask, database_url: str
+) -> None:
+    def allowed(client: FlaskClient, origin: str, path: str = "/api/movies/") -> str | None:
+        answer = client.get(path, headers={"Origin": origin})
+        assert answer.headers.get("Access-Control-Allow-Credentials") is None
+        return answer.headers.get("Access-Control-Allow-Origin")
+
+    assert allowed(client, SHOP) is None
+    origins = f"{SHOP}, http://localhost:3000"
+    open_ = make_app(database_url, CORS_ORIGINS=origins).test_client()
+    assert allowed(open_, SHOP) == SHOP
+    assert allowed(open_, "http://localhost:3000") == "http://localhost:3000"
+    for other in ("https://evil.example", f"{SHOP}.evil.example", "null", "http://localhost:3001"):
+        assert allowed(open_, other) is None
+    assert allowed(open_, SHOP, "/api/me/") == SHOP  # errors too, or a page could not read them
+    assert allowed(open_, SHOP, "/openapi.json") is None
+    assert "Origin" in open_.get("/api/movies/", headers={"Origin": SHOP}).headers["Vary"]
+    kept = open_.get("/api/movies/", headers={"Origin": SHOP})
+    exposed = kept.headers["Access-Control-Expose-Headers"]
+    assert {"X-Pagination", "X-Request-ID", "Retry-After"} <= set(exposed.split(", "))
+
+
+def test_a_page_of_a_named_origin_asks_first(database_url: str, app: Flask) -> None:
+    client = make_app(database_url, CORS_ORIGINS=SHOP).test_client()
+    asks = {
+        "Origin": SHOP,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
+    }
+    answer = client.options("/api/shows/1/book/", headers=asks)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == SHOP
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    names = answer.headers["Access-Control-Allow-Headers"].lower()
+    assert all(name in names for name in ("authorization", "content-type", "idempotency-key"))
+
+
+# --- request ids and the log ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", ["a", "1-67891233-abcdef0", "Root=1-2", "x" * 128])
+def test_a_well_formed_request_id_is_taken_over(client: FlaskClient, sent: str) -> None:
+    answer = client.get("/api/nothing/", headers={"X-Request-ID": sent})
+    assert answer.headers["X-Request-ID"] == answer.json["request_id"] == sent
+
+
+@pytest.mark.parametrize("sent", ["", " ", "a b", "x" * 129, "<b>", "ä", '"', "a,b"])
+def test_another_is_not(client: FlaskClient, sent: str) -> None:
+    answer = client.get("/api/nothing/", headers={"X-Request-ID": sent})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_every_request_has_its_line_in_the_log(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "booking_app.access"):
+        client.get("/api/movies/?search=secret-query", headers={"X-Request-ID": "abc"})
+        client.get("/api/x%0Aforged%20line/")
+    first, second = [record.getMessage() for record in caplog.records if "access" in record.name]
+    assert re.fullmatch(r"127\.0\.0\.1 GET /api/movies/ 200 \d+\.\d ms abc", first)
+    assert "\n" not in second
+    assert "GET /api/x%0Aforged%20line/ 404" in second
+
+
+@pytest.mark.parametrize(("switch", "lines"), [("on", 1), ("off", 0)])
+def test_gunicorn_writes_that_line_unless_it_is_off(switch: str, lines: int, tmp_path: Any) -> None:
+    """What gunicorn.conf.py sets up, without a server."""
+    script = (
+        "import runpy, logging; runpy.run_path('gunicorn.conf.py');"
+        "logging.getLogger('booking_app.access').info('a line')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"SECRET_KEY": "k" * 40, "ACCESS_LOG": switch, "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stderr.splitlines()) == lines
+
+
+# --- bodies ---------------------------------------------------------------------------------
+
+
+def test_only_json_and_only_so_much_of_it_on_every_call_with_a_body(
+    app: Flask, client: FlaskClient, staff: Caller, paths: dict[str, int]
+) -> None:
+    """Also where the body is optional, or none is expected."""
+    seen = 0
+    paths |= {"session_id": 1}
+    for template, methods in document(app)["paths"].items():
+        for method in set(methods) & {"post", "put", "patch", "delete"}:
+            path = template.format(**paths)
+            large = client.open(
+                path,
+                method=method.upper(),
+                data=b" " * (MAX_BODY_BYTES + 1),
+                headers=staff.headers,
+                content_type="application/json",
+            )
+            assert large.status_code == 413, path
+            for label in ("text/plain", "application/x-www-form-urlencoded", "text/json", ""):
+                answer = client.open(
+                    path,
+                    method=method.upper(),
+                    data=b"{}",
+                    headers=staff.headers,
+                    content_type=label,
+                )
+                assert answer.status_code == 415, (path, label)
+            seen += 1
+    assert seen >= 20
