@@ -16,6 +16,8 @@ timeout = 60
 # On SIGTERM, requests in progress have so long to finish.
 graceful_timeout = 30
 keepalive = 5
+# The longest that gunicorn takes; a search may be long, each of its characters up to 12 bytes.
+limit_request_line = 8190
 # Whom to believe about the client is decided by TRUSTED_PROXIES, in the application.
 forwarded_allow_ips = ""
 control_socket_disable = True  # nothing here uses it, and two servers would share its path

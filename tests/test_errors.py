@@ -95,6 +95,15 @@ def test_an_id_that_no_row_can_have_is_404(client: FlaskClient, alice: Caller, i
     assert alice.get(f"/api/bookings/{id_}/").status_code == 404
 
 
+def test_an_id_beyond_64_bits_is_404_for_every_method_of_its_path(staff: Caller) -> None:
+    for digits in (18, 19, 20, 40):
+        path = f"/api/movies/{'9' * digits}/"
+        assert staff.get(path).status_code == 404
+        assert staff.patch(path, {}).status_code == 404
+        assert staff.delete(path).status_code == 404
+        assert staff.post(f"{path}shows/", {}).status_code == (422 if digits == 18 else 404)
+
+
 def test_the_largest_id_is_404_too(alice: Caller) -> None:
     largest = 2**63 - 1
     assert alice.get(f"/api/movies/{largest}/").status_code == 404

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from booking_app.extensions import INT64_MAX
+from booking_app.extensions import PATH_ID_MAX
 from tests.conftest import Caller
 
 
@@ -67,7 +67,7 @@ def test_every_operation_declares_what_its_kind_can_answer(document: dict[str, A
 def test_path_ids_are_bounded(document: dict[str, Any]) -> None:
     for methods in document["paths"].values():
         for parameter in methods.get("parameters", ()):
-            schema = {"type": "integer", "minimum": 1, "maximum": INT64_MAX}
+            schema = {"type": "integer", "minimum": 1, "maximum": PATH_ID_MAX}
             assert parameter["schema"] == schema
 
 

@@ -1,0 +1,27 @@
+"""What `schemathesis run` loads in test_fuzz.py: a new session of the caller for each case, since
+the cases themselves log out, end sessions and spend tokens."""
+
+import os
+from typing import Any
+
+import schemathesis
+
+import config
+from booking_app import create_app
+from tests.conftest import bearer, open_tokens
+
+app = create_app(config.load(os.environ | {"RATELIMIT_ENABLED": "off"}))
+USER_ID = os.environ["FUZZ_USER_ID"]
+
+if USER_ID:
+
+    @schemathesis.auth(refresh_interval=None)
+    class Session:
+        """Logs the caller in."""
+
+        def get(self, case: Any, context: Any) -> str:
+            with app.app_context():
+                return bearer(open_tokens(int(USER_ID)))["Authorization"]
+
+        def set(self, case: Any, data: str, context: Any) -> None:
+            case.headers["Authorization"] = data
