@@ -1,5 +1,6 @@
 # make run    serve on http://HOST:PORT (127.0.0.1:8000)
 # make test   linters and the whole test suite, on SQLite and PostgreSQL
+# make fuzz   the contract against a fuzzer, as CI does it (some minutes)
 # make bench  the endpoints against a floor (needs wrk)
 # make lint   the linters alone
 # make clean  take away .venv and caches; the next `make run` installs anew
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export FLASK_APP := wsgi.py
 
-.PHONY: run test bench lint clean
+.PHONY: run test fuzz bench lint clean
 
 # Installed again only when a requirement file has changed.
 .venv/run: requirements.txt
@@ -34,6 +35,9 @@ lint: .venv/test
 
 test: lint
 	$(BIN)/python -m pytest -n auto
+
+fuzz: .venv/test
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n auto tests/test_fuzz.py
 
 bench: .venv/test
 	$(BIN)/python -m benchmarks

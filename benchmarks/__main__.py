@@ -9,6 +9,7 @@ databases are made and dropped. WEB_CONCURRENCY and WEB_THREADS count as for `ma
 """
 
 import argparse
+import base64
 import json
 import os
 import platform
@@ -39,6 +40,7 @@ from flask import Flask
 
 import config
 from booking_app import create_app
+from booking_app.auth.service import find_session
 from booking_app.booking.best_available import Seat, best_blocks
 from booking_app.database import db, write_transaction
 
@@ -79,7 +81,7 @@ class Database:
 class Data:
     """What `prepare` put into the database, beside the demo catalogue."""
 
-    users: dict[str, int]  # ids by name
+    sessions: dict[str, int]  # ids by the name of the account
     show: int  # whose availability is asked for
     shows_to_book: range
 
@@ -176,6 +178,7 @@ def bench(
             "DEMO": "1",
         }
         data, statements = prepare(environ, -(-MAX_RATE * seconds * (rounds + 1) // SEATS) + 1)
+        defences = price_of_defences(environ, data)
         floor_environ = environ | {"DATABASE_URL": database.copy()}
         app = stack.enter_context(serve("wsgi:app", environ, folder))
         floor = stack.enter_context(serve("benchmarks.floor:app", floor_environ, folder))
@@ -202,6 +205,46 @@ def bench(
                 f"{statements[endpoint.name]:14}",
                 flush=True,
             )
+        print(f"in one thread, without gunicorn: {defences}")
+
+
+def price_of_defences(environ: dict[str, str], data: Data) -> str:
+    """What a caller's session and the limits cost each request."""
+    both = [create_app(config.load(environ | {"RATELIMIT_ENABLED": on})) for on in ("1", "0")]
+    token = {"Authorization": f"Bearer {_token(both[1], READER)}"}
+    path = f"/api/shows/{data.show}/"
+    counted, uncounted = (app.test_client() for app in both)
+    with both[1].app_context():
+        claims = {"session_id": data.sessions[READER], "user_id": _user_id(both[1])}
+        session = _microseconds(lambda: find_session(**claims))
+        request = _microseconds(lambda: uncounted.get("/api/me/", headers=token))
+        # Turn by turn, since the machine's speed drifts.
+        limits = median(
+            _microseconds(lambda: counted.get(path), 50)
+            - _microseconds(lambda: uncounted.get(path), 50)
+            for _ in range(10)
+        )
+    for app in both:
+        with app.app_context():
+            db.engine.dispose()
+    return (
+        f"looking at the session {session:.0f} us, counting for the limits {limits:.0f} us, "
+        f"of {request:.0f} us for the whole of GET /api/me/"
+    )
+
+
+def _user_id(app: Flask) -> int:
+    return int(call(app, "/api/me/", user=READER)["id"])
+
+
+def _microseconds(work: Callable[[], object], times: int = 500) -> float:
+    """The median of so many runs."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return median(taken) * 1e6
 
 
 def best_of_a_room() -> float:
@@ -299,18 +342,19 @@ def prepare(environ: dict[str, str], number_of_shows: int) -> tuple[Data, dict[s
     _flask(environ, "create-superuser", "--username", "staff", "--password", PASSWORD)
     app = create_app(config.load(environ))
     try:
-        users = {
-            name: call(app, "/api/signup/", {"username": name, "password": PASSWORD})["id"]
+        reader, *_ = (
+            call(app, "/api/signup/", {"username": name, "password": PASSWORD})["id"]
             for name in (READER, *BUYERS)
-        }
+        )
         show, *shows = (
             _add_show(app, f"Screen X{number}", seats)
             for number, seats in enumerate([SHOW_SEATS, *[SEATS] * number_of_shows])
         )
         for seat in range(1, READERS_BOOKINGS + 1):
             call(app, f"/api/shows/{show}/book/", {"seat_number": str(seat)}, READER)
-        _add_readers(app, users[READER])
-        data = Data(users, show, range(shows[0], shows[-1] + 1))
+        _add_readers(app, reader)
+        sessions = {name: _session_id(app, name) for name in (READER, *BUYERS)}
+        data = Data(sessions, show, range(shows[0], shows[-1] + 1))
         return data, _count_statements(app, data)
     finally:
         with app.app_context():
@@ -380,6 +424,11 @@ def call(app: Flask, path: str, body: dict[str, Any] | None = None, user: str = 
 def _token(app: Flask, user: str) -> str:
     tokens = call(app, "/api/login/", {"username": user, "password": PASSWORD})
     return str(tokens["access"])
+
+
+def _session_id(app: Flask, user: str) -> int:
+    claims = _token(app, user).split(".")[1]
+    return int(json.loads(base64.urlsafe_b64decode(claims + "=="))["sid"])
 
 
 def _count_statements(app: Flask, data: Data) -> dict[str, int]:
@@ -455,10 +504,10 @@ def fetch(
 
 
 def sign_in(app: Server, floor: Server, data: Data) -> None:
-    for name, user_id in data.users.items():
+    for name, session_id in data.sessions.items():
         tokens = fetch(app, "/api/login/", {"username": name, "password": PASSWORD})
         app.callers[name] = f"Authorization: Bearer {tokens['access']}"
-        floor.callers[name] = f"X-User-Id: {user_id}"
+        floor.callers[name] = f"X-Session-Id: {session_id}"
 
 
 def compare(app: Server, floor: Server, data: Data) -> None:

@@ -1,5 +1,6 @@
 """Accounts: names, passwords, tokens."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from booking_app.auth.models import User
 from booking_app.database import fold
 from booking_app.errors import Invalid
 from booking_app.extensions import jwt
-from tests.conftest import PASSWORD, Caller, make_app, rows
+from tests.conftest import PASSWORD, ROOT, Caller, make_app, rows
 
 
 def sign_up(client: FlaskClient, username: str = "alice", password: str = PASSWORD):
@@ -207,3 +208,21 @@ def test_a_missing_or_malformed_token_is_401(
     headers = {} if header is None else {"Authorization": header}
     answer = client.get("/api/me/", headers=headers)
     assert (answer.status_code, answer.json["code"]) == (401, code)
+
+
+def test_nobody_makes_oneself_staff(client: FlaskClient, alice: Caller) -> None:
+    body = {"username": "eve", "password": PASSWORD}
+    for extra in ({"is_staff": True}, {"id": 1}, {"is_disabled": False}):
+        assert client.post("/api/signup/", json=body | extra).status_code == 422
+    assert client.post("/api/signup/", json=body).json["is_staff"] is False
+    for path in (f"/api/accounts/{alice.id}/", "/api/me/"):
+        assert alice.patch(path, {"is_staff": True}).status_code in (403, 405)
+    assert not any(is_staff for (is_staff,) in rows(User, User.is_staff))
+
+
+def test_the_application_has_no_http_client() -> None:
+    """No call can make the server ask another host. Redis is where the operator says."""
+    clients = r"\b(requests|urllib\.request|urllib3|http\.client|httpx|aiohttp|socket)\b"
+    for path in (ROOT / "booking_app").rglob("*.py"):
+        found = re.findall(rf"^\s*(?:import|from) {clients}", path.read_text(), re.MULTILINE)
+        assert found == [], path

@@ -1,6 +1,7 @@
 """The contract against a fuzzer: Schemathesis with all its checks, as nobody, customer and staff.
 
-`FUZZ_EXAMPLES` is the number of examples for each operation, of which CI wants at least 100.
+On PostgreSQL, which is the stricter of the two about what may be put into a column.
+`FUZZ_EXAMPLES` is the number of examples for each operation; `make fuzz` and CI set it to 100.
 """
 
 import os
@@ -16,7 +17,7 @@ from flask import Flask
 from tests.conftest import ROOT, Caller
 from tests.serving import Server
 
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "5")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")
 # What is left out, and why.
 EXCLUDED = {
     # A seat that the show does not have, a password that is too common, a time that has passed:
@@ -25,6 +26,8 @@ EXCLUDED = {
 }
 
 
+@pytest.mark.skipif(not EXAMPLES, reason="it takes minutes: `make fuzz`")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("role", ["nobody", "customer", "staff"])
 def test_no_request_breaks_the_contract(
     app: Flask,

@@ -11,7 +11,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 
 from booking_app.booking import service
@@ -21,11 +20,10 @@ from booking_app.booking.idempotency import (
     IdempotencyKeyReused,
 )
 from booking_app.booking.models import Booking, IdempotencyKey
-from booking_app.database import db
 from tests.conftest import NOON, PASSWORD, Caller, rows
 from tests.promise import broken_promises
 from tests.serving import Server, wait_until
-from tests.test_server import writers_blocked
+from tests.test_server import writers_wait_in_vain
 from tests.test_statements import counted
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
@@ -183,21 +181,8 @@ def test_eight_at_once_are_one(
 def test_a_first_that_never_ends_is_409_with_retry_after(
     app: Flask, alice: Caller, show_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def short(connection: sa.Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET lock_timeout = '100ms'")
-
-    monkeypatch.setattr("booking_app.database.LOCK_TIMEOUT_SECONDS", 0.1)
-    queue = getattr(db.engine, "writer_queue", None)
-    with writers_blocked():
-        sa.event.listen(db.engine, "begin", short)
-        if queue is not None:
-            queue.thread.acquire()  # another thread of this process waits for the file
+    with writers_wait_in_vain(monkeypatch):
         answer = alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1}, headers=KEY)
-        if queue is not None:
-            queue.thread.release()
-        sa.event.remove(db.engine, "begin", short)
-    db.engine.dispose()  # the connections keep what was set
     assert (answer.status_code, answer.json["code"]) == (409, "idempotency_in_progress")
     assert answer.headers["Retry-After"] == "1"
     again = alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1}, headers=KEY)

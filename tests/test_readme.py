@@ -169,6 +169,17 @@ def test_every_place_it_names_exists() -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_every_test_it_names_exists() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)(\.py)?`", README.read_text())
+    assert len(named) >= 20
+    for name, is_file in named:
+        if is_file:
+            assert (ROOT / "tests" / f"{name}.py").exists(), name
+        else:
+            assert f"def {name}(" in sources, name
+
+
 def _write() -> None:
     import tempfile
 

@@ -58,6 +58,29 @@ def writers_blocked() -> Iterator[Callable[[], bool]]:
         yield somebody_waits
 
 
+@contextmanager
+def writers_wait_in_vain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody of this process can write meanwhile, and gives up soon."""
+
+    def short(connection: sa.Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET lock_timeout = '100ms'")
+
+    queue = getattr(db.engine, "writer_queue", None)
+    with monkeypatch.context() as patched, writers_blocked():
+        patched.setattr("booking_app.database.LOCK_TIMEOUT_SECONDS", 0.1)
+        sa.event.listen(db.engine, "begin", short)
+        if queue is not None:
+            queue.thread.acquire()  # another thread of this process waits for the file
+        try:
+            yield
+        finally:
+            if queue is not None:
+                queue.thread.release()
+            sa.event.remove(db.engine, "begin", short)
+    db.engine.dispose()  # the connections keep what was set
+
+
 def test_a_graceful_stop_finishes_and_acknowledges_what_is_in_progress(
     server: Server, show_id: int
 ) -> None:

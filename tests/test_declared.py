@@ -1,0 +1,360 @@
+"""The document declares exactly what occurs: each code of each call is provoked here once.
+
+That nothing else occurs is seen to by the client of all tests (`tests/contract.py`) and by the
+fuzzer; this is the other half. A code that is declared and not provoked fails.
+"""
+
+import io
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask_jwt_extended import create_access_token, create_refresh_token
+
+from booking_app import rate_limits
+from booking_app.booking import service as booking
+from booking_app.catalog import service as catalog
+from booking_app.extensions import MAX_BODY_BYTES
+from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens
+from tests.contract import document
+from tests.test_server import writers_wait_in_vain
+
+MISSING = 999
+ROWS = [{"label": "A", "seats": 5}]
+SOON = "2030-01-31T20:00:00Z"
+SIGNUP = {"username": "new", "password": PASSWORD}
+SHOW = {"screen_name": "New", "date_time": SOON, "total_seats": 5}
+HOUR = timedelta(hours=1)
+# Bodies with which nothing but what is provoked is wrong.
+BODIES: dict[tuple[str, str], Any] = {
+    ("post", "/api/signup/"): SIGNUP,
+    ("post", "/api/login/"): SIGNUP,
+    ("put", "/api/me/password/"): {"old_password": PASSWORD, "new_password": "staple-battery"},
+    ("post", "/api/movies/"): {"title": "New", "duration_minutes": 90},
+    ("post", "/api/movies/{movie_id}/shows/"): SHOW,
+    ("post", "/api/cinemas/"): {"name": "New", "timezone": "UTC"},
+    ("post", "/api/screens/"): {"name": "New", "rows": ROWS},
+    ("post", "/api/shows/{show_id}/book/"): {"quantity": 1},
+    ("post", "/api/shows/{show_id}/hold/"): {"quantity": 1},
+}
+
+Seen = dict[tuple[str, str], set[str]]
+
+
+@dataclass
+class World:
+    """The callers, and what each call answered so far."""
+
+    app: Flask
+    alice: Caller
+    bob: Caller
+    staff: Caller
+    make_show: Callable[..., int]
+    make_movie: Callable[..., int]
+    seen: Seen
+
+    def call(
+        self, method: str, template: str, *ids: int, by: Caller | None = None, **kwargs: Any
+    ) -> Any:
+        """One call; what it answered is noted: the problem's code, or the status."""
+        path = template
+        for number in ids:
+            path = re.sub(r"\{\w+\}", str(number), path, count=1)
+        headers = {**(by.headers if by else {}), **kwargs.pop("headers", {})}
+        answer = self.app.test_client().open(path, method=method, headers=headers, **kwargs)
+        told = answer.json["code"] if answer.status_code >= 400 else str(answer.status_code)
+        self.seen[method, template].add(told)
+        return answer
+
+    def past_show(self) -> int:
+        """One that began an hour ago."""
+        return self.make_show(starts_in=-HOUR)
+
+
+@pytest.fixture
+def world(
+    app: Flask,
+    alice: Caller,
+    bob: Caller,
+    staff: Caller,
+    make_show: Callable[..., int],
+    make_movie: Callable[..., int],
+) -> World:
+    return World(app, alice, bob, staff, make_show, make_movie, defaultdict(set))
+
+
+def operations(app: Flask) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for template, methods in document(app)["paths"].items():
+        for method, operation in methods.items():
+            if "responses" in operation:
+                yield method, template, operation
+
+
+def declared(app: Flask, operation: dict[str, Any]) -> set[str]:
+    """The codes and the statuses below 400 of an operation."""
+    schemas = document(app)["components"]["schemas"]
+    found = {status for status in operation["responses"] if int(status) < 400}
+    for name in re.findall(r"'#/components/schemas/(\w+Problem)'", str(operation["responses"])):
+        found.add(schemas[name]["properties"]["code"]["const"])
+    return found
+
+
+def test_every_code_that_is_declared_occurs(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts(world)
+    films_and_shows(world)
+    cinemas_and_screens(world)
+    taking_seats(world)
+    holds(world)
+    retries(world, monkeypatch)
+    successes(world)
+    everywhere(world)
+    limits(world, database_url, monkeypatch)
+    no_database(world)
+    never = {
+        f"{method} {template}": missing
+        for method, template, operation in operations(world.app)
+        if (missing := declared(world.app, operation) - world.seen[method, template])
+    }
+    assert never == {}
+
+
+def accounts(world: World) -> None:
+    call, staff, bob = world.call, world.staff, world.bob
+    call("post", "/api/signup/", json=SIGNUP)
+    call("post", "/api/signup/", json=SIGNUP)
+    call("post", "/api/login/", json=SIGNUP | {"password": "wrong-password"})
+    tokens = call("post", "/api/login/", json=SIGNUP).json
+    call("post", "/api/token/refresh/", json={"refresh": tokens["refresh"]})
+    call("post", "/api/logout/", headers=bearer(tokens))
+    with world.app.app_context():
+        claims = {"sid": 1}
+        late = {"additional_claims": claims, "expires_delta": -HOUR}
+        expired = create_refresh_token("1", **late)
+    for template in ("/api/token/refresh/", "/api/logout/"):
+        call("post", template)
+        for token in ("x", expired):
+            call("post", template, json={"refresh": token})
+    wrong = {"old_password": "wrong-password", "new_password": "staple-battery-horse"}
+    call("put", "/api/me/password/", by=bob, json=wrong)
+    call("put", "/api/me/password/", by=bob, json=wrong | {"old_password": PASSWORD})
+    call("delete", "/api/me/sessions/{session_id}/", MISSING, by=bob)
+    (session,) = call("get", "/api/me/sessions/", by=bob).json
+    call("delete", "/api/me/sessions/{session_id}/", session["id"], by=bob)
+    bob.headers = bearer(open_tokens(bob.id))
+    new = call("get", "/api/accounts/", by=staff, query_string={"search": "new"}).json[0]["id"]
+    account = "/api/accounts/{account_id}/"
+    for number in (new, MISSING):
+        call("get", account, number, by=staff)
+        call("patch", account, number, by=staff, json={"is_disabled": True})
+    call("patch", account, staff.id, by=staff, json={"is_staff": False})
+    call("post", "/api/login/", json=SIGNUP)
+    call("get", "/api/audit/", by=staff)
+
+
+def films_and_shows(world: World) -> None:
+    call, staff, alice = world.call, world.staff, world.alice
+    movie, show = "/api/movies/{movie_id}/", "/api/shows/{show_id}/"
+    film = world.make_movie("Long", 60)
+    shows = [
+        world.make_show(movie_id=film, screen_name="Same", starts_in=timedelta(days=2, hours=n))
+        for n in (0, 2)
+    ]
+    call("patch", movie, film, by=staff, json={"duration_minutes": 300})
+    times = [call("get", show, number).json["date_time"] for number in shows]
+    clash = {"screen_name": "Same", "date_time": times[0], "total_seats": 5}
+    call("post", f"{movie}shows/", film, by=staff, json=clash)
+    call("patch", show, shows[1], by=staff, json={"date_time": times[0]})
+    alice.post(f"/api/shows/{shows[0]}/book/", {"seat_number": "9"})
+    call("patch", show, shows[0], by=staff, json={"date_time": SOON})
+    call("patch", show, shows[0], by=staff, json={"total_seats": 5})
+    call("delete", show, shows[0], by=staff)
+    call("delete", movie, film, by=staff)
+    for template in (movie, f"{movie}shows/", show, f"{show}seats/"):
+        call("get", template, MISSING)
+    for template in (movie, show):
+        call("patch", template, MISSING, by=staff, json={})
+        call("delete", template, MISSING, by=staff)
+    call("post", f"{movie}shows/", MISSING, by=staff, json=SHOW)
+
+
+def cinemas_and_screens(world: World) -> None:
+    call, staff = world.call, world.staff
+    for name, body in (
+        ("cinema", {"name": "Roxy", "timezone": "UTC"}),
+        ("screen", {"name": "Saal", "rows": ROWS}),
+    ):
+        template = f"/api/{name}s/{{{name}_id}}/"
+        made = call("post", f"/api/{name}s/", by=staff, json=body).json
+        other = call("post", f"/api/{name}s/", by=staff, json=body | {"name": "Other"}).json
+        call("post", f"/api/{name}s/", by=staff, json=body)
+        call("patch", template, other["id"], by=staff, json={"name": body["name"]})
+        call("get", template, MISSING)
+        call("patch", template, MISSING, by=staff, json={})
+        call("delete", template, MISSING, by=staff)
+        call("delete", template, other["id"], by=staff)
+        if name == "cinema":
+            in_roxy = {"name": "1", "rows": ROWS, "cinema": made["id"]}
+            staff.post("/api/screens/", in_roxy)
+        else:
+            film = world.make_movie()
+            planned = {"screen": made["id"], "date_time": SOON}
+            staff.post(f"/api/movies/{film}/shows/", planned)
+        call("delete", template, made["id"], by=staff)
+
+
+def taking_seats(world: World) -> None:
+    call, alice = world.call, world.alice
+    withdrawn = world.make_show()
+    catalog.update_show(show_id=withdrawn, on_sale=False)
+    gaps = world.make_show(no_single_gaps=True)
+    for way in ("book", "hold"):
+        template = f"/api/shows/{{show_id}}/{way}/"
+        narrow, single = world.make_show(total_seats=3), world.make_show(total_seats=1)
+        call("post", template, narrow, by=alice, json={"seat_number": "2"})
+        call("post", template, narrow, by=alice, json={"seat_number": "2"})
+        call("post", template, narrow, by=alice, json={"quantity": 2})
+        call("post", template, single, by=alice, json={"quantity": 1})
+        call("post", template, single, by=alice, json={"quantity": 1})
+        call("post", template, gaps, by=alice, json={"seat_number": "2"})
+        call("post", template, withdrawn, by=alice, json={"quantity": 1})
+        call("post", template, world.past_show(), by=alice, json={"quantity": 1})
+        call("post", template, MISSING, by=alice, json={"quantity": 1})
+    show = world.make_show(total_seats=20)
+    hold = "/api/shows/{show_id}/hold/"
+    call("post", hold, show, by=alice, json={"quantity": 10})
+    call("post", hold, show, by=alice, json={"quantity": 1})
+
+
+def holds(world: World) -> None:
+    call, alice, bob = world.call, world.alice, world.bob
+    actions = ("confirm", "extend", "cancel")
+    templates = {action: f"/api/bookings/{{booking_id}}/{action}/" for action in actions}
+    one = "/api/bookings/{booking_id}/"
+
+    def held(at: timedelta = timedelta(0), minutes: int = 10) -> int:
+        made = booking.hold(
+            user_id=alice.id,
+            show_id=world.make_show(),
+            quantity=1,
+            terms=booking.Terms(hold_minutes=minutes),
+            now=datetime.now(UTC) + at,
+        )
+        return int(made["id"])
+
+    mine, expired = held(), held(-HOUR)
+    for action in actions:
+        call("post", templates[action], mine, by=bob)
+        call("post", templates[action], expired, by=alice)
+        call("post", templates[action], MISSING, by=alice)
+    call("post", templates["extend"], mine, by=alice)
+    call("post", templates["extend"], held(-HOUR / 6, minutes=30), by=alice)
+    call("get", one, mine, by=bob)
+    call("get", one, MISSING, by=bob)
+    call("get", one, mine, by=alice)
+    call("post", templates["confirm"], mine, by=alice)
+    call("post", templates["confirm"], mine, by=alice)
+    call("post", templates["extend"], mine, by=alice)
+    call("post", templates["cancel"], mine, by=alice)
+    for action in actions:
+        call("post", templates[action], mine, by=alice)
+    show = world.past_show()
+    sold = booking.book(
+        user_id=alice.id, show_id=show, quantity=1, now=datetime.now(UTC) - 2 * HOUR
+    )
+    call("post", templates["cancel"], sold["id"], by=alice)
+
+
+def retries(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    call, alice = world.call, world.alice
+    show = world.make_show()
+    body = {"quantity": 1}
+    calls = [(f"/api/shows/{{show_id}}/{way}/", show, body) for way in ("book", "hold")]
+    for action in ("confirm", "extend", "cancel"):
+        held = alice.post(f"/api/shows/{show}/hold/", body).json["id"]
+        calls.append((f"/api/bookings/{{booking_id}}/{action}/", held, {}))
+    with writers_wait_in_vain(monkeypatch):
+        for template, number, json in calls:
+            key = {"Idempotency-Key": f"late{template}"}
+            call("post", template, number, by=alice, json=json, headers=key)
+    for template, number, json in calls:
+        key = {"Idempotency-Key": template}
+        call("post", template, number, by=alice, json=json, headers=key)
+        other = json | ({"quantity": 2} if "quantity" in json else {})
+        # Another body where there can be one, else another path.
+        place = number if other != json else MISSING
+        call("post", template, place, by=alice, json=other, headers=key)
+
+
+def successes(world: World) -> None:
+    """What was not seen to succeed yet; and what a cache has already."""
+    call, staff, alice = world.call, world.staff, world.alice
+    show = world.make_show()
+    shown = staff.get(f"/api/shows/{show}/").json
+    ids = {f"{name}_id": shown[name] for name in ("movie", "cinema", "screen")}
+    ids["show_id"] = show
+    call("post", "/api/movies/", by=staff, json=BODIES["post", "/api/movies/"])
+    call("post", "/api/movies/{movie_id}/shows/", ids["movie_id"], by=staff, json=SHOW)
+    call("patch", "/api/movies/{movie_id}/", ids["movie_id"], by=staff, json={})
+    call("patch", "/api/shows/{show_id}/", show, by=staff, json={})
+    call("patch", "/api/cinemas/{cinema_id}/", ids["cinema_id"], by=staff, json={})
+    call("patch", "/api/screens/{screen_id}/", ids["screen_id"], by=staff, json={})
+    for method, template, operation in operations(world.app):
+        if method == "get" and "304" in operation["responses"]:
+            numbers = [ids[name] for name in re.findall(r"\{(\w+)\}", template)]
+            tag = call(method, template, *numbers).headers["ETag"]
+            call(method, template, *numbers, headers={"If-None-Match": tag})
+    call("get", "/api/my-bookings/", by=alice)
+    call("get", "/api/me/", by=alice)
+    call("delete", "/api/shows/{show_id}/", show, by=staff)
+    call("delete", "/api/movies/{movie_id}/", world.make_movie("Unused"), by=staff)
+
+
+def everywhere(world: World) -> None:
+    """What every call, or every one of its kind, can answer."""
+    call, staff = world.call, world.staff
+    with world.app.app_context():
+        late = create_access_token("1", additional_claims={"sid": 1}, expires_delta=-HOUR)
+    for method, template, operation in operations(world.app):
+        json = {"content_type": "application/json", "by": staff}
+        call(method, template, MISSING, by=staff, query_string={"nothing": "1"})
+        if method != "get":
+            call(method, template, MISSING, data=b" " * (MAX_BODY_BYTES + 1), **json)
+            call(method, template, MISSING, data=b"x", by=staff, content_type="text/plain")
+            # Cut off on its way.
+            cut = {"CONTENT_LENGTH": "9", "wsgi.input": io.BytesIO(b"{")}
+            call(method, template, MISSING, environ_overrides=cut, **json)
+        if "security" in operation and {} not in operation["security"]:
+            body = {"json": BODIES.get((method, template))} if method != "get" else {}
+            call(method, template, MISSING, **body)
+            for token in ("x", late):
+                header = {"Authorization": f"Bearer {token}"}
+                call(method, template, MISSING, headers=header, **body)
+            if "staff_only" in declared(world.app, operation):
+                call(method, template, MISSING, by=world.bob, **body)
+
+
+def limits(world: World, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = replace(rate_limits.RULES["all"], amount=1)
+    monkeypatch.setitem(rate_limits.RULES, "all", rule)
+    counting = replace(world, app=make_app(database_url, RATELIMIT_ENABLED="on"))
+    counting.app.test_client().get("/health/")
+    for method, template, _ in operations(world.app):
+        counting.call(method, template, MISSING)
+
+
+def no_database(world: World) -> None:
+    away = replace(world, app=make_app("postgresql://nobody@127.0.0.1:1/none"))
+    with away.app.app_context():
+        refresh = create_refresh_token("1", additional_claims={"sid": 1})
+    for method, template, _ in operations(world.app):
+        body = BODIES.get((method, template))
+        if template == "/api/token/refresh/":
+            body = {"refresh": refresh}
+        away.call(method, template, MISSING, by=world.staff, **({"json": body} if body else {}))
