@@ -9,6 +9,7 @@ import logging
 import re
 import time
 import uuid
+from functools import lru_cache
 from urllib.parse import quote
 
 import flask_cors
@@ -25,13 +26,12 @@ SWAGGER_UI = (
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-SECURITY_HEADERS = {
+ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": NO_PAGE,
-    "Cache-Control": "no-store",
 }
+UNLESS_SET = {"Content-Security-Policy": NO_PAGE, "Cache-Control": "no-store"}
 ONE_YEAR = 365 * 24 * 3600
 
 log = logging.getLogger("booking_app.access")
@@ -44,7 +44,11 @@ def request_id() -> str:
 
 def client_address() -> str:
     """Where the request came from, as far as the trusted proxies tell; in one spelling."""
-    address = request.remote_addr or ""
+    return _spelled(request.remote_addr or "")
+
+
+@lru_cache(maxsize=10_000)
+def _spelled(address: str) -> str:
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:  # a trusted proxy's own word, such as "unknown"
@@ -100,8 +104,10 @@ def _identify() -> None:
 
 def _finish(response: Response) -> Response:
     headers = response.headers
-    headers[REQUEST_ID] = request_id()
-    for name, value in SECURITY_HEADERS.items():
+    headers.add(REQUEST_ID, request_id())
+    for name, value in ALWAYS.items():
+        headers.add(name, value)
+    for name, value in UNLESS_SET.items():
         headers.setdefault(name, value)
     if request.is_secure:
         headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"

@@ -156,3 +156,21 @@ def test_the_start_stops_with_just_that_line(command: list[str]) -> None:
     assert done.returncode != 0
     lines = done.stderr.strip().splitlines()
     assert lines == ["SECRET_KEY: its value is not allowed; allowed: at least 32 bytes"]
+
+
+@pytest.mark.parametrize(("switch", "lines"), [("on", 1), ("off", 0)])
+def test_gunicorn_writes_that_line_unless_it_is_off(switch: str, lines: int) -> None:
+    """What gunicorn.conf.py sets up, without a server."""
+    script = (
+        "import runpy, logging; runpy.run_path('gunicorn.conf.py');"
+        "logging.getLogger('booking_app.access').info('a line')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"SECRET_KEY": "k" * 40, "ACCESS_LOG": switch, "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stderr.splitlines()) == lines

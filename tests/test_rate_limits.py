@@ -24,6 +24,9 @@ from booking_app.auth.models import User
 from tests.conftest import PASSWORD, Caller, make_app, rows
 from tests.serving import Server, wait_until
 
+# The counters stand in no database.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 ALICE = {"username": "alice", "password": PASSWORD}
 WRONG = ALICE | {"password": "wrong-password"}
 REDIS_SERVER = shutil.which("redis-server")
