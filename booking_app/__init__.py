@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from importlib.resources import files
 from typing import Any
 
-from flask import Flask, Response, render_template, send_from_directory
+from flask import Flask
 
 import config
-from booking_app import cli, database, extensions, headers, health, rate_limits
+from booking_app import cli, database, extensions, headers, health, pages, rate_limits
 from booking_app.auth.routes import blp as auth_blp
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.routes import blp as catalog_blp
@@ -67,29 +66,8 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     for blueprint in (auth_blp, catalog_blp, booking_blp):
         extensions.api.register_blueprint(blueprint)
     app.register_blueprint(health.blp)
+    app.register_blueprint(pages.blp)
     app.cli.add_command(cli.load_catalog)
     app.cli.add_command(cli.load_demo)
     app.cli.add_command(cli.create_superuser)
-    _serve_swagger_ui(app)
     return app
-
-
-def _serve_swagger_ui(app: Flask) -> None:
-    """Swagger UI from the files of the package flask-swagger-ui: no other host is needed."""
-    folder = str(files("flask_swagger_ui") / "dist")
-
-    @app.get("/swagger/")
-    def swagger_ui() -> tuple[str, dict[str, str]]:
-        page = render_template("swagger_ui.html", title=app.config["API_TITLE"])
-        return page, {
-            "Content-Security-Policy": headers.SWAGGER_UI,
-            "Cache-Control": "no-cache",
-        }
-
-    @app.get("/swagger/assets/<path:name>")
-    def swagger_asset(name: str) -> Response:
-        return send_from_directory(folder, name, max_age=3600)
-
-    @app.get("/favicon.ico")
-    def favicon() -> Response:
-        return send_from_directory(folder, "favicon-32x32.png", max_age=3600)

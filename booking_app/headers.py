@@ -20,12 +20,6 @@ REQUEST_ID = "X-Request-ID"
 WELL_FORMED_ID = r"[A-Za-z0-9._:/+=@-]{1,128}"
 ADDRESS_MAX = 45  # characters of the longest IPv6 address
 NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
-# Swagger UI sets styles on elements; every script of the page is a file of this host.
-SWAGGER_UI = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
-)
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -35,8 +35,16 @@ MIB = 1024 * 1024
         ),
         ("GET", "/api/me/", {}, 401, "not_authenticated"),
         ("GET", "/api/nothing/", {}, 404, "not_found"),
-        ("GET", "/", {}, 404, "not_found"),
-        ("GET", "//api//movies/", {}, 404, "not_found"),
+        ("GET", "/nothing", {}, 404, "not_found"),
+        ("GET", "/api//movies/", {}, 404, "not_found"),
+        # The client would take the first part for a host.
+        (
+            "GET",
+            "/",
+            {"environ_overrides": {"PATH_INFO": "//api//movies/"}},
+            404,
+            "not_found",
+        ),
         ("GET", "/api/movies/1/", {}, 404, "not_found"),
         ("DELETE", "/api/movies/", {}, 405, "method_not_allowed"),
         ("PUT", "/api/shows/1/book/", {}, 405, "method_not_allowed"),

@@ -23,6 +23,8 @@ ANSWERS = [
     ("POST", "/api/login/", 422),
     ("OPTIONS", "/api/movies/", 200),
     ("HEAD", "/api/movies/", 200),
+    ("GET", "/", 200),
+    ("GET", "/static/start.css", 200),
     ("GET", "/openapi.json", 200),
     ("GET", "/swagger/", 200),
     ("GET", "/swagger/assets/swagger-ui.css", 200),

@@ -1,4 +1,4 @@
-"""Swagger UI as a person uses it: the real server, in a real browser.
+"""Swagger UI and the start page as a person uses them: the real server, in a real browser.
 
 Nothing else shows that the page works: a document can be valid and the page still blank, or its
 examples refused.
@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -144,15 +145,26 @@ class SwaggerUI:
 
 
 @pytest.fixture
-def swagger_ui(address: str) -> Iterator[SwaggerUI]:
-    """Swagger UI, open in a browser."""
+def page() -> Iterator[Page]:
+    """A page of a browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-        page = browser.new_page()
-        ui = SwaggerUI(page)
-        page.goto(f"http://{address}/swagger/")
-        yield ui
+        yield browser.new_page()
         browser.close()
+
+
+@pytest.fixture
+def swagger_ui(page: Page, address: str) -> SwaggerUI:
+    """Swagger UI, open in a browser."""
+    ui = SwaggerUI(page)
+    page.goto(f"http://{address}/swagger/")
+    return ui
+
+
+def serious(page: Page, **context: Any) -> list[str]:
+    """What axe-core finds serious on the page."""
+    found = Axe().run(page, context=context or None).response["violations"]
+    return [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")]
 
 
 def test_a_person_signs_up_books_and_cancels(swagger_ui: SwaggerUI, address: str) -> None:
@@ -196,3 +208,28 @@ def test_a_person_signs_up_books_and_cancels(swagger_ui: SwaggerUI, address: str
 
     assert swagger_ui.hosts == {address}
     assert swagger_ui.errors == []
+    # Of Swagger UI itself only the wrapper is ours.
+    assert serious(swagger_ui.page, exclude=[["#swagger-ui > *"]]) == []
+
+
+def test_the_start_page_leads_on_and_is_readable_on_a_phone(page: Page, address: str) -> None:
+    """By keyboard alone, without a script, in both colour schemes."""
+    ui = SwaggerUI(page)
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.goto(f"http://{address}/")
+    page.emulate_media(color_scheme="dark")
+    assert serious(page) == []
+    page.emulate_media(color_scheme="light")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    links = [link.get_attribute("href") for link in page.get_by_role("link").all()]
+    assert links == ["/swagger/", "/openapi.json", "/health/"]
+    for link in links:
+        page.goto(f"http://{address}/")
+        for _ in range(links.index(link) + 1):
+            page.keyboard.press("Tab")
+        with page.expect_navigation(url=f"**{link}") as answer:
+            page.keyboard.press("Enter")
+        assert answer.value.status == 200
+    assert ui.hosts == {address}
+    assert ui.errors == []
