@@ -1,6 +1,7 @@
 # make run    serve on http://HOST:PORT (127.0.0.1:8000)
 # make test   linters and the whole test suite, on SQLite and PostgreSQL
 # make fuzz   the contract against a fuzzer, as CI does it (some minutes)
+# make pins   the hashes of the requirements, after a version was changed
 # make bench  the endpoints against a floor (needs wrk)
 # make lint   the linters alone
 # make clean  take away .venv and caches; the next `make run` installs anew
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export FLASK_APP := wsgi.py
 
-.PHONY: run test fuzz bench lint clean
+.PHONY: run test fuzz pins bench lint clean
 
 # Installed again only when a requirement file has changed.
 .venv/run: requirements.txt
@@ -38,6 +39,9 @@ test: lint
 
 fuzz: .venv/test
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n auto tests/test_fuzz.py
+
+pins: .venv/test
+	$(BIN)/python -m tests.pins
 
 bench: .venv/test
 	$(BIN)/python -m benchmarks

@@ -72,16 +72,14 @@ def _host(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    if text and not re.fullmatch(r"(rediss?|unix)://\S+", text):
+    if text and not re.fullmatch(r"rediss?://[^\s/]+(/[0-9]*)?(\?\S*)?|unix:///\S+", text):
         raise ValueError("redis://HOST:PORT/NUMBER, rediss:// or unix://")
     return f"redis+{text}" if text.startswith("unix:") else text
 
 
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(origin.strip().lower() for origin in text.split(",") if origin.strip())
-    if not all(
-        re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", o) for o in origins
-    ):
+    if not all(re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin) for origin in origins):
         raise ValueError("origins such as https://shop.example.org, with commas between them")
     return origins
 
@@ -104,11 +102,7 @@ def _database_url(text: str) -> str:
 
 
 def _secret_key(text: str) -> str:
-    if not text:
-        return _own_secret_key()
-    if len(text.encode()) < MIN_SECRET_BYTES:
-        raise ValueError(f"at least {MIN_SECRET_BYTES} bytes")
-    return text
+    return _previous_key(text) or _own_secret_key()
 
 
 def _previous_key(text: str) -> str:
@@ -157,7 +151,7 @@ SETTINGS = (
     Setting(
         "SECRET_KEY_PREVIOUS",
         "",
-        "the key before, whose tokens stay valid; set it while you change SECRET_KEY",
+        "the previous key; its tokens stay valid. Set it while you change SECRET_KEY",
         _previous_key,
         secret=True,
     ),

@@ -13,19 +13,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.database import Base, BigId, Json, UtcDateTime, clock_param, reading
+from booking_app.database import Base, BigId, Json, UtcDateTime, clock_param, now_params, reading
 from booking_app.paging import Listing, Page, fetch_page, listing
 
+ADDRESS_MAX = 45  # characters of the longest IPv6 address
+REQUEST_ID_MAX = 128
+
 OBJECT_TYPES = ("account", "session", "movie", "show", "cinema", "screen", "catalog")
+LOGGED_IN = "account.logged_in"
 ACTIONS = (
     "account.signed_up",
-    "account.logged_in",
+    LOGGED_IN,
     "account.log_in_refused",
     "account.password_changed",
     "account.password_refused",
     "account.changed",
     "session.ended",
-    "session.stolen",
+    "session.refresh_token_reused",
     *(
         f"{thing}.{done}"
         for thing in ("movie", "show", "cinema", "screen")
@@ -37,7 +41,7 @@ ACTIONS = (
 
 @dataclass(frozen=True)
 class Actor:
-    """Who does something, in which request and from where. Nobody: a command of the operator's."""
+    """Who does something, in which request and from where. All None: a command at the server."""
 
     user_id: int | None = None
     username: str | None = None
@@ -57,6 +61,14 @@ class AuditEvent(Base):
         sa.Index("ix_audit_event_actor_id_id", "actor_id", "id"),
         sa.Index("ix_audit_event_object", "object_type", "object_id", "id"),
         sa.Index("ix_audit_event_created_at", "created_at"),
+        # Where an account was logged into from, among all that strangers tried.
+        sa.Index(
+            "ix_audit_event_logged_in",
+            "actor_id",
+            "id",
+            sqlite_where=sa.text(f"action = '{LOGGED_IN}'"),
+            postgresql_where=sa.text(f"action = '{LOGGED_IN}'"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -65,8 +77,8 @@ class AuditEvent(Base):
     action: Mapped[str] = mapped_column(sa.String(40))
     actor_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     actor_name: Mapped[str | None] = mapped_column(sa.String(150))
-    address: Mapped[str | None] = mapped_column(sa.String(45))
-    request_id: Mapped[str | None] = mapped_column(sa.String(128))
+    address: Mapped[str | None] = mapped_column(sa.String(ADDRESS_MAX))
+    request_id: Mapped[str | None] = mapped_column(sa.String(REQUEST_ID_MAX))
     object_type: Mapped[str] = mapped_column(sa.String(20))
     object_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     before: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -113,9 +125,7 @@ def record(
         "before": None if before is None else dict(before),
         "after": None if after is None else dict(after),
     }
-    if now is not None:
-        values["now"] = now
-    connection.execute(_insert(now is not None), values)
+    connection.execute(_insert(now is not None), values | now_params(now))
 
 
 @cache
@@ -132,9 +142,26 @@ def _event_list(filters: frozenset[str]) -> Listing:
     return listing(query.order_by(AuditEvent.id.desc()))
 
 
-def list_events(*, page: int, page_size: int, **filters: Any) -> Page:
-    """Events, newest first. `filters`: action, actor (an account's id), object_type, object (its
-    id), since and until (instants; until itself is left out)."""
+def list_events(
+    *,
+    page: int,
+    page_size: int,
+    action: str | None = None,
+    actor: int | None = None,
+    object_type: str | None = None,
+    object: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page:
+    """Events, newest first. `actor` is an account's id; `until` itself is left out."""
+    filters = {
+        "action": action,
+        "actor": actor,
+        "object_type": object_type,
+        "object": object,
+        "since": since,
+        "until": until,
+    }
     given = {name: value for name, value in filters.items() if value is not None}
     with reading() as connection:
         statements = _event_list(frozenset(given))

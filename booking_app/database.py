@@ -243,10 +243,11 @@ def take_turns(connection: Connection, lock: int) -> None:
 
 def insert_or_ignore(
     connection: Connection, table: type[Base], *, index: Sequence[str], **values: Any
-) -> None:
-    """Insert the row unless one with the same values of the unique `index` is there."""
+) -> bool:
+    """Insert the row unless one with the same values of the unique `index` is there; whether."""
     statement = upsert(connection)(table).values(**values)
-    connection.execute(statement.on_conflict_do_nothing(index_elements=index))
+    statement = statement.on_conflict_do_nothing(index_elements=index).returning(sa.literal(1))
+    return connection.execute(statement).first() is not None
 
 
 def upsert(connection: Connection) -> Any:

@@ -119,7 +119,7 @@ class Instant(fields.Field[datetime]):
     """ISO 8601 with an offset on the wire, an aware datetime in UTC inside."""
 
     default_error_messages = {
-        "invalid": "Must be a time with an offset, such as 2030-01-31T20:00:00+01:00."
+        "invalid": "Must be a time with an offset, such as 2030-01-31T20:00:00Z."
     }
 
     def _serialize(self, value: datetime | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:

@@ -13,19 +13,21 @@ from functools import lru_cache
 from urllib.parse import quote
 
 import flask_cors
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
+from werkzeug.http import generate_etag
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from booking_app.audit import ADDRESS_MAX, REQUEST_ID_MAX
+
 REQUEST_ID = "X-Request-ID"
-WELL_FORMED_ID = r"[A-Za-z0-9._:/+=@-]{1,128}"
-ADDRESS_MAX = 45  # characters of the longest IPv6 address
-NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
+WELL_FORMED_ID = rf"[A-Za-z0-9._:/+=@-]{{1,{REQUEST_ID_MAX}}}"
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
-UNLESS_SET = {"Content-Security-Policy": NO_PAGE, "Cache-Control": "no-store"}
+UNLESS_SET = {"Content-Security-Policy": API_POLICY, "Cache-Control": "no-store"}
 ONE_YEAR = 365 * 24 * 3600
 
 log = logging.getLogger("booking_app.access")
@@ -43,10 +45,14 @@ def client_address() -> str:
 
 @lru_cache(maxsize=10_000)
 def _spelled(address: str) -> str:
+    # Some proxies add the port.
+    host = re.fullmatch(r"\[(.+)\](?::[0-9]+)?|([0-9.]+):[0-9]+", address)
     try:
-        return str(ipaddress.ip_address(address))
+        parsed = ipaddress.ip_address(host[1] or host[2] if host else address)
     except ValueError:  # a trusted proxy's own word, such as "unknown"
         return address[:ADDRESS_MAX]
+    # On a socket of both families an IPv4 caller comes as ::ffff:192.0.2.1.
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)[:ADDRESS_MAX]
 
 
 def cacheable(response: Response, *, shared_seconds: int = 0) -> Response:
@@ -55,7 +61,8 @@ def cacheable(response: Response, *, shared_seconds: int = 0) -> Response:
     only after `shared_seconds`."""
     kept = f"s-maxage={shared_seconds}" if shared_seconds else "must-revalidate"
     response.headers["Cache-Control"] = f"public, max-age=0, {kept}"
-    response.add_etag()
+    of_all = response.get_data() + response.headers.get("X-Pagination", "").encode()
+    response.set_etag(generate_etag(of_all))
     if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
         names = ("ETag", "Vary", "Cache-Control")
         same = {name: response.headers[name] for name in names if name in response.headers}
@@ -76,7 +83,13 @@ def init_app(app: Flask) -> None:
             app,
             resources=r"/api/.*",
             origins=list(app.config["CORS_ORIGINS"]),
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", REQUEST_ID],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-None-Match",
+                REQUEST_ID,
+            ],
             expose_headers=[
                 "ETag",
                 "Idempotent-Replayed",
@@ -86,7 +99,7 @@ def init_app(app: Flask) -> None:
                 REQUEST_ID,
             ],
             max_age=600,
-            vary_header=True,
+            vary_header=False,  # it leaves refused origins out, which a cache would then mix up
         )
 
 
@@ -103,10 +116,12 @@ def _finish(response: Response) -> Response:
         headers.add(name, value)
     for name, value in UNLESS_SET.items():
         headers.setdefault(name, value)
+    if current_app.config["CORS_ORIGINS"]:
+        response.vary.add("Origin")
     if request.is_secure:
         headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"
     if log.isEnabledFor(logging.INFO):
-        # The path as it is sent, so that nobody can forge a line; never the query or a body.
+        # The path is quoted, so that nobody can forge a line; never the query or a body.
         log.info(
             "%s %s %s %d %.1f ms %s",
             client_address(),

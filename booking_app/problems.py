@@ -20,6 +20,7 @@ from booking_app.headers import request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+WITH_RETRY_AFTER = (429, 503)
 ERRORS_SHOWN = 20
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ CODES: dict[str, Code] = {
     "validation_failed": Code(422, "A value is not allowed", facts={"errors": BY_PLACE}),
     # the present state
     "username_taken": Code(409, "The user name is taken"),
-    "own_account": Code(409, "Not of one's own account"),
+    "own_account": Code(409, "One's own account can't be changed here"),
     "name_taken": Code(409, "The name is taken"),
     "in_use": Code(409, "It is in use"),
     "has_bookings": Code(409, "It has bookings"),
@@ -210,6 +211,7 @@ HTTP_CODES = {
 
 def _http_error(error: HTTPException) -> Response:
     """What Flask and Werkzeug raise. Anything but these is a request that could not be read."""
+    # A response within is our own already: of the limiter's 429.
     if error.code is not None and (error.code < 400 or error.response is not None):
         return error.get_response()  # type: ignore[return-value]
     if error.code is not None and error.code >= 500:
@@ -241,6 +243,13 @@ def _unexpected(error: Exception) -> Response:
     return problem("internal_error", "This is a defect; it was logged under the request id.")
 
 
+# What the library says of a token of the other kind.
+OTHER_TOKEN = {
+    "Only non-refresh tokens are allowed": "This is a refresh token; send the access token.",
+    "Only refresh tokens are allowed": "This is an access token; send the refresh token.",
+}
+
+
 def _token_errors(jwt: JWTManager) -> None:
     """Flask-JWT-Extended answers in a form of its own until every loader is set."""
 
@@ -250,7 +259,7 @@ def _token_errors(jwt: JWTManager) -> None:
 
     @jwt.invalid_token_loader
     def bad_token(reason: str) -> Response:
-        return problem("invalid_token", f"The token can't be used: {reason}.")
+        return problem("invalid_token", OTHER_TOKEN.get(reason, f"No token of ours: {reason}."))
 
     @jwt.expired_token_loader
     def old_token(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:

@@ -5,6 +5,7 @@ does not answer, in memory too, until it is back. A window begins with its first
 """
 
 import ipaddress
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -20,44 +21,47 @@ from limits import parse as parse_limit
 from booking_app import problems
 from booking_app.headers import client_address
 
-REDIS_SECONDS = 0.5  # the longest that a request waits for Redis
+log = logging.getLogger(__name__)
+
+NEVER_LIMITED = "health.health"  # a busy house must not look like a sick one
+
+REDIS_SECONDS = 0.5  # the longest that each step of a request waits for Redis
 
 
 @dataclass(frozen=True)
 class Rule:
-    """At most `amount` calls `per` minute or hour. `failures`: only those answered with 401
-    count. `split`: the workers share the amount out where each counts for itself."""
+    """At most `amount` calls in so many `minutes`. `failures`: only those answered with 401 count.
+    `split`: the workers share the amount out where each counts for itself."""
 
     calls: str
     amount: int
-    per: str
+    minutes: int
     by: str
     failures: bool = False
     split: bool = False
 
 
 RULES = {
-    "all": Rule("all of them together", 6000, "minute", "address"),
-    "log_in": Rule("`POST /api/login/`", 60, "minute", "address"),
-    "log_in_failures": Rule(
-        "`POST /api/login/`, refused ones", 100, "hour", "address", failures=True
-    ),
-    "log_in_name": Rule("`POST /api/login/`", 10, "minute", "account name", split=True),
-    "sign_up": Rule("`POST /api/signup/`", 60, "minute", "address"),
-    "sign_up_name": Rule("`POST /api/signup/`", 10, "minute", "account name"),
-    "refresh": Rule("`POST /api/token/refresh/`", 120, "minute", "address"),
-    "password": Rule("`PUT /api/me/password/`", 10, "minute", "account", split=True),
-    "booking": Rule("book, hold, confirm, extend and cancel together", 300, "minute", "account"),
+    "all": Rule("all of them together", 6000, 1, "address"),
+    "log_in": Rule("`POST /api/login/`", 60, 1, "address"),
+    "log_in_failures": Rule("`POST /api/login/`, refused ones", 100, 60, "address", failures=True),
+    "log_in_name": Rule("`POST /api/login/`", 10, 1, "account name", split=True),
+    "sign_up": Rule("`POST /api/signup/`", 60, 1, "address"),
+    "sign_up_name": Rule("`POST /api/signup/`", 10, 1, "account name"),
+    "refresh": Rule("`POST /api/token/refresh/`", 120, 1, "address"),
+    "password": Rule("`PUT /api/me/password/`", 10, 1, "account", split=True),
+    "booking": Rule("book, hold, confirm, extend and cancel together", 300, 1, "account"),
 }
 
 
 def by_address() -> str:
     """Who calls, by address; a network of IPv6 (/64) is one caller, as it is one customer."""
-    return _network(client_address())
+    return network(client_address())
 
 
 @lru_cache(maxsize=10_000)
-def _network(address: str) -> str:
+def network(address: str) -> str:
+    """What counts as one caller: an address of IPv4, a network of IPv6."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -74,7 +78,8 @@ def _amount(name: str) -> Callable[[], str]:
         if rule.split and not current_app.config["REDIS_URL"]:
             # Never 1: a slip of the pen must not cost a minute.
             count = max(2, math.ceil(count / current_app.config["WEB_CONCURRENCY"]))
-        return f"{count} per {rule.per}"
+        # In minutes, also where it is an hour: shorter units would be looked at first.
+        return f"{count} per {rule.minutes} minute"
 
     return amount
 
@@ -86,9 +91,11 @@ def _parsed(amount: str) -> RateLimitItem:
 
 def _too_many(breached: RequestLimit) -> Response:
     seconds = max(1, math.ceil(breached.reset_at - time.time()))
+    rule = RULES[breached.request_args[1]]
     return problems.problem(
         "rate_limited",
-        f"At most {breached.limit}; ask again in {seconds} s.",
+        f"Too many calls for one {rule.by} ({rule.calls.replace('`', '')}): at most "
+        f"{breached.limit.amount} in {rule.minutes} min. Ask again in {seconds} s.",
         headers={"Retry-After": str(seconds)},
     )
 
@@ -101,13 +108,15 @@ class QuickLimiter(Limiter):
         self, callable_name: str | None = None, in_middleware: bool = True
     ) -> Any:
         if in_middleware and not self._storage_dead:
+            if request.endpoint == NEVER_LIMITED:
+                return None
             item, key = _parsed(_amount("all")()), [by_address(), "all"]
             try:
-                within = self.limiter.hit(item, *key)
+                if self.limiter.hit(item, *key):
+                    return None
+                return _too_many(RequestLimit(self, item, key, True, True))
             except Exception:  # of whatever storage it is; the library knows what to do then
-                within = None
-            if within is not None:
-                return None if within else _too_many(RequestLimit(self, item, key, True, True))
+                log.warning("the counters do not answer", exc_info=True)
         return super()._check_request_limit(callable_name, in_middleware)
 
 
@@ -116,22 +125,31 @@ limiter = QuickLimiter(
     application_limits=[ApplicationLimit(_amount("all"), scope="all")],
     on_breach=_too_many,
     in_memory_fallback_enabled=True,
+    swallow_errors=True,  # a failure is counted after the answer is made: too late to fall back
     request_identifier=lambda: request.endpoint or "nothing",  # what is not there counts too
 )
 limiter.request_filter(lambda: not current_app.config["RATELIMIT_ENABLED"])
+limiter.request_filter(lambda: request.endpoint == NEVER_LIMITED)
 
 
 def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], Any]:
-    """Decorator: the rule of this name holds for the view, its calls counted by `key`."""
+    """Decorator: the rule of this name holds for the view, its calls counted by `key`.
+
+    Below `arguments`, so that what can't be read counts for no one. Of several the lowest is looked
+    at first, and where it refuses, the others don't count.
+    """
     refused = (lambda response: response.status_code == 401) if RULES[name].failures else None
     return limiter.shared_limit(_amount(name), scope=name, key_func=key, deduct_when=refused)
 
 
-def forget(name: str) -> None:
+def reset(name: str) -> None:
     """Count this caller's calls under the rule of this name anew."""
     for counted in limiter.current_limits:
         if counted.request_args[1] == name:
-            limiter.limiter.clear(counted.limit, *counted.request_args)
+            try:
+                limiter.limiter.clear(counted.limit, *counted.request_args)
+            except Exception:  # of whatever storage it is: what was done stays done
+                log.warning("the counters do not answer", exc_info=True)
 
 
 def init_app(app: Flask) -> None:

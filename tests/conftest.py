@@ -168,7 +168,9 @@ class Caller:
 
 def open_tokens(user_id: int) -> dict[str, str]:
     """The tokens of a new session of the account, as logging in gives them."""
-    opened = write_transaction(lambda connection: auth.open_session(connection, user_id=user_id))
+    opened = write_transaction(
+        lambda connection: auth.open_session(connection, user_id=user_id, lasts=timedelta(days=7))
+    )
     return access.tokens(opened)
 
 

@@ -11,6 +11,7 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 from hypothesis import given
 from hypothesis import strategies as st
 
+from booking_app.audit import OPERATOR
 from booking_app.auth import service
 from booking_app.auth.models import User
 from booking_app.database import fold
@@ -121,7 +122,13 @@ def test_an_unknown_name_costs_a_hash_too(app: Flask, monkeypatch: pytest.Monkey
     service._nobodys_hash.cache_clear()
     for username in ("alice", "nobody"):
         with pytest.raises(service.InvalidCredentials):
-            service.log_in(username=username, password="wrong-password")
+            service.log_in(
+                username=username,
+                password="wrong-password",
+                lasts=timedelta(days=7),
+                user_agent="",
+                by=OPERATOR,
+            )
     assert len(verified) == 2
     assert verified[0] == verified[1]  # the same algorithm and parameters
 

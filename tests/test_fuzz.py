@@ -42,6 +42,7 @@ def test_no_request_breaks_the_contract(
     server = Server(database_url, tmp_path / "log", WEB_CONCURRENCY="1", RATELIMIT_ENABLED="off")
     environment = server.environment | {
         "SCHEMATHESIS_HOOKS": "tests.fuzz_hooks",
+        "PYTHONPATH": str(ROOT),
         "FUZZ_USER_ID": "" if role == "nobody" else str(caller.id),
     }
     command = [sys.executable, "-m", "schemathesis.cli", "run"]
@@ -51,7 +52,7 @@ def test_no_request_breaks_the_contract(
     command += ["--suppress-health-check", "all", "--continue-on-failure", "--warnings", "off"]
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
     finally:
         os.killpg(server.process.pid, signal.SIGKILL)

@@ -139,6 +139,17 @@ def test_a_change_has_another_tag_and_shared_caches_never_keep_what_is_on_sale(
         assert answer.status_code == 200
 
 
+def test_a_list_that_grew_has_another_tag_even_where_its_page_has_not(
+    client: FlaskClient, staff: Caller
+) -> None:
+    """The number of items is in a header, which a 304 would leave as it was."""
+    tags = set()
+    for title in ("A", "B"):
+        staff.post("/api/movies/", {"title": title, "duration_minutes": 90})
+        tags.add(client.get("/api/movies/?page_size=1").headers["ETag"])
+    assert len(tags) == 2
+
+
 def test_a_refusal_of_a_public_list_is_not_kept(client: FlaskClient) -> None:
     for path in ("/api/movies/999/", "/api/movies/?page=x"):
         assert client.get(path).headers["Cache-Control"] == "no-store"
@@ -164,7 +175,13 @@ def test_no_other_origin_may_read_unless_it_is_named(
         assert allowed(open_, other) is None
     assert allowed(open_, SHOP, "/api/me/") == SHOP  # errors too, or a page could not read them
     assert allowed(open_, SHOP, "/openapi.json") is None
-    assert "Origin" in open_.get("/api/movies/", headers={"Origin": SHOP}).headers["Vary"]
+    # So that a cache keeps the answers apart, also where there is one origin, or a refused one.
+    single = make_app(database_url, CORS_ORIGINS=SHOP).test_client()
+    for origin in (SHOP, "https://evil.example"):
+        for one in (open_, single):
+            answer = one.get("/api/movies/", headers={"Origin": origin})
+            assert "Origin" in answer.headers["Vary"]
+    assert "Origin" in single.get("/api/movies/").headers["Vary"]
     kept = open_.get("/api/movies/", headers={"Origin": SHOP})
     exposed = kept.headers["Access-Control-Expose-Headers"]
     assert {"X-Pagination", "X-Request-ID", "Retry-After"} <= set(exposed.split(", "))
@@ -175,14 +192,14 @@ def test_a_page_of_a_named_origin_asks_first(database_url: str, app: Flask) -> N
     asks = {
         "Origin": SHOP,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
+        "Access-Control-Request-Headers": "authorization, idempotency-key, if-none-match",
     }
     answer = client.options("/api/shows/1/book/", headers=asks)
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] == SHOP
     assert "POST" in answer.headers["Access-Control-Allow-Methods"]
     names = answer.headers["Access-Control-Allow-Headers"].lower()
-    assert all(name in names for name in ("authorization", "content-type", "idempotency-key"))
+    assert all(name in names for name in ("authorization", "idempotency-key", "if-none-match"))
 
 
 # --- request ids and the log ----------------------------------------------------------------

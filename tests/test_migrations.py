@@ -265,6 +265,24 @@ def test_seats_from_before_the_plans_stand_in_one_row(fresh_app: Flask) -> None:
         assert not seat["aisle_after"]
 
 
+def test_ids_are_given_once_also_after_a_way_down_and_up(fresh_app: Flask) -> None:
+    """A token of a deleted account must never come to mean another."""
+    upgrade(MIGRATIONS)
+    account = rows_of_0003()["user_account"][0]
+    fill({"user_account": [account | {"id": 7}]})
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.connect() as connection:
+            connection.exec_driver_sql("SELECT setval('user_account_id_seq', 7)")
+    for revision in ("0002", "0001"):
+        downgrade(MIGRATIONS, revision=revision)
+    upgrade(MIGRATIONS)
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("DELETE FROM user_account")
+    new = {name: value for name, value in account.items() if name != "id"}
+    fill({"user_account": [new]})
+    assert content()["user_account"][0]["id"] == 8
+
+
 def test_down_to_nothing_and_up_again(fresh_app: Flask) -> None:
     upgrade(MIGRATIONS)
     downgrade(MIGRATIONS, revision="base")

@@ -72,7 +72,12 @@ def limits_table() -> str:
     return table(
         ("calls", "at most", "counted by", "without Redis"),
         *(
-            (rule.calls, f"{rule.amount} a {rule.per}", rule.by, note(rule))
+            (
+                rule.calls,
+                f"{rule.amount} {'a minute' if rule.minutes == 1 else 'an hour'}",
+                rule.by,
+                note(rule),
+            )
             for rule in rate_limits.RULES.values()
         ),
     )

@@ -215,6 +215,11 @@ def test_a_session_id_of_another_account(
         "Bearer null",
         "Bearer undefined",
         "Bearer ....",
+        ",",
+        ", ,",
+        "Bearer, ,",
+        "x,,y",
+        "Bearer x, ,Bearer y",
         "Bearer " + "a." * 2000,
     ],
 )
@@ -230,6 +235,24 @@ def test_every_malformed_header(client: FlaskClient, tokens: dict[str, str], hea
 def test_more_than_one_space_is_no_fault(client: FlaskClient, tokens: dict[str, str]) -> None:
     """RFC 9110, section 11.4: one or more."""
     header = {"Authorization": f"Bearer   {tokens['access']}"}
+    assert client.get("/api/me/", headers=header).status_code == 200
+
+
+def test_a_token_without_an_end_is_good_or_not_but_no_defect(
+    client: FlaskClient, claims: dict[str, Any], kid: dict[str, Any]
+) -> None:
+    del claims["exp"]
+    token = jwt.encode(claims, KEY, "HS256", headers=kid)
+    for _ in range(2):
+        answer = client.get("/api/me/", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+
+
+def test_nothing_between_two_commas_is_no_fault(
+    client: FlaskClient, tokens: dict[str, str]
+) -> None:
+    """RFC 9110, section 5.6.1."""
+    header = {"Authorization": f", Bearer {tokens['access']},  ,"}
     assert client.get("/api/me/", headers=header).status_code == 200
 
 

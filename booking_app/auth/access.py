@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
 
-import marshmallow as ma
 import orjson
 from flask import current_app, request
 from flask_jwt_extended import (
@@ -24,17 +23,16 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import ExpiredSignatureError, InvalidTokenError
 
 from booking_app.audit import Actor
-from booking_app.auth import service
-from booking_app.auth.models import USERNAME_MAX
-from booking_app.database import fold
+from booking_app.auth import schemas, service
+from booking_app.database import fold, is_unavailable
 from booking_app.extensions import Blueprint, View, jwt
-from booking_app.fields import INT64_MAX, Text
+from booking_app.fields import INT64_MAX
 from booking_app.headers import client_address, request_id
 from booking_app.problems import BadRequest
-from booking_app.rate_limits import by_address
+from booking_app.rate_limits import by_address, network
 
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}]
-NAME = Text(max_length=USERNAME_MAX)
+NAME = schemas.LoginBody().fields["username"]
 TOKEN_CODES = ("not_authenticated", "invalid_token", "token_expired")
 
 
@@ -73,7 +71,7 @@ def _find_account(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Any:
     return session and service.find_session(**session)
 
 
-def _session_of(claims: Mapping[str, Any]) -> dict[str, int] | None:
+def _session_of(claims: Mapping[str, Any]) -> dict[str, Any] | None:
     """Whose session a token is of; None for one from before there were sessions."""
     session_id, subject = claims.get("sid"), claims["sub"]
     if type(session_id) is not int or not re.fullmatch("[1-9][0-9]{0,18}", subject):
@@ -104,7 +102,7 @@ def actor() -> Actor:
     return Actor(current_user["id"], current_user["username"], client_address(), request_id())
 
 
-def nobody() -> Actor:
+def anonymous() -> Actor:
     """A caller who has not said yet who it is."""
     return Actor(address=client_address(), request_id=request_id())
 
@@ -137,15 +135,26 @@ def by_account() -> str:
 
 
 def by_name() -> str:
-    """Those that name the account in their body. From an address where it has a session, the
-    owner's own: strangers who guess its password elsewhere can't lock the owner out."""
+    """Those that name the account in their body, however it is spelled."""
+    return hashlib.sha256(fold(_name()).encode()).hexdigest()
+
+
+def by_name_or_own_address() -> str:
+    """As `by_name`; but apart from all others where the account has logged in from this address, so
+    that strangers who guess elsewhere can't lock its owner out."""
     try:
-        name = NAME.deserialize(orjson.loads(request.get_data())["username"])
-    except (ValueError, TypeError, KeyError, ma.ValidationError):
-        return by_address()  # it will be refused
-    address = client_address()
-    own = f" {address}" if service.knows_address(username=name, address=address) else ""
-    return hashlib.sha256(fold(name).encode()).hexdigest() + own
+        known = {network(address) for address in service.known_addresses(username=_name())}
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        known = set()  # the view will say so; raised here, the counters would seem to be away
+    return f"{by_name()} {by_address()}" if by_address() in known else by_name()
+
+
+def _name() -> str:
+    """The account's name in the body, which was looked at."""
+    name: str = NAME.deserialize(orjson.loads(request.get_data())["username"])
+    return name
 
 
 # --- tokens ---------------------------------------------------------------------------------
@@ -201,4 +210,4 @@ def session_to_end(refresh: str | None) -> dict[str, Any]:
         return {**current_session(), "by": actor()}
     token = read_refresh_token(refresh)
     session = {name: token[name] for name in ("session_id", "user_id")}
-    return {**session, "by": replace(nobody(), user_id=token["user_id"])}
+    return {**session, "by": replace(anonymous(), user_id=token["user_id"])}

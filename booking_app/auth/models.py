@@ -5,13 +5,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_app.audit import ADDRESS_MAX
 from booking_app.database import Base, BigId, KeyText, UtcDateTime
 
 USERNAME_MAX = 150
 EMAIL_MAX = 254
 PASSWORD_MIN, PASSWORD_MAX = 8, 128
 USER_AGENT_MAX = 200
-ADDRESS_MAX = 45
 
 
 class User(Base):
@@ -43,6 +43,7 @@ class Session(Base):
     __tablename__ = "user_session"
     __table_args__ = (
         sa.Index("ix_user_session_user_id_id", "user_id", "id"),
+        sa.Index("ix_user_session_expires_at", "expires_at"),
         # An id is never given twice, so a token can't come to mean another session.
         {"sqlite_autoincrement": True},
     )

@@ -11,12 +11,13 @@ from booking_app.auth.access import (
     SECURITY,
     TOKEN_CODES,
     actor,
+    anonymous,
     by_account,
     by_name,
+    by_name_or_own_address,
     current_account,
     current_session,
     current_user_id,
-    nobody,
     read_refresh_token,
     session_to_end,
     signed_in,
@@ -25,7 +26,7 @@ from booking_app.auth.access import (
 )
 from booking_app.extensions import Blueprint
 from booking_app.paging import HEADER, PageQuery
-from booking_app.rate_limits import forget, limited
+from booking_app.rate_limits import limited, reset
 
 blp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts and sessions")
 
@@ -38,9 +39,9 @@ EXAMPLE_PASSWORD = {
 
 
 @blp.route("/signup/", methods=["POST"])
-@limited("sign_up")
-@limited("sign_up_name", by_name)
 @blp.arguments(schemas.SignupBody, example={**EXAMPLE_LOGIN, "email": "alice@example.org"})
+@limited("sign_up_name", by_name)
+@limited("sign_up")
 @blp.response(201, schemas.Account)
 @blp.can_answer("username_taken")
 def signup(data: dict[str, Any]) -> Any:
@@ -48,14 +49,14 @@ def signup(data: dict[str, Any]) -> Any:
 
     Makes an account. Then log in to get tokens.
     """
-    return service.create_user(by=nobody(), **data)
+    return service.create_user(by=anonymous(), **data)
 
 
 @blp.route("/login/", methods=["POST"])
-@limited("log_in")
-@limited("log_in_failures")
-@limited("log_in_name", by_name)
 @blp.arguments(schemas.LoginBody, example=EXAMPLE_LOGIN)
+@limited("log_in_name", by_name_or_own_address)
+@limited("log_in_failures")
+@limited("log_in")
 @blp.response(200, schemas.Tokens)
 @blp.can_answer("invalid_credentials", "account_disabled")
 def login(data: dict[str, Any]) -> Any:
@@ -65,14 +66,14 @@ def login(data: dict[str, Any]) -> Any:
     of other calls (in Swagger UI: press Authorize and paste it), and a refresh token to get the
     next pair with. An unknown name and a wrong password are answered alike.
     """
-    opened = service.log_in(by=nobody(), **_client(), **data)
-    forget("log_in_name")
+    opened = service.log_in(by=anonymous(), **_client(), **data)
+    reset("log_in_name")
     return tokens(opened)
 
 
 @blp.route("/token/refresh/", methods=["POST"])
-@limited("refresh")
 @blp.arguments(schemas.RefreshBody, required=False, example=EXAMPLE_REFRESH)
+@limited("refresh")
 @blp.response(200, schemas.Tokens)
 @blp.can_answer(*TOKEN_CODES)
 def refresh(data: dict[str, Any]) -> Any:
@@ -80,10 +81,10 @@ def refresh(data: dict[str, Any]) -> Any:
 
     Takes the refresh token, `refresh` of the answer of *Log in*, in the body, or in the
     `Authorization: Bearer` header with no body. It is spent by that: one that comes a second
-    time may be stolen, and ends its session.
+    time may be stolen, and ends its session. So don't repeat a call that got no answer; log in.
     """
     token = read_refresh_token(data.get("refresh"))
-    return tokens(service.refresh_session(**token, by=nobody(), **_client()))
+    return tokens(service.refresh_session(**token, by=anonymous(), **_client()))
 
 
 @blp.route("/logout/", methods=["POST"])
@@ -113,8 +114,8 @@ def me() -> Any:
 
 @blp.route("/me/password/", methods=["PUT"])
 @signed_in
-@limited("password", by_account)
 @blp.arguments(schemas.PasswordBody, example=EXAMPLE_PASSWORD)
+@limited("password", by_account)
 @blp.response(204)
 @blp.can_answer("wrong_password")
 def change_password(data: dict[str, Any]) -> None:
@@ -177,11 +178,11 @@ def get_account(account_id: int) -> Any:
 
 @blp.route("/accounts/<id:account_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(schemas.AccountPatch, required=False, example={"is_disabled": False})
+@blp.arguments(schemas.AccountPatch, required=False, example={"is_disabled": True})
 @blp.response(200, schemas.StaffsAccount)
 @blp.can_answer("not_found", "own_account")
 def update_account(data: dict[str, Any], account_id: int) -> Any:
-    """Disable an account, or give it the staff role
+    """Change an account's role, disable or enable it
 
     For staff. Disabling ends the account's sessions at once. Nobody can change their own
     account here, so there is always somebody left who can.
@@ -196,7 +197,7 @@ def update_account(data: dict[str, Any], account_id: int) -> Any:
 def list_audit_events(query: dict[str, Any]) -> Any:
     """List what was done
 
-    For staff. Log-ins, log-outs, refused ones, new passwords and roles, and every change of the
+    For staff. Log-ins, refused log-ins, log-outs, new passwords and roles, and every change of the
     catalogue with its values before and after; newest first.
     """
     page = audit.list_events(**query)

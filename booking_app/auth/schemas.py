@@ -86,8 +86,12 @@ class PasswordBody(ma.Schema):
 
 
 class Tokens(Answer):
-    access = fields.String(required=True)
-    refresh = fields.String(required=True)
+    access = fields.String(
+        required=True, metadata={"description": "For the `Authorization: Bearer` header."}
+    )
+    refresh = fields.String(
+        required=True, metadata={"description": "Good once, for the next pair."}
+    )
 
 
 class Account(Answer):
@@ -103,7 +107,7 @@ class OpenSession(Answer):
     created_at = Instant(required=True)
     refreshed_at = Instant(required=True)
     expires_at = Instant(
-        required=True, metadata={"description": "Unless it is refreshed before that."}
+        required=True, metadata={"description": "When the session ends, unless it is refreshed."}
     )
     address = fields.String(
         required=True, metadata={"description": "Where it was last refreshed from, or opened."}
@@ -134,8 +138,8 @@ class AuditQuery(PageQuery):
     actor = Whole(1, query=True, metadata={"description": "The account that did it."})
     object_type = fields.String(validate=validate.OneOf(OBJECT_TYPES))
     object = Whole(1, query=True, metadata={"description": "The id of what it was done to."})
-    since = Instant()
-    until = Instant(metadata={"description": "Itself left out."})
+    since = Instant(metadata={"example": "2026-01-31T20:00:00Z"})
+    until = Instant(metadata={"description": "Itself left out.", "example": "2030-01-31T20:00:00Z"})
 
 
 class AuditEvent(Answer):

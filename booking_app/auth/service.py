@@ -15,9 +15,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from booking_app import audit
-from booking_app.audit import OPERATOR, Actor
+from booking_app.audit import LOGGED_IN, OPERATOR, Actor, AuditEvent
 from booking_app.auth.models import (
-    ADDRESS_MAX,
     PASSWORD_MAX,
     PASSWORD_MIN,
     USER_AGENT_MAX,
@@ -25,7 +24,18 @@ from booking_app.auth.models import (
     Session,
     User,
 )
-from booking_app.database import clock, fold, like_pattern, reading, violates, write_transaction
+from booking_app.database import (
+    Query,
+    Row,
+    clock,
+    clock_param,
+    fold,
+    like_pattern,
+    now_params,
+    reading,
+    violates,
+    write_transaction,
+)
 from booking_app.errors import (
     Conflict,
     DomainError,
@@ -39,8 +49,8 @@ from booking_app.paging import Listing, Page, fetch_page, listing
 T = TypeVar("T")
 
 USERNAME_SIGNS = "@.+-_"
-A_WEEK = timedelta(days=7)
 EXPIRED_SESSIONS_CLEANED = 20
+ADDRESSES_KNOWN = 50
 
 ACCOUNT = (
     User.id,
@@ -52,15 +62,6 @@ ACCOUNT = (
 )
 
 ONE_ACCOUNT = sa.select(*ACCOUNT).where(User.id == sa.bindparam("user"))
-SESSION_ACCOUNT = (
-    sa.select(*ACCOUNT)
-    .join(Session, Session.user_id == User.id)
-    .where(
-        Session.id == sa.bindparam("session"),
-        User.id == sa.bindparam("user"),
-        sa.not_(User.is_disabled),
-    )
-)
 
 hasher = PasswordHasher()  # argon2id
 
@@ -190,9 +191,9 @@ def log_in(
     *,
     username: str,
     password: str,
-    lasts: timedelta = A_WEEK,
-    user_agent: str = "",
-    by: Actor = OPERATOR,
+    lasts: timedelta,
+    user_agent: str,
+    by: Actor,
     now: datetime | None = None,
 ) -> OpenSession:
     """Open a session for the account with this name and password.
@@ -214,14 +215,10 @@ def log_in(
         if account is not None and right:
             # A change of the password waits for this lock and then ends this session too; after
             # one that came first there is no row with the password that was looked at.
-            locked = sa.select(User.is_disabled).where(
-                User.id == account.id, User.password_hash == account.password_hash
-            )
+            locked = sa.select(User.is_disabled).where(_unchanged(account))
             is_disabled = connection.execute(locked.with_for_update(read=True)).scalar()
             if is_disabled is False:
-                who = replace(by, user_id=account.id, username=account.username)
-                audit.record(connection, "account.logged_in", by=who, object_id=account.id, now=now)
-                return open_session(
+                opened = open_session(
                     connection,
                     user_id=account.id,
                     lasts=lasts,
@@ -229,6 +226,15 @@ def log_in(
                     address=by.address,
                     now=now,
                 )
+                audit.record(
+                    connection,
+                    LOGGED_IN,
+                    by=replace(by, user_id=account.id, username=account.username),
+                    object_id=account.id,
+                    after={"session": opened.id},
+                    now=now,
+                )
+                return opened
             if is_disabled:
                 error = AccountDisabled("This account is disabled; ask the cinema's staff.")
         # Not the name that was tried: people type their password there by mistake.
@@ -243,27 +249,23 @@ def open_session(
     connection: sa.Connection,
     *,
     user_id: int,
-    lasts: timedelta = A_WEEK,
+    lasts: timedelta,
     user_agent: str = "",
     address: str | None = None,
     now: datetime | None = None,
 ) -> OpenSession:
-    """A new session of the account, within the caller's transaction; takes a few expired ones
-    of it away."""
-    over = sa.select(Session.id).where(Session.user_id == user_id, Session.expires_at <= clock(now))
+    """A new session of the account, within the caller's transaction; takes a few expired ones,
+    whosever they are, away."""
+    over = sa.select(Session.id).where(Session.expires_at <= clock(now))
     cleaned = over.limit(EXPIRED_SESSIONS_CLEANED).with_for_update(skip_locked=True)
     connection.execute(sa.delete(Session).where(Session.id.in_(cleaned)))
     refresh_id = secrets.token_urlsafe(24)
-    values: dict[str, Any] = {
-        "user_id": user_id,
-        "refresh_hash": fingerprint(refresh_id),
-        "created_at": clock(now),
-        "refreshed_at": clock(now),
-        "expires_at": clock(now, plus=lasts),
-        "address": (address or "")[:ADDRESS_MAX],
-        "user_agent": _shown(user_agent),
-    }
-    insert = sa.insert(Session).values(**values).returning(Session.id)
+    insert = sa.insert(Session).values(
+        user_id=user_id,
+        created_at=clock(now),
+        **_refreshed(refresh_id, lasts, address, user_agent, now),
+    )
+    insert = insert.returning(Session.id)
     return OpenSession(connection.execute(insert).scalar_one(), user_id, refresh_id)
 
 
@@ -272,9 +274,9 @@ def refresh_session(
     session_id: int,
     user_id: int,
     refresh_id: str,
-    lasts: timedelta = A_WEEK,
-    user_agent: str = "",
-    by: Actor = OPERATOR,
+    lasts: timedelta,
+    user_agent: str,
+    by: Actor,
     now: datetime | None = None,
 ) -> OpenSession:
     """Spend the session's refresh token and give it the next one; the session lasts anew.
@@ -284,46 +286,63 @@ def refresh_session(
     """
     next_id = secrets.token_urlsafe(24)
     own = sa.and_(Session.id == session_id, Session.user_id == user_id)
-    values = {
-        "refresh_hash": fingerprint(next_id),
-        "refreshed_at": clock(now),
-        "expires_at": clock(now, plus=lasts),
-        "address": (by.address or "")[:ADDRESS_MAX],
-        "user_agent": _shown(user_agent),
-    }
+    unspent = Session.refresh_hash == fingerprint(refresh_id)
     spend = (
         sa.update(Session)
-        .where(own, Session.refresh_hash == fingerprint(refresh_id))
-        .values(**values)
+        .where(own, unspent, Session.expires_at > clock(now))
+        .values(**_refreshed(next_id, lasts, by.address, user_agent, now))
     )
 
     def refresh(connection: sa.Connection) -> OpenSession | DomainError:
         if connection.execute(spend).rowcount:
             return OpenSession(session_id, user_id, next_id)
-        if connection.execute(sa.delete(Session).where(own)).rowcount:
-            audit.record(connection, "session.stolen", by=by, object_id=session_id, now=now)
-            return SessionEnded(
-                "This refresh token was used before, so somebody else may have it; its session "
-                "is ended. Log in again."
-            )
-        return _session_ended()
+        ended = sa.delete(Session).where(own).returning(unspent.label("unspent"))
+        session = connection.execute(ended).first()
+        if session is None or session.unspent:  # unspent, but over
+            return _session_ended()
+        audit.record(
+            connection,
+            "session.refresh_token_reused",
+            by=by,
+            object_id=session_id,
+            before={"user_id": user_id},
+            now=now,
+        )
+        return SessionEnded(
+            "This refresh token was used before, so somebody else may have it; its session is "
+            "ended. Log in again."
+        )
 
     return _raise_after_commit(refresh)
 
 
-def find_session(*, session_id: int, user_id: int) -> sa.RowMapping | None:
+def find_session(
+    *, session_id: int, user_id: int, now: datetime | None = None
+) -> sa.RowMapping | None:
     """The account of an open session; None where the session is over or the account disabled.
 
     The one check of each request with an access token, and its one statement.
     """
-    params = {"session": session_id, "user": user_id}
+    params = {"session": session_id, "user": user_id, **now_params(now)}
     with reading() as connection:
-        return connection.execute(SESSION_ACCOUNT, params).mappings().first()
+        return connection.execute(_session_account(now is not None), params).mappings().first()
 
 
-def end_session(
-    *, session_id: int, user_id: int, by: Actor = OPERATOR, now: datetime | None = None
-) -> None:
+@cache
+def _session_account(timed: bool) -> Query:
+    return (
+        sa.select(*ACCOUNT)
+        .join(Session, Session.user_id == User.id)
+        .where(
+            Session.id == sa.bindparam("session"),
+            User.id == sa.bindparam("user"),
+            Session.expires_at > clock_param(timed),
+            sa.not_(User.is_disabled),
+        )
+    )
+
+
+def end_session(*, session_id: int, user_id: int, by: Actor, now: datetime | None = None) -> None:
     """End a session of the account: its tokens are refused from now on. Raises NotFound."""
 
     def end(connection: sa.Connection) -> None:
@@ -335,7 +354,7 @@ def end_session(
     write_transaction(end)
 
 
-def log_out(*, session_id: int, user_id: int, by: Actor = OPERATOR) -> None:
+def log_out(*, session_id: int, user_id: int, by: Actor) -> None:
     """As `end_session`; raises SessionEnded where there is nothing left to end."""
     try:
         end_session(session_id=session_id, user_id=user_id, by=by)
@@ -364,16 +383,17 @@ def list_sessions(
         return fetch_page(connection, listing(query), page=page, page_size=page_size)
 
 
-def knows_address(*, username: str, address: str) -> bool:
-    """Whether the account of this name has a session from this address."""
+def known_addresses(*, username: str) -> set[str]:
+    """Where the account of this name was logged into from lately; none where there is none."""
     query = (
-        sa.select(Session.id)
-        .join(User, User.id == Session.user_id)
-        .where(User.username_key == fold(username), Session.address == address)
-        .limit(1)
+        sa.select(AuditEvent.address)
+        .join(User, User.id == AuditEvent.actor_id)
+        .where(User.username_key == fold(username), AuditEvent.action == LOGGED_IN)
+        .order_by(AuditEvent.id.desc())
+        .limit(ADDRESSES_KNOWN)
     )
     with reading() as connection:
-        return connection.execute(query).first() is not None
+        return {address for address in connection.execute(query).scalars() if address}
 
 
 def change_password(
@@ -382,7 +402,7 @@ def change_password(
     session_id: int,
     old_password: str,
     new_password: str,
-    by: Actor = OPERATOR,
+    by: Actor,
     now: datetime | None = None,
 ) -> None:
     """Give the account a new password, and end every session of it but this one.
@@ -390,7 +410,7 @@ def change_password(
     Raises Invalid for a password that is not allowed, and WrongPassword.
     """
     with reading() as connection:
-        query = sa.select(User.username, User.password_hash).where(User.id == user_id)
+        query = sa.select(User.id, User.username, User.password_hash).where(User.id == user_id)
         account = connection.execute(query).one()
     check_password(new_password, username=account.username, field="new_password")
     right = _matches(account.password_hash, old_password)
@@ -398,8 +418,7 @@ def change_password(
 
     def change(connection: sa.Connection) -> DomainError | None:
         # Where another change was first, the old password is wrong by now.
-        unchanged = sa.and_(User.id == user_id, User.password_hash == account.password_hash)
-        update = sa.update(User).where(unchanged).values(password_hash=new_hash)
+        update = sa.update(User).where(_unchanged(account)).values(password_hash=new_hash)
         if not right or not connection.execute(update).rowcount:
             audit.record(connection, "account.password_refused", by=by, object_id=user_id, now=now)
             return WrongPassword("The old password is wrong.")
@@ -429,8 +448,22 @@ def _session_ended() -> SessionEnded:
     return SessionEnded("The token's session has ended; log in again.")
 
 
-def _shown(user_agent: str) -> str:
-    return "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_MAX]
+def _refreshed(
+    refresh_id: str, lasts: timedelta, address: str | None, user_agent: str, now: datetime | None
+) -> dict[str, Any]:
+    """The columns of a session that a log-in sets and each refresh sets anew."""
+    return {
+        "refresh_hash": fingerprint(refresh_id),
+        "refreshed_at": clock(now),
+        "expires_at": clock(now, plus=lasts),
+        "address": address or "",
+        "user_agent": "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_MAX],
+    }
+
+
+def _unchanged(account: Row) -> sa.ColumnElement[bool]:
+    """The account, while its password is the one that was looked at."""
+    return sa.and_(User.id == account.id, User.password_hash == account.password_hash)
 
 
 def _matches(password_hash: str, password: str) -> bool:
@@ -473,7 +506,10 @@ def list_accounts(*, page: int, page_size: int, search: str | None = None) -> Pa
 def get_account(*, user_id: int) -> sa.RowMapping:
     """One account; raises NotFound."""
     with reading() as connection:
-        return _account(connection, user_id)
+        account = connection.execute(ONE_ACCOUNT, {"user": user_id}).mappings().first()
+    if account is None:
+        raise NotFound("account", user_id)
+    return account
 
 
 def update_account(
@@ -481,7 +517,7 @@ def update_account(
     user_id: int,
     is_staff: bool | None = None,
     is_disabled: bool | None = None,
-    by: Actor = OPERATOR,
+    by: Actor,
     now: datetime | None = None,
 ) -> sa.RowMapping:
     """Give or take the staff role, disable an account, which ends its sessions, or enable it.
@@ -506,11 +542,13 @@ def update_account(
             raise OwnAccount("Another member of staff must change your account.")
         values = {"is_staff": is_staff, "is_disabled": is_disabled}
         changes = {name: value for name, value in values.items() if value is not None}
-        if changes:
-            connection.execute(sa.update(User).where(User.id == user_id).values(**changes))
+        before = accounts[user_id]
+        if not changes:
+            return before
+        change = sa.update(User).where(User.id == user_id).values(**changes).returning(*ACCOUNT)
+        after = connection.execute(change).mappings().one()
         if is_disabled:
             connection.execute(sa.delete(Session).where(Session.user_id == user_id))
-        before, after = accounts[user_id], _account(connection, user_id)
         audit.record(
             connection,
             "account.changed",
@@ -523,10 +561,3 @@ def update_account(
         return after
 
     return write_transaction(update)
-
-
-def _account(connection: sa.Connection, user_id: int) -> sa.RowMapping:
-    account = connection.execute(ONE_ACCOUNT, {"user": user_id}).mappings().first()
-    if account is None:
-        raise NotFound("account", user_id)
-    return account

@@ -46,9 +46,9 @@ def retriable(view: View) -> View:
 
 @blp.route("/shows/<id:show_id>/book/", methods=["POST"])
 @signed_in
-@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.BookBody, example={"seat_number": "5"})
+@limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.can_answer(*REFUSALS)
 def book(data: dict[str, Any], show_id: int) -> Response:
@@ -62,9 +62,9 @@ def book(data: dict[str, Any], show_id: int) -> Response:
 
 @blp.route("/shows/<id:show_id>/hold/", methods=["POST"])
 @signed_in
-@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.BookBody, example={"quantity": 2})
+@limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.can_answer(*REFUSALS, "too_many_holds")
 def hold(data: dict[str, Any], show_id: int) -> Response:
@@ -78,9 +78,9 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
 @signed_in
-@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.NoBody, required=False, example={})
+@limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.can_answer("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 def confirm(data: dict[str, Any], booking_id: int) -> Response:
@@ -93,9 +93,9 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
 @signed_in
-@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.NoBody, required=False, example={})
+@limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.can_answer("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.can_answer("hold_limit")
@@ -109,9 +109,9 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 
 @blp.route("/bookings/<id:booking_id>/cancel/", methods=["POST"])
 @signed_in
-@limited("booking", by_account)
 @retriable
 @blp.arguments(schemas.CancelBody, required=False, example={})
+@limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.can_answer("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
 def cancel(data: dict[str, Any], booking_id: int) -> Response:

@@ -74,8 +74,8 @@ def load_catalog(
                 present=present,
                 skip_overlaps=restock,
             )
-        if films or shows:
-            added = {"movies": films, "shows": shows}
+        added = {**places.added, "movies": films, "shows": shows}
+        if any(added.values()):
             audit.record(
                 connection, "catalog.loaded", by=audit.OPERATOR, object_id=None, after=added
             )
@@ -99,6 +99,7 @@ class _Places:
                 self.default_timezone = row.timezone
         screens = connection.execute(sa.select(Screen.id, Screen.cinema_id, Screen.name_key))
         self.screens = {(row.cinema_id, row.name_key): row.id for row in screens}
+        self.added = {"cinemas": 0, "screens": 0}
         for number, entry in enumerate(cinemas):
             self._add(connection, entry, f"cinemas[{number}] ({entry['name']})")
 
@@ -108,6 +109,7 @@ class _Places:
             values = {name: value for name, value in entry.items() if name != "screens"}
             cinema_id = venues.insert_cinema(connection, **values)["id"]
             self.cinemas[key] = (cinema_id, entry["timezone"])
+            self.added["cinemas"] += 1
         cinema_id, _ = self.cinemas[key]
         for number, screen in enumerate(entry["screens"]):
             screen_key = (cinema_id, fold(screen["name"]))
@@ -119,6 +121,7 @@ class _Places:
                 self.screens[screen_key] = venues.insert_screen(
                     connection, cinema_id, screen["name"], screen["rows"]
                 )
+                self.added["screens"] += 1
 
     def of(self, show: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Where the entry's show is, as arguments of `service.insert_show`, and its time zone.

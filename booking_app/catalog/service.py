@@ -70,6 +70,21 @@ MOVIE = (
 )
 
 
+# What of a show is its own, as the audit keeps it.
+OWN = (
+    Show.id,
+    Show.movie_id,
+    Show.screen_id,
+    Show.starts_at,
+    Show.ends_at,
+    Show.total_seats,
+    Show.price_cents,
+    Show.prices,
+    Show.no_single_gaps,
+    Show.on_sale,
+)
+
+
 def _shows(now: sa.ColumnElement[datetime]) -> Query:
     """Shows as they are answered."""
     return (
@@ -402,10 +417,10 @@ def create_show(
     """Put a film on a screen; `values` as for `insert_show`, which says what is raised."""
 
     def create(connection: sa.Connection) -> sa.RowMapping:
-        show_id = insert_show(connection, **values, now=now)
-        show = _show(connection, show_id, now)
-        audit.record(connection, "show.created", by=by, object_id=show_id, after=_terms(show))
-        return show
+        show_id = insert_show(connection, **values, by=by, now=now)
+        own = _own(connection, show_id)
+        audit.record(connection, "show.created", by=by, object_id=show_id, after=own)
+        return _show(connection, show_id, now)
 
     return write_transaction(create)
 
@@ -423,6 +438,7 @@ def insert_show(
     no_single_gaps: bool = False,
     on_sale: bool = True,
     timezone: str = "UTC",
+    by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> int:
     """Put a film on a screen, within the caller's transaction; the id of the new show.
@@ -448,8 +464,10 @@ def insert_show(
             raise Invalid("screen", "This screen has no seat plan; give it one, or total_seats.")
         seats = seating.plan_seats(place.rows)
     else:
-        cinema_id = venues.default_cinema(connection, timezone)
-        place = venues.lock_named_screen(connection, cinema_id=cinema_id, name=screen_name or "")
+        cinema_id = venues.default_cinema(connection, timezone, by)
+        place = venues.lock_named_screen(
+            connection, cinema_id=cinema_id, name=screen_name or "", by=by
+        )
         seats = seating.numbered_seats(1, total_seats or 0)
     _check_prices(prices or {}, {seat["category"] for seat in seats})
     ends_at = date_time + timedelta(minutes=duration)
@@ -496,7 +514,7 @@ def update_show(
 
     def update(connection: sa.Connection) -> sa.RowMapping:
         show = _lock_show(connection, show_id)
-        before = _terms(_show(connection, show_id, now))
+        before = _own(connection, show_id)
         values = {
             "price_cents": price_cents,
             "prices": prices,
@@ -507,18 +525,17 @@ def update_show(
         if prices:
             _check_prices(prices, _categories(connection, show_id))
         if date_time is not None or screen_name is not None:
-            changes |= _move(connection, show, screen_name, date_time or show.starts_at, now)
+            changes |= _move(connection, show, screen_name, date_time or show.starts_at, by, now)
         if total_seats is not None and total_seats != show.total_seats:
             _resize(connection, show, total_seats, clock(now))
             changes["total_seats"] = total_seats
         if changes:
             connection.execute(sa.update(Show).where(Show.id == show_id).values(**changes))
-        changed = _show(connection, show_id, now)
-        after = _terms(changed)
+        after = _own(connection, show_id)
         audit.record(
             connection, "show.changed", by=by, object_id=show_id, before=before, after=after
         )
-        return changed
+        return _show(connection, show_id, now)
 
     return write_transaction(update)
 
@@ -533,9 +550,8 @@ def delete_show(*, show_id: int, by: Actor = OPERATOR) -> None:
     write_transaction(delete)
 
 
-def _terms(show: Mapping[Any, Any]) -> dict[str, Any]:
-    """What of a show is its own: not the seats that callers take meanwhile."""
-    return {name: value for name, value in show.items() if name != "available_seats"}
+def _own(connection: sa.Connection, show_id: int) -> sa.RowMapping:
+    return connection.execute(sa.select(*OWN).where(Show.id == show_id)).mappings().one()
 
 
 def _lock_show(connection: sa.Connection, show_id: int) -> Row:
@@ -575,13 +591,14 @@ def _move(
     show: Row,
     screen_name: str | None,
     starts_at: datetime,
+    by: Actor,
     now: datetime | None,
 ) -> dict[str, Any]:
     """The columns of a show moved to that time and, where one is named, that screen."""
     screen = (
         venues.lock_screen(connection, show.screen_id)
         if screen_name is None
-        else venues.lock_named_screen(connection, cinema_id=show.cinema_id, name=screen_name)
+        else venues.lock_named_screen(connection, cinema_id=show.cinema_id, name=screen_name, by=by)
     )
     if screen is None or (starts_at, screen.id) == (show.starts_at, show.screen_id):
         return {}
@@ -667,9 +684,9 @@ def _delete_shows(
     Whether there are bookings is not looked up: the foreign key of a booking, past and
     cancelled ones too, does not let its show go.
     """
-    locked = sa.select(Show.id).where(which).order_by(Show.id).with_for_update()
-    show_ids = connection.execute(locked).scalars().all()
-    shows = connection.execute(_shows(clock(None)).where(Show.id.in_(show_ids))).mappings().all()
+    locked = sa.select(*OWN).where(which).order_by(Show.id).with_for_update()
+    shows = connection.execute(locked).mappings().all()
+    show_ids = [show["id"] for show in shows]
     _lock_seats(connection, ShowSeat.show_id.in_(show_ids))
     connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id.in_(show_ids)))
     try:
@@ -682,8 +699,7 @@ def _delete_shows(
             ) from error
         raise
     for show in shows:
-        gone = _terms(show)
-        audit.record(connection, "show.deleted", by=by, object_id=show["id"], before=gone)
+        audit.record(connection, "show.deleted", by=by, object_id=show["id"], before=show)
     return len(show_ids)
 
 

@@ -122,13 +122,13 @@ def delete_cinema(*, cinema_id: int, by: Actor = OPERATOR) -> None:
         raise
 
 
-def default_cinema(connection: sa.Connection, timezone: str) -> int:
+def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
     """The id of the cinema for what names none, made in that time zone where there is none yet."""
     query = sa.select(Cinema.id).where(Cinema.is_default)
     found: int | None = connection.execute(query).scalar()
     if found is not None:
         return found
-    insert_or_ignore(
+    is_new = insert_or_ignore(
         connection,
         Cinema,
         index=("name_key",),
@@ -138,12 +138,23 @@ def default_cinema(connection: sa.Connection, timezone: str) -> int:
         is_default=True,
     )
     made: int | None = connection.execute(query).scalar()
-    if made is not None:
-        return made
-    # Staff have given that name to a cinema of their own: it becomes the default.
-    named = Cinema.name_key == fold(DEFAULT_CINEMA)
-    connection.execute(sa.update(Cinema).where(named).values(is_default=True))
-    return int(connection.execute(query).scalar_one())
+    if made is None:
+        # Staff have given that name to a cinema of their own: it becomes the default.
+        named = Cinema.name_key == fold(DEFAULT_CINEMA)
+        connection.execute(sa.update(Cinema).where(named).values(is_default=True))
+        made = connection.execute(query).scalar_one()
+        audit.record(
+            connection,
+            "cinema.changed",
+            by=by,
+            object_id=made,
+            before={"is_default": False},
+            after={"is_default": True},
+        )
+    elif is_new:
+        after = _cinema(connection, made)
+        audit.record(connection, "cinema.created", by=by, object_id=made, after=after)
+    return made
 
 
 def _cinema(connection: sa.Connection, cinema_id: int, *, lock: bool = False) -> sa.RowMapping:
@@ -212,7 +223,7 @@ def create_screen(
     check_rows(rows)
 
     def create(connection: sa.Connection) -> dict[str, Any]:
-        cinema_id = default_cinema(connection, timezone) if cinema is None else cinema
+        cinema_id = default_cinema(connection, timezone, by) if cinema is None else cinema
         screen = _screen(connection, insert_screen(connection, cinema_id, name, rows))
         audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
         return screen
@@ -290,7 +301,7 @@ def lock_screen(connection: sa.Connection, screen_id: int) -> Row | None:
     ).first()
 
 
-def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str) -> Row:
+def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str, by: Actor) -> Row:
     """The cinema's screen of this name, made if there is none, its row locked.
 
     Two callers making the same screen at once get the same row.
@@ -303,7 +314,10 @@ def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str) -
     )
     # The one that was in the way of the insert may be renamed or deleted before it is locked.
     while (screen := connection.execute(query).first()) is None:
-        insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values)
+        if insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values):
+            made = connection.execute(query).one()
+            after = {"id": made.id, "cinema_id": cinema_id, "name": name, "rows": []}
+            audit.record(connection, "screen.created", by=by, object_id=made.id, after=after)
     return screen
 
 

@@ -39,6 +39,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_user_session_user_id_id", "user_session", ["user_id", "id"])
+    op.create_index("ix_user_session_expires_at", "user_session", ["expires_at"])
     op.create_table(
         "audit_event",
         sa.Column("id", BigId, nullable=False),
@@ -59,13 +60,21 @@ def upgrade() -> None:
     op.create_index("ix_audit_event_actor_id_id", "audit_event", ["actor_id", "id"])
     op.create_index("ix_audit_event_object", "audit_event", ["object_type", "object_id", "id"])
     op.create_index("ix_audit_event_created_at", "audit_event", ["created_at"])
+    op.create_index(
+        "ix_audit_event_logged_in",
+        "audit_event",
+        ["actor_id", "id"],
+        sqlite_where=sa.text("action = 'account.logged_in'"),
+        postgresql_where=sa.text("action = 'account.logged_in'"),
+    )
 
 
 def downgrade() -> None:
-    for index in ("created_at", "object", "actor_id_id", "action_id"):
+    for index in ("logged_in", "created_at", "object", "actor_id_id", "action_id"):
         op.drop_index(f"ix_audit_event_{index}", "audit_event")
     op.drop_table("audit_event")
+    op.drop_index("ix_user_session_expires_at", "user_session")
     op.drop_index("ix_user_session_user_id_id", "user_session")
     op.drop_table("user_session")
-    with op.batch_alter_table("user_account") as batch:
-        batch.drop_column("is_disabled")
+    # Not in a batch: a table made anew on SQLite would forget which ids it has given.
+    op.drop_column("user_account", "is_disabled")
