@@ -14,6 +14,9 @@ from booking_app.audit import OPERATOR, AuditEvent
 from booking_app.auth import service
 from tests.conftest import PASSWORD, Caller, open_tokens, rows
 
+# Who may do what does not depend on the database.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 # nobody, the customer whose things they are, another customer, staff, the customer once disabled
 PUBLIC = (200, 200, 200, 200, 200)
 ACCOUNT = (401, 200, 200, 200, 401)

@@ -24,6 +24,9 @@ from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens
 from tests.contract import document
 from tests.test_server import writers_wait_in_vain
 
+# The stricter of the two: what it takes the other takes too.
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
 MISSING = 999
 ROWS = [{"label": "A", "seats": 5}]
 SOON = "2030-01-31T20:00:00Z"

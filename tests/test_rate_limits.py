@@ -365,13 +365,13 @@ def stop(server: Server) -> None:
 def test_without_redis_ten_a_minute_for_one_name_holds_roughly(
     app: Flask, database_url: str
 ) -> None:
-    server = Server(database_url, WEB_CONCURRENCY="4")
+    server = Server(database_url, WEB_CONCURRENCY="2")
     try:
-        answers = attempts(server, 80)
+        answers = attempts(server, 60)
     finally:
         stop(server)
     assert set(answers) == {401, 429}
-    assert 3 <= answers[401] <= 12  # three for each of the four workers
+    assert 5 <= answers[401] <= 10  # five for each of the two workers
 
 
 @pytest.fixture
@@ -416,7 +416,7 @@ class RedisServer:
 def test_with_redis_all_workers_and_hosts_count_together(
     app: Flask, database_url: str, redis_url: str
 ) -> None:
-    servers = [Server(database_url, REDIS_URL=redis_url, WEB_CONCURRENCY="2") for _ in range(2)]
+    servers = [Server(database_url, REDIS_URL=redis_url, WEB_CONCURRENCY=n) for n in "12"]
     try:
         with ThreadPoolExecutor(2) as pool:
             answers = sum(pool.map(attempts, servers, [30, 30]), Counter[int]())

@@ -407,7 +407,7 @@ def test_two_who_take_each_others_role_leave_one_member_of_staff(
 
 @pytest.fixture
 def server(app: Flask, database_url: str) -> Iterator[Server]:
-    server = Server(database_url, WEB_CONCURRENCY="4", RATELIMIT_ENABLED="off")
+    server = Server(database_url, RATELIMIT_ENABLED="off")
     yield server
     os.killpg(server.process.pid, signal.SIGKILL)
     server.process.wait()

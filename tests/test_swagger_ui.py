@@ -43,9 +43,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of gunicorn with the demo catalogue, set up by the commands of `make run`."""
+    tmp_path = tmp_path_factory.mktemp("swagger")
     port = _free_port()
     environ = os.environ | {
         "DATABASE_URL": f"sqlite:///{tmp_path / 'booking.db'}",

@@ -15,6 +15,9 @@ from flask.testing import FlaskClient
 from booking_app.auth import access
 from tests.conftest import Caller, bearer, make_app, open_tokens
 
+# The stricter of the two about ids that can't be.
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
 KEY = "k" * 40  # of the tests' app
 
 
