@@ -407,11 +407,14 @@ def change_password(
 ) -> None:
     """Give the account a new password, and end every session of it but this one.
 
-    Raises Invalid for a password that is not allowed, and WrongPassword.
+    Raises Invalid for a password that is not allowed, WrongPassword, and SessionEnded where the
+    account was deleted meanwhile.
     """
     with reading() as connection:
         query = sa.select(User.id, User.username, User.password_hash).where(User.id == user_id)
-        account = connection.execute(query).one()
+        account = connection.execute(query).first()
+    if account is None:
+        raise _session_ended()
     check_password(new_password, username=account.username, field="new_password")
     right = _matches(account.password_hash, old_password)
     new_hash = hasher.hash(new_password) if right else ""
