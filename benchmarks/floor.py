@@ -69,7 +69,8 @@ INSERT_BOOKING = sql("""
     RETURNING id""")
 
 TAKE_SEATS = sql("""
-    UPDATE show_seat SET booking_id = %(booking_id)s::BIGINT, held_until = NULL
+    UPDATE show_seat SET booking_id = %(booking_id)s::BIGINT, held_until = NULL,
+                         price_cents = %(price_cents)s::INTEGER
     WHERE show_id = %(show_id)s::BIGINT AND label IN (%(label)s::VARCHAR)
       AND (booking_id IS NULL
            OR held_until IS NOT NULL AND held_until <= %(now)s::TIMESTAMPTZ)""")
@@ -208,7 +209,12 @@ def book(show_id: int) -> Response:
             "now": now,
         }
         (booking_id,) = connection.execute(INSERT_BOOKING, values).fetchone()
-        if connection.execute(TAKE_SEATS, {**which, "booking_id": booking_id}).rowcount != 1:
+        if (
+            connection.execute(
+                TAKE_SEATS, {**which, "booking_id": booking_id, "price_cents": price_cents}
+            ).rowcount
+            != 1
+        ):
             abort(409)
     row = (booking_id, values["reference"], user_id, show_id, "booked", receipt, price_cents)
     answer = _json(_booking((*row, "EUR", now, None)), status=201)

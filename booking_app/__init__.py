@@ -12,6 +12,7 @@ from booking_app.auth.routes import blp as auth_blp
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.routes import blp as catalog_blp
 from booking_app.catalog.service import bookable_example
+from booking_app.reports.routes import blp as reports_blp
 
 VERSION = "1.1.0"
 
@@ -63,7 +64,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     extensions.migrate.init_app(app, database.db)
     extensions.api.live_examples = bookable_example
     extensions.api.init_app(app)
-    for blueprint in (auth_blp, catalog_blp, booking_blp):
+    for blueprint in (auth_blp, catalog_blp, booking_blp, reports_blp):
         extensions.api.register_blueprint(blueprint)
     app.register_blueprint(health.blp)
     app.register_blueprint(pages.blp)

@@ -40,13 +40,13 @@ class NotFound(DomainError):
 
 
 class Invalid(DomainError):
-    """A value that only the data can show to be wrong; `field` is its name in the body.
+    """A value that only the data can show to be wrong; `field` is its name in `place`, the body.
 
     `inner` says where within it, as marshmallow does: `{3: {"gaps": ["..."]}}`.
     """
 
     code = "validation_failed"
 
-    def __init__(self, field: str, message: str, inner: Any = None) -> None:
-        errors = {"json": {field: [message] if inner is None else inner}}
+    def __init__(self, field: str, message: str, inner: Any = None, *, place: str = "json") -> None:
+        errors = {place: {field: [message] if inner is None else inner}}
         super().__init__(f"{field}: {message}", errors=errors)

@@ -193,7 +193,16 @@ class Answer(ma.Schema):
     each field, made up half of the time of a list of films.
     """
 
-    _plain = (fields.String, fields.Integer, fields.Boolean, fields.List, fields.Dict)
+    # Day too: orjson writes a date as it is read.
+    _plain = (
+        fields.String,
+        fields.Integer,
+        fields.Boolean,
+        fields.Float,
+        fields.List,
+        fields.Dict,
+        Day,
+    )
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
         if self.many if many is None else many:

@@ -125,7 +125,7 @@ BODIES["post", "/api/bookings/{booking}/confirm/"] = {}
 BODIES["post", "/api/bookings/{booking}/extend/"] = {}
 
 LISTS = ["/api/movies/", "/api/shows/", "/api/movies/{movie}/shows/", "/api/my-bookings/"]
-LISTS += ["/api/me/sessions/", "/api/accounts/", "/api/audit/"]
+LISTS += ["/api/me/sessions/", "/api/accounts/", "/api/audit/", "/api/reports/shows/"]
 QUERIES: list[tuple[str, str, list[str]]] = [
     *[(path, "page", ["", "0", "-1", "x", "1.5", "٣", "9" * 25, "%00"]) for path in LISTS],
     *[(path, "page_size", ["", "0", "101", "x", "٣"]) for path in LISTS],
@@ -139,6 +139,7 @@ QUERIES: list[tuple[str, str, list[str]]] = [
     ("/api/shows/", "cinema", ["", "0", "x", str(TOO_BIG)]),
     ("/api/movies/{movie}/shows/", "date", ["x"]),
     ("/api/my-bookings/", "status", ["", "sold"]),
+    ("/api/reports/shows/", "cinema", ["", "0", "x"]),
     ("/api/accounts/", "search", ["", "%20", "a%00", "x" * 151]),
     ("/api/audit/", "action", ["", "account.sold"]),
     ("/api/audit/", "actor", ["", "0", "x", str(TOO_BIG)]),

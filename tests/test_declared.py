@@ -159,6 +159,9 @@ def accounts(world: World) -> None:
     call("patch", account, staff.id, by=staff, json={"is_staff": False})
     call("post", "/api/login/", json=SIGNUP)
     call("get", "/api/audit/", by=staff)
+    period = {"since": "2030-01-01", "until": "2030-01-31"}
+    call("get", "/api/reports/sales/", by=staff, query_string=period)
+    call("get", "/api/reports/shows/", by=staff)
 
 
 def films_and_shows(world: World) -> None:

@@ -104,6 +104,8 @@ def test_public_answers_may_be_kept_and_private_ones_never(
         if "get" not in methods:
             continue
         path = template.format(**paths)
+        if template == "/api/reports/sales/":
+            path += "?since=2030-01-01&until=2030-01-31"
         operation = methods["get"]
         if "security" in operation:
             caller = staff if "StaffOnly" in str(operation["responses"]) else alice

@@ -206,10 +206,19 @@ def rows_of_0003() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0004() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0004 has more."""
+    filled = rows_of_0003()
+    for seat in filled["show_seat"]:
+        seat |= {"price_cents": 950 if seat["booking_id"] else None}
+    return filled
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
     "0003": rows_of_0003,
+    "0004": rows_of_0004,
 }
 
 
@@ -263,6 +272,22 @@ def test_seats_from_before_the_plans_stand_in_one_row(fresh_app: Flask) -> None:
         assert seat["category"] == "standard"
         assert not seat["accessible"]
         assert not seat["aisle_after"]
+
+
+def test_seats_that_are_sold_get_their_price_from_the_receipt(fresh_app: Flask) -> None:
+    upgrade(MIGRATIONS, "0003")
+    filled = rows_of_0003()
+    held = {"price_cents": 1200, "cancelled": False}
+    filled["booking"].append(
+        filled["booking"][0]
+        | {"id": 3, "reference": "A3", "status": "held", "show_id": 2, "total_cents": 2400}
+        | {"seats": [{"seat_number": "2", **held}, {"seat_number": "1", **held}]}
+    )
+    filled["show_seat"][3] |= {"booking_id": 3}
+    fill(filled)
+    upgrade(MIGRATIONS)
+    prices = [seat["price_cents"] for seat in content()["show_seat"]]
+    assert prices == [950, None, None, 1200]
 
 
 def test_ids_are_given_once_also_after_a_way_down_and_up(fresh_app: Flask) -> None:

@@ -9,6 +9,7 @@ caller may send a request again, and then gives what that returns.
 """
 
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -273,7 +274,7 @@ def _reserve(
         "expires_at": expires_at,
     }
     booking["id"] = connection.execute(INSERT_BOOKING, booking).scalar_one()
-    _take(connection, booking, labels, show.now)
+    _take(connection, booking, show.now)
     return answer(booking)
 
 
@@ -439,22 +440,25 @@ def _lock_seats(
     return sorted(rows, key=lambda seat: seat.position)
 
 
-def _take(
-    connection: sa.Connection, booking: dict[str, Any], labels: Sequence[str], now: datetime
-) -> None:
-    """Make the booking the owner of the seats, each where it is free.
+def _take(connection: sa.Connection, booking: dict[str, Any], now: datetime) -> None:
+    """Make the booking the owner of its seats, each where it is free, and at its price.
 
     This condition is what keeps a seat from having two owners; it would also without a lock.
     """
-    params = {
-        "show": booking["show_id"],
-        "labels": labels,
-        "now": now,
-        "owner": booking["id"],
-        "until": booking["expires_at"],
-    }
-    if connection.execute(_take_statement(), params).rowcount != len(labels):
-        raise _seat_taken(labels)
+    by_price = defaultdict(list)
+    for seat in booking["seats"]:
+        by_price[seat["price_cents"]].append(seat["seat_number"])
+    for price_cents, labels in by_price.items():
+        params = {
+            "show": booking["show_id"],
+            "labels": labels,
+            "now": now,
+            "owner": booking["id"],
+            "until": booking["expires_at"],
+            "price": price_cents,
+        }
+        if connection.execute(_take_statement(), params).rowcount != len(labels):
+            raise _seat_taken(labels)
 
 
 @cache
@@ -462,7 +466,11 @@ def _take_statement() -> sa.Update:
     return (
         sa.update(ShowSeat)
         .where(ShowSeat.show_id == sa.bindparam("show"), NAMED, is_free(NOW))
-        .values(booking_id=sa.bindparam("owner"), held_until=sa.bindparam("until"))
+        .values(
+            booking_id=sa.bindparam("owner"),
+            held_until=sa.bindparam("until"),
+            price_cents=sa.bindparam("price"),
+        )
     )
 
 

@@ -115,10 +115,11 @@ class Show(Base):
 class ShowSeat(Base):
     """A seat of a show: one row, and the row says who owns it and until when.
 
-    There is no other place that says so. `booking_id` is the owner; `held_until` is set
-    while the owner only holds it. No index on `booking_id`: nothing looks for it, and
-    without one PostgreSQL updates the row in place. `label` is `row_label` and a number;
-    `position` counts through the room; `aisle_after` parts it from the next seat of its row.
+    There is no other place that says so. `booking_id` is the owner, who took it at
+    `price_cents`; `held_until` is set while the owner only holds it. No index on
+    `booking_id`: nothing looks for it, and without one PostgreSQL updates the row in place.
+    `label` is `row_label` and a number; `position` counts through the room; `aisle_after`
+    parts it from the next seat of its row.
     """
 
     __tablename__ = "show_seat"
@@ -136,6 +137,7 @@ class ShowSeat(Base):
     aisle_after: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     booking_id: Mapped[int | None] = mapped_column(sa.ForeignKey("booking.id"))
     held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    price_cents: Mapped[int | None] = mapped_column(sa.Integer)
 
 
 def is_free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:

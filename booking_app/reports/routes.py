@@ -1,0 +1,74 @@
+"""Reports for staff, as JSON or, with `Accept: text/csv`, as CSV."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import Response, json, request
+
+from booking_app.auth.access import staff_only
+from booking_app.extensions import Blueprint
+from booking_app.paging import HEADER
+from booking_app.reports import schemas, service
+
+blp = Blueprint("reports", __name__, url_prefix="/api/reports", description="What was sold")
+
+SALES, COMING = schemas.Sales(), schemas.ComingShow()
+JSON, CSV = "application/json", "text/csv"
+# With one of these at its beginning a spreadsheet takes a text for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@blp.route("/sales/", methods=["GET"])
+@staff_only
+@blp.arguments(schemas.SalesQuery, location="query")
+@blp.response(200, schemas.Sales(many=True))
+@blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")
+def sales(query: dict[str, Any]) -> Response:
+    """Report sales
+
+    For staff. Seats, sold ones, occupancy and takings of the shows from `since` to `until`, days in
+    their cinemas' time zones, by day, film, screen or category. Held seats and those given back do
+    not count. With `Accept: text/csv` it is a table.
+    """
+    return _answer(SALES.dump(service.sales(**query), many=True), list(SALES.fields))
+
+
+@blp.route("/shows/", methods=["GET"])
+@staff_only
+@blp.arguments(schemas.ComingQuery, location="query")
+@blp.response(200, schemas.ComingShow(many=True), headers=HEADER)
+@blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")
+def coming_shows(query: dict[str, Any]) -> Response:
+    """Report the shows to come
+
+    For staff. By time, with what is sold, held and taken in so far. With `Accept: text/csv` it is a
+    table.
+    """
+    page = service.coming_shows(**query)
+    answer = _answer(COMING.dump(page.items, many=True), list(COMING.fields))
+    answer.headers.extend(page.headers)
+    return answer
+
+
+def _answer(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Response:
+    if request.accept_mimetypes.best_match([JSON, CSV], JSON) == CSV:
+        response = Response(_table(rows, names), mimetype=CSV)
+    else:
+        response = Response(json.dumps(rows), mimetype=JSON)
+    response.vary.add("Accept")
+    return response
+
+
+def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(names)
+    writer.writerows([_cell(row[name]) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet leaves a text (OWASP, CSV Injection)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

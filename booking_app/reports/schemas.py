@@ -1,0 +1,57 @@
+"""The shapes of reports on the wire."""
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from booking_app.fields import Answer, Day, Instant, Money, Whole
+from booking_app.paging import PageQuery
+
+GROUPS = ["day", "movie", "screen", "category"]
+AMOUNT = {"pattern": r"^[0-9]{1,16}\.[0-9]{2}$"}
+
+
+class SalesQuery(ma.Schema):
+    by = fields.String(load_default="day", validate=validate.OneOf(GROUPS))
+    since = Day(required=True, metadata={"example": "2030-01-01"})
+    until = Day(
+        required=True,
+        metadata={"example": "2030-01-31", "description": "Counted too; 366 days at most."},
+    )
+    cinema = Whole(1, query=True, metadata={"description": "Only of this cinema."})
+
+
+class ComingQuery(PageQuery):
+    cinema = Whole(1, query=True, metadata={"description": "Only of this cinema."})
+
+
+class _Sales(Answer):
+    seats = Whole(0, required=True)
+    sold = Whole(0, required=True)
+    occupancy = fields.Float(
+        required=True,
+        validate=validate.Range(min=0, max=1),
+        metadata={"description": "Sold of all, to four places."},
+    )
+    takings = Money(required=True, attribute="takings_cents", metadata=AMOUNT)
+
+
+class Sales(_Sales):
+    day = Day(required=True, allow_none=True, metadata={"description": "By day."})
+    movie = Whole(1, required=True, allow_none=True, metadata={"description": "By film."})
+    screen = Whole(1, required=True, allow_none=True, metadata={"description": "By screen."})
+    category = fields.String(required=True, allow_none=True, metadata={"description": "By that."})
+    name = fields.String(
+        required=True, allow_none=True, metadata={"description": "Of the film or the screen."}
+    )
+    cinema_name = fields.String(required=True, allow_none=True)
+    shows = Whole(0, required=True)
+
+
+class ComingShow(_Sales):
+    show = Whole(1, required=True)
+    movie = Whole(1, required=True)
+    movie_title = fields.String(required=True)
+    cinema_name = fields.String(required=True)
+    screen_name = fields.String(required=True)
+    date_time = Instant(required=True, attribute="starts_at")
+    held = Whole(0, required=True)

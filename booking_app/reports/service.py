@@ -1,0 +1,146 @@
+"""What was sold: seats, occupancy and takings of the shows of a period, added up by the database.
+
+A seat counts as sold while a booking owns it; one that is only held, or was given back, does not.
+Takings are the prices at which the seats were taken, in cents.
+"""
+
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, is_free
+from booking_app.database import Query, clock_param, now_params, reading
+from booking_app.errors import Invalid
+from booking_app.paging import Listing, Page, fetch_page, listing
+
+MAX_DAYS = 366
+
+SOLD = sa.and_(ShowSeat.booking_id.is_not(None), ShowSeat.held_until.is_(None))
+SOLD_SEATS = sa.func.count().filter(SOLD).label("sold")
+TAKINGS = sa.func.coalesce(sa.func.sum(ShowSeat.price_cents).filter(SOLD), 0).label("takings_cents")
+
+# What a report may be by: the columns that name a row, in the order of the rows.
+GROUPS: dict[str, tuple[Any, ...]] = {
+    "day": (Show.local_date.label("day"),),
+    "movie": (Movie.title.label("name"), Show.movie_id.label("movie")),
+    "screen": (
+        Cinema.name.label("cinema_name"),
+        Screen.name.label("name"),
+        Show.screen_id.label("screen"),
+    ),
+    "category": (ShowSeat.category.label("category"),),
+}
+# What a row of another report would be named by.
+NOTHING: dict[str, Any] = dict.fromkeys(
+    ("day", "movie", "screen", "category", "name", "cinema_name")
+)
+
+
+def sales(*, by: str, since: date, until: date, cinema: int | None = None) -> list[dict[str, Any]]:
+    """The sales of the shows from the day `since` to the day `until`, in their cinemas' time zones,
+    one row for each of `by` (of `GROUPS`): `shows`, `seats`, `sold`, `occupancy` (0 to 1) and
+    `takings_cents`. Raises Invalid for a period that can't be."""
+    if until < since:
+        raise Invalid("until", "Must not be before since.", place="query")
+    if (until - since).days >= MAX_DAYS:
+        raise Invalid("until", f"A report is of at most {MAX_DAYS} days.", place="query")
+    params: dict[str, Any] = {"since": since, "until": until}
+    if cinema is not None:
+        params["cinema"] = cinema
+    with reading() as connection:
+        rows = connection.execute(_sales(by, cinema is not None), params).mappings().all()
+    return [NOTHING | _row(row) for row in rows]
+
+
+@cache
+def _sales(by: str, of_cinema: bool) -> Query:
+    """Each show's seats are added up first, and then the shows: there are far fewer of them."""
+    by_category = [ShowSeat.category] if by == "category" else []
+    of_period = sa.select(Show.id).where(
+        Show.local_date.between(sa.bindparam("since"), sa.bindparam("until"))
+    )
+    if of_cinema:
+        of_period = of_period.join(Screen).where(Screen.cinema_id == sa.bindparam("cinema"))
+    seats = (
+        sa.select(
+            ShowSeat.show_id,
+            *by_category,
+            sa.func.count().label("seats"),
+            SOLD_SEATS,
+            TAKINGS,
+        )
+        .where(ShowSeat.show_id.in_(of_period))
+        .group_by(ShowSeat.show_id, *by_category)
+        .subquery()
+    )
+    columns = GROUPS[by] if not by_category else (seats.c.category,)
+    sums = (
+        sa.cast(sa.func.sum(seats.c[name]), sa.BigInteger).label(name)
+        for name in ("seats", "sold", "takings_cents")
+    )
+    query = (
+        sa.select(*columns, sa.func.count().label("shows"), *sums)
+        .select_from(seats)
+        .join(Show, Show.id == seats.c.show_id)
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+    )
+    named = [getattr(column, "element", column) for column in columns]
+    return query.group_by(*named).order_by(*named)
+
+
+def coming_shows(
+    *, page: int, page_size: int, cinema: int | None = None, now: datetime | None = None
+) -> Page:
+    """Shows to come, by time, each with what is sold, held and taken in so far."""
+    params: dict[str, Any] = now_params(now)
+    if cinema is not None:
+        params["cinema"] = cinema
+    timed = now is not None
+    with reading() as connection:
+        statements = _coming(cinema is not None, timed)
+        found = fetch_page(connection, statements, params, page=page, page_size=page_size)
+        of_page = {"shows": [show["show"] for show in found.items], **now_params(now)}
+        sold = connection.execute(_sold(timed), of_page).mappings()
+        by_show = {row["show_id"]: row for row in sold}
+    return found.map(lambda show: _row({**show, **by_show[show["show"]]}))
+
+
+@cache
+def _coming(of_cinema: bool, timed: bool) -> Listing:
+    query = (
+        sa.select(
+            Show.id.label("show"),
+            Show.movie_id.label("movie"),
+            Movie.title.label("movie_title"),
+            Cinema.name.label("cinema_name"),
+            Screen.name.label("screen_name"),
+            Show.starts_at,
+            Show.total_seats.label("seats"),
+        )
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+        .where(Show.starts_at > clock_param(timed))
+    )
+    if of_cinema:
+        query = query.where(Screen.cinema_id == sa.bindparam("cinema"))
+    return listing(query.order_by(Show.starts_at, Show.id))
+
+
+@cache
+def _sold(timed: bool) -> Query:
+    """The figures of the shows of one page."""
+    held = sa.func.count().filter(sa.not_(SOLD), sa.not_(is_free(clock_param(timed))))
+    return (
+        sa.select(ShowSeat.show_id, SOLD_SEATS, held.label("held"), TAKINGS)
+        .where(ShowSeat.show_id.in_(sa.bindparam("shows", expanding=True)))
+        .group_by(ShowSeat.show_id)
+    )
+
+
+def _row(row: Any) -> dict[str, Any]:
+    return {**row, "occupancy": round(row["sold"] / row["seats"], 4)}

@@ -1,0 +1,225 @@
+"""Reports: held against the bookings themselves, whatever was booked, held and given back."""
+
+import csv
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from booking_app.booking import service as booking
+from booking_app.booking.models import Booking
+from booking_app.catalog import service as catalog
+from booking_app.catalog import venues
+from booking_app.database import db
+from booking_app.reports import service
+from tests.conftest import NOON, Caller, empty, rows
+from tests.test_statements import counted, own
+
+DAY = timedelta(days=1)
+PLAN = [{"label": "A", "seats": 4}, {"label": "B", "seats": 2, "category": "vip"}]
+TERMS = booking.Terms(max_seats=100)
+EVERYTHING = {"since": date(2030, 6, 1), "until": date(2030, 6, 30)}
+
+
+@pytest.fixture
+def house(app: Flask, alice: Caller) -> Callable[..., int]:
+    """Makes shows of six seats, two of them dearer, in a cinema of Vienna."""
+    cinema = venues.create_cinema(name="Roxy", timezone="Europe/Vienna")["id"]
+    screen = venues.create_screen(name="Saal", rows=PLAN, cinema=cinema)["id"]
+
+    def make(title: str, starts_at: datetime, price_cents: int = 950) -> int:
+        film = catalog.create_movie(title=title, duration_minutes=60)["id"]
+        show = catalog.create_show(
+            movie_id=film,
+            screen=screen,
+            date_time=starts_at,
+            price_cents=price_cents,
+            prices={"vip": 1210},
+            now=NOON,
+        )
+        return int(show["id"])
+
+    return make
+
+
+def book(caller: Caller, show: int, *labels: str) -> int:
+    made = booking.book(user_id=caller.id, show_id=show, seat_numbers=labels, now=NOON)
+    return int(made["id"])
+
+
+def figures(by: str, **period: Any) -> list[tuple[Any, ...]]:
+    """Of each row: its name, shows, seats, sold and takings."""
+    key = {"movie": "name", "screen": "name"}.get(by, by)
+    found = service.sales(by=by, **{**EVERYTHING, **period})
+    return [(r[key], r["shows"], r["seats"], r["sold"], r["takings_cents"]) for r in found]
+
+
+def test_by_day_film_screen_and_category(alice: Caller, house: Callable[..., int]) -> None:
+    # Half past midnight in Vienna is still the day before in UTC.
+    late = house("Late", datetime.fromisoformat("2030-06-10T22:30:00Z"))
+    early = house("Early", datetime.fromisoformat("2030-06-10T18:00:00Z"))
+    house("Nobody's", datetime.fromisoformat("2030-06-12T18:00:00Z"))
+    book(alice, late, "A1", "B1")
+    gone = book(alice, early, "A1", "A2", "B2")
+    booking.cancel(user_id=alice.id, booking_id=gone, seat_numbers=["A2"], now=NOON)
+    whole = book(alice, early, "A4")
+    booking.cancel(user_id=alice.id, booking_id=whole, now=NOON)
+    booking.hold(user_id=alice.id, show_id=early, seat_numbers=["A3"], now=NOON)
+    catalog.update_show(show_id=late, price_cents=1, now=NOON)  # touches nothing that is sold
+    assert figures("day") == [
+        (date(2030, 6, 10), 1, 6, 2, 950 + 1210),
+        (date(2030, 6, 11), 1, 6, 2, 950 + 1210),
+        (date(2030, 6, 12), 1, 6, 0, 0),
+    ]
+    assert figures("movie") == [
+        ("Early", 1, 6, 2, 2160),
+        ("Late", 1, 6, 2, 2160),
+        ("Nobody's", 1, 6, 0, 0),
+    ]
+    assert figures("screen") == [("Saal", 3, 18, 4, 4320)]
+    assert figures("category") == [("standard", 3, 12, 2, 1900), ("vip", 3, 6, 2, 2420)]
+    one = {"since": date(2030, 6, 11), "until": date(2030, 6, 11)}
+    assert figures("movie", **one) == [("Late", 1, 6, 2, 2160)]
+    assert figures("day", cinema=999) == []
+
+
+def test_the_shows_to_come(alice: Caller, house: Callable[..., int]) -> None:
+    shows = [house(f"Film {n}", NOON + n * DAY) for n in (1, 2)]
+    book(alice, shows[0], "A1", "B1")
+    booking.hold(user_id=alice.id, show_id=shows[0], seat_numbers=["A2"], now=NOON)
+
+    def listed(now: datetime) -> list[tuple[Any, ...]]:
+        page = service.coming_shows(page=1, page_size=20, now=now)
+        names = ("show", "sold", "held", "seats", "takings_cents", "occupancy")
+        return [tuple(item[name] for name in names) for item in page.items]
+
+    assert listed(NOON) == [(shows[0], 2, 1, 6, 2160, 0.3333), (shows[1], 0, 0, 6, 0, 0.0)]
+    assert listed(NOON + timedelta(minutes=10))[0][2] == 0  # the hold is over
+    assert [show for show, *_ in listed(NOON + DAY)] == [shows[1]]
+
+
+def test_over_the_api_as_json_and_as_a_table(
+    staff: Caller, alice: Caller, house: Callable[..., int]
+) -> None:
+    show = house('=HYPERLINK("x")', NOON + DAY)
+    book(alice, show, "A1")
+    path = "/api/reports/sales/?by=movie&since=2030-06-01&until=2030-06-30"
+    (row,) = staff.get(path).json
+    assert (row["name"], row["takings"], row["occupancy"]) == (
+        '=HYPERLINK("x")',
+        "9.50",
+        0.1667,
+    )
+    assert (row["day"], row["category"], row["shows"]) == (None, None, 1)
+    table = staff.get(path, headers={"Accept": "text/csv"})
+    assert table.mimetype == "text/csv"
+    assert table.headers["Vary"] == "Accept"
+    ((cells),) = list(csv.DictReader(table.text.splitlines()))
+    assert cells["name"] == '\'=HYPERLINK("x")'  # a text, not a formula
+    assert (cells["takings"], cells["sold"], cells["day"]) == ("9.50", "1", "")
+    coming = "/api/reports/shows/?page_size=5"
+    assert staff.get(coming).json[0]["show"] == show
+    coming_table = staff.get(coming, headers={"Accept": "text/csv"})
+    assert '"total":1' in coming_table.headers["X-Pagination"]
+    assert coming_table.text.startswith("seats,sold,occupancy,takings,show,")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("since=2030-01-01", "until"),
+        ("until=2030-01-01", "since"),
+        ("since=2030-01-02&until=2030-01-01", "until"),
+        ("since=2030-01-01&until=2031-01-02", "until"),
+        ("since=2030-01-01&until=2030-01-31&by=hour", "by"),
+        ("since=x&until=2030-01-31", "since"),
+        ("since=0001-01-01&until=9999-12-31", "until"),
+    ],
+)
+def test_a_period_that_cannot_be(staff: Caller, query: str, name: str) -> None:
+    answer = staff.get(f"/api/reports/sales/?{query}")
+    assert answer.status_code == 422
+    assert list(answer.json["errors"]["query"]) == [name]
+
+
+def test_a_report_takes_one_statement_or_two(
+    app: Flask, staff: Caller, make_show: Callable[..., int]
+) -> None:
+    for _ in range(30):
+        make_show()
+    period = "since=2020-01-01&until=2020-12-31"
+    for path, most in ((f"sales/?{period}", 1), ("shows/?page_size=100", 2)):
+        with counted() as statements:
+            assert staff.get(f"/api/reports/{path}").status_code == 200
+        assert len(own(statements)) == most, statements
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["book", "hold", "cancel", "part", "confirm", "price"]),
+        st.integers(0, 2),
+        st.sets(st.sampled_from(["A1", "A2", "A3", "A4", "B1", "B2"]), min_size=1, max_size=3),
+    ),
+    max_size=12,
+)
+
+
+def test_takings_are_those_of_the_bookings_to_the_cent(
+    app: Flask, make_caller: Callable[..., Caller]
+) -> None:
+    """Whatever is done, the reports add up to what the live bookings cost."""
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(steps=STEPS)
+    def add_up(steps: list[tuple[str, int, set[str]]]) -> None:
+        empty(db.engine)
+        alice = make_caller("alice")
+        cinema = venues.create_cinema(name="Roxy", timezone="Europe/Vienna")["id"]
+        screen = venues.create_screen(name="Saal", rows=PLAN, cinema=cinema)["id"]
+        film = catalog.create_movie(title="Film", duration_minutes=60)["id"]
+        shows = [
+            catalog.create_show(
+                movie_id=film,
+                screen=screen,
+                date_time=NOON + n * DAY,
+                price_cents=333,
+                prices={"vip": 1001},
+                now=NOON,
+            )["id"]
+            for n in (1, 2, 3)
+        ]
+        made: list[int] = []
+        for what, which, labels in steps:
+            who: dict[str, Any] = {"user_id": alice.id, "now": NOON}
+            try:
+                if what in ("book", "hold"):
+                    take = booking.book if what == "book" else booking.hold
+                    names = sorted(labels)
+                    taken = take(show_id=shows[which], seat_numbers=names, terms=TERMS, **who)
+                    made.append(taken["id"])
+                elif what == "price":
+                    catalog.update_show(show_id=shows[which], price_cents=len(labels), now=NOON)
+                elif made:
+                    mine = made[which % len(made)]
+                    if what == "confirm":
+                        booking.confirm(booking_id=mine, **who)
+                    else:
+                        some = sorted(labels) if what == "part" else None
+                        booking.cancel(booking_id=mine, seat_numbers=some, **who)
+            except (booking.Conflict, booking.Invalid):
+                continue
+        booked = [b for b in rows(Booking) if b.status == "booked"]
+        total = sum(b.total_cents for b in booked)
+        sold = sum(len(booking.live_labels(b.seats)) for b in booked)
+        for by in service.GROUPS:
+            report = service.sales(by=by, **EVERYTHING)
+            assert sum(row["takings_cents"] for row in report) == total
+            assert sum(row["sold"] for row in report) == sold
+        coming = service.coming_shows(page=1, page_size=20, now=NOON).items
+        assert sum(row["takings_cents"] for row in coming) == total
+
+    add_up()
