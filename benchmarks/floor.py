@@ -209,12 +209,8 @@ def book(show_id: int) -> Response:
             "now": now,
         }
         (booking_id,) = connection.execute(INSERT_BOOKING, values).fetchone()
-        if (
-            connection.execute(
-                TAKE_SEATS, {**which, "booking_id": booking_id, "price_cents": price_cents}
-            ).rowcount
-            != 1
-        ):
+        owner = {"booking_id": booking_id, "price_cents": price_cents}
+        if connection.execute(TAKE_SEATS, {**which, **owner}).rowcount != 1:
             abort(409)
     row = (booking_id, values["reference"], user_id, show_id, "booked", receipt, price_cents)
     answer = _json(_booking((*row, "EUR", now, None)), status=201)

@@ -100,6 +100,9 @@ def _too_many(breached: RequestLimit) -> Response:
     )
 
 
+OF_ALL = _amount("all")
+
+
 class QuickLimiter(Limiter):
     """Before each request the library looks anew for every limit that could be meant: a fifth of a
     list of films. There is one for all calls, so that one is counted here."""
@@ -110,7 +113,7 @@ class QuickLimiter(Limiter):
         if in_middleware and not self._storage_dead:
             if request.endpoint == NEVER_LIMITED:
                 return None
-            item, key = _parsed(_amount("all")()), [by_address(), "all"]
+            item, key = _parsed(OF_ALL()), [by_address(), "all"]
             try:
                 if self.limiter.hit(item, *key):
                     return None
@@ -122,7 +125,7 @@ class QuickLimiter(Limiter):
 
 limiter = QuickLimiter(
     by_address,
-    application_limits=[ApplicationLimit(_amount("all"), scope="all")],
+    application_limits=[ApplicationLimit(OF_ALL, scope="all")],
     on_breach=_too_many,
     in_memory_fallback_enabled=True,
     swallow_errors=True,  # a failure is counted after the answer is made: too late to fall back

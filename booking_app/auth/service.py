@@ -526,7 +526,8 @@ def update_account(
     """Give or take the staff role, disable an account, which ends its sessions, or enable it.
 
     Raises NotFound, OwnAccount where staff would change their own, so that one member of staff
-    is always left, and StaffOnly where the caller is not staff any more.
+    is always left, and StaffOnly or SessionEnded where the caller is not staff, or not there, any
+    more.
     """
 
     def update(connection: sa.Connection) -> sa.RowMapping:

@@ -269,8 +269,9 @@ def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
 _MOVIE = sa.select(*MOVIE).where(Movie.id == sa.bindparam("movie"))
 
 
-def _movie(connection: sa.Connection, movie_id: int) -> sa.RowMapping:
-    movie = connection.execute(_MOVIE, {"movie": movie_id}).mappings().first()
+def _movie(connection: sa.Connection, movie_id: int, *, lock: bool = False) -> sa.RowMapping:
+    query = _MOVIE.with_for_update() if lock else _MOVIE
+    movie = connection.execute(query, {"movie": movie_id}).mappings().first()
     if movie is None:
         raise NotFound("film", movie_id)
     return movie
@@ -343,7 +344,7 @@ def update_movie(
     """
 
     def update(connection: sa.Connection) -> sa.RowMapping:
-        before = _lock_movie(connection, movie_id)
+        before = _movie(connection, movie_id, lock=True)
         if changes:
             values = changes | _keys(changes)
             connection.execute(sa.update(Movie).where(Movie.id == movie_id).values(**values))
@@ -362,19 +363,12 @@ def delete_movie(*, movie_id: int, by: Actor = OPERATOR) -> None:
     """Delete a film and its shows; raises NotFound, and HasBookings where one was ever booked."""
 
     def delete(connection: sa.Connection) -> None:
-        before = _lock_movie(connection, movie_id)
+        before = _movie(connection, movie_id, lock=True)
         _delete_shows(connection, Show.movie_id == movie_id, "film", by)
         connection.execute(sa.delete(Movie).where(Movie.id == movie_id))
         audit.record(connection, "movie.deleted", by=by, object_id=movie_id, before=before)
 
     write_transaction(delete)
-
-
-def _lock_movie(connection: sa.Connection, movie_id: int) -> sa.RowMapping:
-    movie = connection.execute(_MOVIE.with_for_update(), {"movie": movie_id}).mappings().first()
-    if movie is None:
-        raise NotFound("film", movie_id)
-    return movie
 
 
 def _keys(values: Mapping[str, Any]) -> dict[str, Any]:
