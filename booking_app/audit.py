@@ -19,7 +19,7 @@ from booking_app.paging import Listing, Page, fetch_page, listing
 ADDRESS_MAX = 45  # characters of the longest IPv6 address
 REQUEST_ID_MAX = 128
 
-OBJECT_TYPES = ("account", "session", "movie", "show", "cinema", "screen", "catalog")
+OBJECT_TYPES = ("account", "session", "movie", "show", "cinema", "screen", "catalog", "booking")
 LOGGED_IN = "account.logged_in"
 ACTIONS = (
     "account.signed_up",
@@ -36,6 +36,9 @@ ACTIONS = (
         for done in ("created", "changed", "deleted")
     ),
     "catalog.loaded",
+    # Of bookings, what staff do for a customer.
+    "booking.created",
+    "booking.cancelled",
 )
 
 

@@ -194,13 +194,15 @@ def log_in(
     lasts: timedelta,
     user_agent: str,
     by: Actor,
+    staff_only: bool = False,
     now: datetime | None = None,
 ) -> OpenSession:
     """Open a session for the account with this name and password.
 
     It ends when it has not been refreshed for as long as it `lasts`. Raises InvalidCredentials
-    and, where the password is right, AccountDisabled. An unknown name costs the same time as a
-    wrong password: one look-up, one hash and one row of the audit.
+    and, where the password is right, AccountDisabled, and StaffOnly for a customer where only
+    staff may. An unknown name costs the same time as a wrong password: one look-up, one hash and
+    one row of the audit.
     """
     with reading() as connection:
         account = connection.execute(
@@ -215,9 +217,13 @@ def log_in(
         if account is not None and right:
             # A change of the password waits for this lock and then ends this session too; after
             # one that came first there is no row with the password that was looked at.
-            locked = sa.select(User.is_disabled).where(_unchanged(account))
-            is_disabled = connection.execute(locked.with_for_update(read=True)).scalar()
-            if is_disabled is False:
+            query = sa.select(User.is_disabled, User.is_staff).where(_unchanged(account))
+            locked = connection.execute(query.with_for_update(read=True)).first()
+            if locked and locked.is_disabled:
+                error = AccountDisabled("This account is disabled; ask the cinema's staff.")
+            elif locked and staff_only and not locked.is_staff:
+                error = StaffOnly("Only staff may log in here.")
+            elif locked:
                 opened = open_session(
                     connection,
                     user_id=account.id,
@@ -235,8 +241,6 @@ def log_in(
                     now=now,
                 )
                 return opened
-            if is_disabled:
-                error = AccountDisabled("This account is disabled; ask the cinema's staff.")
         # Not the name that was tried: people type their password there by mistake.
         known = None if account is None else account.id
         audit.record(connection, "account.log_in_refused", by=by, object_id=known, now=now)
@@ -512,6 +516,19 @@ def get_account(*, user_id: int) -> sa.RowMapping:
         account = connection.execute(ONE_ACCOUNT, {"user": user_id}).mappings().first()
     if account is None:
         raise NotFound("account", user_id)
+    return account
+
+
+def find_customer(*, username: str) -> sa.RowMapping:
+    """The account of this name, in any case, that staff do something for; raises Invalid where
+    there is none, and AccountDisabled."""
+    query = sa.select(*ACCOUNT).where(User.username_key == fold(username))
+    with reading() as connection:
+        account = connection.execute(query).mappings().first()
+    if account is None:
+        raise Invalid("username", f"There is no account {username!r}.")
+    if account["is_disabled"]:
+        raise AccountDisabled("This account is disabled.")
     return account
 
 

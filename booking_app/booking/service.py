@@ -10,7 +10,7 @@ caller may send a request again, and then gives what that returns.
 
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -18,6 +18,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from booking_app import audit
+from booking_app.audit import Actor
 from booking_app.auth.models import User
 from booking_app.auth.service import SessionEnded
 from booking_app.booking import best_available
@@ -140,20 +142,23 @@ def book(
     category: str | None = None,
     terms: Terms = Terms(),
     transact: Transact = write_transaction,
+    by: Actor | None = None,
     now: datetime | None = None,
 ) -> Any:
     """Book seats of a show for an account, all of them or none; the booking.
 
     They are named by `seat_number` or `seat_numbers`, or are the best `quantity` side by side
-    (of `category`). Raises NotFound, NotOnSale, ShowStarted, Invalid for a seat that the show
-    does not have or too many, SeatTaken with exactly the seats in the way, SoldOut and
-    NoAdjacentSeats where there is no such block, and SingleGap.
+    (of `category`). `by` is who of the staff does it for the account. Raises NotFound, NotOnSale,
+    ShowStarted, Invalid for a seat that the show does not have or too many, SeatTaken with exactly
+    the seats in the way, SoldOut and NoAdjacentSeats where there is no such block, and SingleGap.
     """
     wanted = _Wanted(seat_number, seat_numbers, quantity, category, terms.max_seats)
 
     def work(connection: sa.Connection) -> dict[str, Any]:
         show = _show_on_sale(connection, show_id, now)
-        return _reserve(connection, user_id, show, wanted, terms, expires_at=None)
+        booking = _reserve(connection, user_id, show, wanted, terms, expires_at=None)
+        _record(connection, "booking.created", by, booking, now)
+        return booking
 
     return _run(transact, wanted, work)
 
@@ -543,13 +548,14 @@ def cancel(
     seat_numbers: Sequence[str] | None = None,
     terms: Terms = Terms(),
     transact: Transact = write_transaction,
+    by: Actor | None = None,
     now: datetime | None = None,
 ) -> Any:
     """Cancel a booking or some of its seats, or let go of a hold; they are free at once.
 
-    Cancelling its last seats cancels the booking. Raises NotFound, NotYourBooking,
-    AlreadyCancelled, HoldExpired, Invalid for a seat that the booking does not have, and
-    TooLate from `cancel_cutoff_minutes` before the show starts.
+    Cancelling its last seats cancels the booking. `by` is who of the staff does it for the
+    account. Raises NotFound, NotYourBooking, AlreadyCancelled, HoldExpired, Invalid for a seat that
+    the booking does not have, and TooLate from `cancel_cutoff_minutes` before the show starts.
     """
 
     def work(connection: sa.Connection) -> dict[str, Any]:
@@ -562,6 +568,7 @@ def cancel(
         if unknown := set(gone) - set(live):
             raise Invalid("seat_numbers", f"Not in this booking: {', '.join(sorted(unknown))}.")
         _free(connection, booking, gone)
+        _record(connection, "booking.cancelled", by, booking | {"seat_numbers": gone}, now)
         if len(gone) == len(live):
             return _change(connection, booking, status=CANCELLED, expires_at=None)
         receipt = [
@@ -571,6 +578,19 @@ def cancel(
         return _change(connection, booking, seats=receipt, total_cents=_total(receipt))
 
     return transact(work)
+
+
+def _record(
+    connection: sa.Connection,
+    action: str,
+    by: Actor | None,
+    booking: Mapping[str, Any],
+    now: datetime | None,
+) -> None:
+    """Write down what staff did for a customer; what customers do themselves their bookings say."""
+    if by is not None:
+        after = {name: booking[name] for name in ("user_id", "show_id", "seat_numbers")}
+        audit.record(connection, action, by=by, object_id=booking["id"], after=after, now=now)
 
 
 def _lock_held(
@@ -671,10 +691,20 @@ def _one_booking(timed: bool) -> Query:
 
 def get_booking(*, user_id: int, booking_id: int, now: datetime | None = None) -> dict[str, Any]:
     """One of the account's bookings; raises NotFound and NotYourBooking."""
+    booking = find_booking(booking_id=booking_id, now=now)
+    if booking["user_id"] != user_id:
+        raise NotYourBooking("This booking is another account's.")
+    return booking
+
+
+def find_booking(*, booking_id: int, now: datetime | None = None) -> dict[str, Any]:
+    """A booking of whichever account, for staff; raises NotFound."""
     params = {"booking": booking_id, **now_params(now)}
     with reading() as connection:
         row = connection.execute(_one_booking(now is not None), params).mappings().first()
-    return answer(dict(_own(row, user_id, booking_id)))
+    if row is None:
+        raise NotFound("booking", booking_id)
+    return answer(dict(row))
 
 
 @cache

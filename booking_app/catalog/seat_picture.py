@@ -6,13 +6,14 @@ attributes) and nothing from elsewhere. Lengths are in the units of the viewBox.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count, cycle
+from itertools import chain, count, cycle, groupby
 from math import ceil
+from operator import itemgetter
 from string import ascii_uppercase
 from typing import Any
 from xml.sax.saxutils import escape
 
-from booking_app.catalog.seating import AVAILABLE, BOOKED, HELD
+from booking_app.catalog.seating import AVAILABLE, BOOKED, HELD, plan_seats
 
 LINE_MAX = 25  # seats side by side where the map has no rows
 SEAT, SEAT_PITCH, ROW_PITCH = 24, 28, 31
@@ -58,18 +59,59 @@ def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
 
     Each seat is a titled group, which browsers show as a tooltip.
     """
-    lines = list(_lines(seat_map["rows"]))
-    seats = [seat for _, line in lines for seat in line]
+    seats = [seat for row in seat_map["rows"] for seat in row["seats"]]
     prices = {seat["category"]: f"{seat['price']} {currency}" for seat in seats}
+    statuses = Counter(seat["status"] for seat in seats)
+    return _picture(
+        seat_map["rows"],
+        prices,
+        [(f'<use href="#{status}"/>', f"{statuses[status]} {status}") for status in MARKS],
+        title=f"Seats of show {seat_map['show']}",
+        description=f"{statuses[AVAILABLE]} of {len(seats)} seats available,"
+        f" {statuses[HELD]} held, {statuses[BOOKED]} booked.",
+    )
+
+
+def plan_picture(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The SVG document of a seat plan, a list of rows as in `seating`."""
+    seats = [
+        {**seat, "seat_number": seat["label"], "status": AVAILABLE} for seat in plan_seats(rows)
+    ]
+    in_rows = [
+        {"label": label, "seats": list(row)}
+        for label, row in groupby(seats, key=itemgetter("row_label"))
+    ]
+    number = f"{len(seats)} seat{'' if len(seats) == 1 else 's'}"
+    return _picture(
+        in_rows,
+        dict.fromkeys((seat["category"] for seat in seats), ""),
+        [(f'<use href="#{AVAILABLE}"/>', number)],
+        title="Seat plan",
+        description=f"{number} in {len(in_rows)} row{'' if len(in_rows) == 1 else 's'}.",
+    )
+
+
+def _picture(
+    rows: Iterable[Mapping[str, Any]],
+    prices: Mapping[str, str],
+    entries: list[Entry],
+    *,
+    title: str,
+    description: str,
+) -> str:
+    """`prices` are by category, "" where there are none; `entries` are the first of the legend."""
+    lines = list(_lines(rows))
+    seats = [seat for _, line in lines for seat in line]
     # With one category only there is nothing to tell apart, so no seat names it.
     letters = _letters(prices) if len(prices) > 1 else {}
-    statuses = Counter(seat["status"] for seat in seats)
-    entries = [(f'<use href="#{status}"/>', f"{statuses[status]} {status}") for status in MARKS]
     if any(seat["accessible"] for seat in seats):
         mark = '<use href="#wheelchair" transform="translate(-6 -1) scale(1.6)"/>'
-        entries.append((mark, "wheelchair place"))
+        entries = [*entries, (mark, "wheelchair place")]
     named = [
-        (f'<use href="#band{index}" y="-18"/>' if letters else "", f"{category}, {price}")
+        (
+            f'<use href="#band{index}" y="-18"/>' if letters else "",
+            f"{category}, {price}" if price else category,
+        )
         for index, (category, price) in enumerate(prices.items())
     ]
     # Several categories begin a line of their own.
@@ -95,9 +137,8 @@ def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
             f' viewBox="0 0 {width} {height}" preserveAspectRatio="xMidYMin" width="100%"'
             f' height="{max(100, 100 * height // HEIGHT_PLAIN)}%"'
             f' font-family="Arial, Helvetica, sans-serif" font-size="{TEXT}">'
-            f'<title id="title">Seats of show {seat_map["show"]}</title>'
-            f'<desc id="desc">{statuses[AVAILABLE]} of {len(seats)} seats available,'
-            f" {statuses[HELD]} held, {statuses[BOOKED]} booked. The screen is at the top.</desc>"
+            f'<title id="title">{title}</title>'
+            f'<desc id="desc">{description} The screen is at the top.</desc>'
             f"<defs>{_definitions(letters.values())}</defs>"
             # White also where the browser's own ground is dark
             f'<rect width="{width}" height="{height}" fill="#fff"/>'
@@ -206,7 +247,7 @@ def _look(
     number_size: float,
 ) -> tuple[str, str, str]:
     """What the seats of a kind share: ink, the end of the title, the drawing up to the number."""
-    facts = ["", prices[category], status]
+    facts = ["", prices[category], status] if prices[category] else [""]
     drawn = f'<use href="#{status}"/>'
     if accessible:
         facts.append("wheelchair place")

@@ -6,6 +6,8 @@ of it is being sold.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -42,6 +44,7 @@ from booking_app.paging import Listing, Page, fetch_page, listing
 
 # A show further ahead than this is a slip of the pen.
 MAX_DAYS_AHEAD = 3653
+SHOWS_AT_ONCE = 200
 
 
 class HasBookings(Conflict):
@@ -417,6 +420,64 @@ def create_show(
         return _show(connection, show_id, now)
 
     return write_transaction(create)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A show of `create_shows`: the `error` is what is in its way, None where nothing is."""
+
+    date_time: datetime
+    error: str | None
+
+
+class _Undo(Exception):
+    """Ends a transaction whose work is not wanted."""
+
+
+def create_shows(
+    *,
+    date_times: Sequence[datetime],
+    dry_run: bool = False,
+    by: Actor = OPERATOR,
+    now: datetime | None = None,
+    **values: Any,
+) -> list[Planned]:
+    """Put a film on a screen at each of these times; `values` as for `insert_show`.
+
+    All of them or, where something is in the way of one, none, and each says what it is. A
+    `dry_run` finds that out in the same way and writes nothing. Raises Invalid for too many, and
+    what `insert_show` raises for the film and the screen.
+    """
+    if not 1 <= len(date_times) <= SHOWS_AT_ONCE:
+        raise Invalid("date_times", f"1 to {SHOWS_AT_ONCE} shows can be made at once.")
+    planned: list[Planned] = []
+
+    def create(connection: sa.Connection) -> None:
+        planned.clear()
+        made: dict[int, datetime] = {}
+        for date_time in date_times:
+            error = None
+            try:
+                # What is refused is refused before anything of it is written.
+                show_id = insert_show(connection, date_time=date_time, **values, by=by, now=now)
+                made[show_id] = date_time
+            except ShowOverlap as overlap:
+                other = made.get(overlap.facts["show"])
+                error = f"Overlaps the one at {iso(other)}." if other else overlap.detail
+            except Invalid as invalid:
+                if "date_time" not in invalid.facts["errors"]["json"]:
+                    raise
+                error = invalid.detail
+            planned.append(Planned(date_time, error))
+        if dry_run or any(show.error for show in planned):
+            raise _Undo
+        for show_id in made:
+            own = _own(connection, show_id)
+            audit.record(connection, "show.created", by=by, object_id=show_id, after=own)
+
+    with suppress(_Undo):
+        write_transaction(create)
+    return planned
 
 
 def insert_show(

@@ -1,0 +1,30 @@
+"""Tables as CSV, made line by line, so that they may be longer than the memory."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+MEDIA_TYPE = "text/csv"
+# With one of these at its beginning a spreadsheet takes a text for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class _Echo:
+    """A file that gives back what is written."""
+
+    @staticmethod
+    def write(line: str) -> str:
+        return line
+
+
+def lines(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """A line with the columns' names, and one for each row."""
+    writer = csv.writer(_Echo())
+    yield writer.writerow(names)
+    for row in rows:
+        yield writer.writerow([_cell(value) for value in row])
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet leaves a text (OWASP, CSV Injection)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
