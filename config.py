@@ -143,8 +143,8 @@ SETTINGS = (
     Setting(
         "SECRET_KEY",
         "",
-        "signs the tokens; at least 32 bytes. Left out, one is made at random and kept in "
-        "`instance/secret_key`",
+        "signs the tokens and the admin site's cookies; at least 32 bytes. Left out, one is made "
+        "at random and kept in `instance/secret_key`",
         _secret_key,
         secret=True,
     ),

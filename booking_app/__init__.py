@@ -8,13 +8,14 @@ from flask import Flask
 
 import config
 from booking_app import cli, database, extensions, headers, health, pages, rate_limits
+from booking_app.admin import routes as admin
 from booking_app.auth.routes import blp as auth_blp
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.routes import blp as catalog_blp
 from booking_app.catalog.service import bookable_example
 from booking_app.reports.routes import blp as reports_blp
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 
 
 def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
@@ -28,7 +29,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
             settings["DATABASE_URL"], settings["WEB_THREADS"]
         ),
         JWT_SECRET_KEY=settings["SECRET_KEY"],
-        SECRET_KEY=None,  # Flask's: there is no session in a cookie, so none is looked for
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings["ACCESS_TOKEN_MINUTES"]),
         JWT_DECODE_LEEWAY=10,  # seconds that the clocks of two hosts may differ
         JWT_COOKIE_CSRF_PROTECT=False,  # no cookies here: one claim less in each token
@@ -68,6 +68,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         extensions.api.register_blueprint(blueprint)
     app.register_blueprint(health.blp)
     app.register_blueprint(pages.blp)
+    admin.init_app(app, secret_key=settings["SECRET_KEY"], previous=settings["SECRET_KEY_PREVIOUS"])
     app.cli.add_command(cli.load_catalog)
     app.cli.add_command(cli.load_demo)
     app.cli.add_command(cli.create_superuser)

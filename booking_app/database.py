@@ -6,7 +6,7 @@ Reading: `with reading() as connection`. Writing: `write_transaction(work)`.
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -174,6 +174,25 @@ def reading() -> Iterator[Connection]:
     """A connection for reading: no transaction, no lock; each statement sees what is committed."""
     with db.engine.connect() as connection:
         yield connection
+
+
+STREAMED_ROWS = 1000
+STREAM_IDLE_SECONDS = 60
+
+
+def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
+    """The rows of `query` as they are read, of which there may be more than the memory holds, all
+    as they are at one moment. PostgreSQL gives them so within a transaction only; whoever takes
+    them may be slow, but not without end."""
+    with db.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("BEGIN")
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(
+                f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_SECONDS}s'"
+            )
+        streamed = connection.execution_options(yield_per=STREAMED_ROWS)
+        with streamed.execute(query) as result:
+            yield from result.mappings()
 
 
 def write_transaction(work: Callable[[Connection], T]) -> T:

@@ -48,6 +48,11 @@ class Server:
             )
         wait_until(self.is_up)
 
+    def stop(self) -> None:
+        """As an operator does."""
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
     def is_up(self) -> bool:
         """Whether it answers at once."""
         try:
@@ -84,3 +89,23 @@ class Server:
         self.call("POST", "/api/signup/", account)
         token: str = self.call("POST", "/api/login/", account)[1]["access"]
         return token
+
+
+def serve_demo(folder: Path, *, superuser: str = "", password: str = "", **settings: str) -> Server:
+    """gunicorn with the demo catalogue, set up by the commands of `make run`, and with a staff
+    account where one is named."""
+    database_url = f"sqlite:///{folder}/demo.db"
+    environment = os.environ | {"DATABASE_URL": database_url, "FLASK_APP": "wsgi"}
+    environment |= {"SECRET_KEY": "k" * 40, "DEMO": "on", **settings}
+    commands = [["db", "upgrade"], ["load-demo"]]
+    if superuser:
+        commands.append(["create-superuser", "--username", superuser, "--password", password])
+    for command in commands:
+        subprocess.run(
+            [sys.executable, "-m", "flask", *command],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+    return Server(database_url, **settings)

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from flask import Flask
 import config
 from booking_app import problems, rate_limits
 from tests.contract import document
-from tests.serving import ROOT, Server
+from tests.serving import ROOT, serve_demo
 
 README = ROOT / "README.md"
 SHOWN = 300  # characters of an answer
@@ -124,20 +123,6 @@ def run_session(text: str, port: int) -> Iterator[tuple[str, str]]:
     )
     outputs = [output.strip() for output in done.stdout.split("@@@\n")]
     return zip(commands, outputs, strict=False)
-
-
-def serve_demo(folder: Path) -> Server:
-    environment = os.environ | {"DATABASE_URL": f"sqlite:///{folder}/demo.db", "FLASK_APP": "wsgi"}
-    environment["SECRET_KEY"] = "k" * 40
-    for command in (["db", "upgrade"], ["load-demo"]):
-        subprocess.run(
-            [sys.executable, "-m", "flask", *command],
-            cwd=ROOT,
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
-    return Server(environment["DATABASE_URL"])
 
 
 def keys(text: str) -> Any:

@@ -152,8 +152,9 @@ def by_name_or_own_address() -> str:
 
 
 def _name() -> str:
-    """The account's name in the body, which was looked at."""
-    name: str = NAME.deserialize(orjson.loads(request.get_data())["username"])
+    """The account's name in the body or form, which was looked at."""
+    sent = request.form or orjson.loads(request.get_data())
+    name: str = NAME.deserialize(sent["username"])
     return name
 
 

@@ -151,14 +151,7 @@ def get_booking(booking_id: int) -> Any:
 
 
 def _terms() -> service.Terms:
-    settings = current_app.config
-    return service.Terms(
-        max_seats=settings["MAX_SEATS_PER_BOOKING"],
-        currency=settings["CURRENCY"],
-        hold_minutes=settings["HOLD_MINUTES"],
-        hold_max_minutes=settings["HOLD_MAX_MINUTES"],
-        cancel_cutoff_minutes=settings["CANCEL_CUTOFF_MINUTES"],
-    )
+    return service.Terms.of(current_app.config)
 
 
 def _by_caller(status: int) -> dict[str, Any]:

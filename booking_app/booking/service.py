@@ -124,6 +124,17 @@ class Terms:
     hold_max_minutes: int = 30
     cancel_cutoff_minutes: int = 0
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Terms":
+        """Those of the settings (`config.py`)."""
+        return cls(
+            max_seats=settings["MAX_SEATS_PER_BOOKING"],
+            currency=settings["CURRENCY"],
+            hold_minutes=settings["HOLD_MINUTES"],
+            hold_max_minutes=settings["HOLD_MAX_MINUTES"],
+            cancel_cutoff_minutes=settings["CANCEL_CUTOFF_MINUTES"],
+        )
+
 
 class _LookAgain(Exception):
     """No block could be had without waiting for somebody who is about to take or leave seats."""

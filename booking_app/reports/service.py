@@ -117,6 +117,7 @@ def _coming(of_cinema: bool, timed: bool) -> Listing:
             Show.movie_id.label("movie"),
             Movie.title.label("movie_title"),
             Cinema.name.label("cinema_name"),
+            Cinema.timezone,
             Screen.name.label("screen_name"),
             Show.starts_at,
             Show.total_seats.label("seats"),

@@ -1,0 +1,157 @@
+"""Who may use the admin site: its session cookie, the tokens of its forms, logging in and out.
+
+Everything under `/admin/` is closed to all but staff, before any view is looked for; only the
+log-in page is open. The cookie is sent to these paths alone, so no call of the API depends on it.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, Request, Response, flash, g, redirect, render_template, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask_wtf.csrf import generate_csrf, validate_csrf
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import ValidationError
+
+from booking_app.audit import Actor
+from booking_app.auth import service
+from booking_app.headers import client_address, request_id
+from booking_app.problems import MEDIA_TYPE, BadRequest
+
+ROOT = "/admin"
+HOME = f"{ROOT}/"
+LOG_IN = f"{ROOT}/login/"
+COOKIE = "admin_session"
+LASTS = timedelta(hours=12)  # a long day's work
+NEXT_MAX = 2000
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class CookieSession(SecureCookieSessionInterface):
+    """Flask's session in a signed cookie, looked for and kept on the paths of the admin site only.
+
+    The cookie names a session of the database; what that one allows is looked up each time.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        return super().open_session(app, request) if of_admin(request.path) else None
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
+def of_admin(path: str) -> bool:
+    """Whether the path is one of the admin site."""
+    return path == ROOT or path.startswith(HOME)
+
+
+def signing_key(secret_key: str) -> str:
+    """The key that signs cookies: not the one of the tokens, but made from it."""
+    return hmac.new(secret_key.encode(), b"cookies of the admin site", hashlib.sha256).hexdigest()
+
+
+# --- who it is ------------------------------------------------------------------------------
+
+
+def log_in(*, username: str, password: str) -> None:
+    """Open a session for the browser; raises what `service.log_in` raises for staff."""
+    opened = service.log_in(
+        username=username,
+        password=password,
+        lasts=LASTS,
+        user_agent=request.user_agent.string,
+        by=Actor(address=client_address(), request_id=request_id()),
+        staff_only=True,
+    )
+    session.clear()
+    g.pop("csrf_token", None)
+    session["id"], session["user"] = opened.id, opened.user_id
+
+
+def log_out() -> None:
+    """End the browser's session, also in the database."""
+    service.log_out(session_id=session["id"], user_id=session["user"], by=actor())
+    session.clear()
+
+
+def account() -> Mapping[Any, Any]:
+    """The account that is logged in."""
+    found: Mapping[Any, Any] = g.staff
+    return found
+
+
+def actor() -> Actor:
+    """The account that is logged in, as the audit names it."""
+    return Actor(account()["id"], account()["username"], client_address(), request_id())
+
+
+def safe_next(path: str) -> str:
+    """The path to go on to after the log-in: one of the admin site, whatever was sent."""
+    plain = path.isprintable() and "\\" not in path and len(path) <= NEXT_MAX
+    return path if plain and path.startswith(HOME) else HOME
+
+
+def _check() -> AnyResponse | None:
+    """Refuse what does not come from one of our own forms, and whoever is not staff now."""
+    if not of_admin(request.path):
+        return None
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        try:
+            validate_csrf(request.form.get("csrf_token"))
+        except ValidationError as error:
+            raise BadRequest(
+                "bad_request", "This form is out of date. Load its page again, and send it anew."
+            ) from error
+    if request.path.rstrip("/") == LOG_IN.rstrip("/"):
+        return None
+    found = None
+    if "id" in session:
+        found = service.find_session(session_id=session["id"], user_id=session["user"])
+    if found is None:
+        if "id" in session:
+            session.clear()
+            flash("Your session has ended; log in again.", "info")
+        onward = request.full_path.rstrip("?") if request.method == "GET" else HOME
+        return redirect(f"{LOG_IN}?{urlencode({'next': onward})}", 303)
+    g.staff = found
+    service.require_staff(found)
+    return None
+
+
+# --- answers --------------------------------------------------------------------------------
+
+
+def _finish(response: Response) -> Response:
+    """Errors as pages, with the words that the API has for them; and the policy of the pages."""
+    if of_admin(request.path):
+        if response.mimetype == MEDIA_TYPE:
+            page = render_template("admin/problem.html", problem=response.get_json())
+            response.set_data(page)
+            response.mimetype = "text/html"
+            response.headers.pop("WWW-Authenticate", None)
+        response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+def init_app(app: Flask, *, secret_key: str, previous: str) -> None:
+    """Set up the cookie, and close the admin site."""
+    app.config.update(
+        SECRET_KEY=signing_key(secret_key),
+        SECRET_KEY_FALLBACKS=[signing_key(previous)] if previous else [],
+        SESSION_COOKIE_NAME=COOKIE,
+        SESSION_COOKIE_PATH=ROOT,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # a form is good as long as its session
+    )
+    app.session_interface = CookieSession()
+    app.jinja_env.globals["csrf_token"] = generate_csrf
+    app.before_request(_check)
+    app.after_request(_finish)

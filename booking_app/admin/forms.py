@@ -1,0 +1,363 @@
+"""Forms. A field turns what is typed into the value that it has on the wire, and the schema of the
+API reads that: what is allowed, and the words in which it is refused, stand there alone."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import marshmallow as ma
+from wtforms import (
+    BooleanField,
+    DateField,
+    Form,
+    PasswordField,
+    SelectChoice,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from booking_app.admin.plan_text import EXAMPLE, PlanTextError, read_plan, write_plan
+from booking_app.catalog.models import STANDARD
+from booking_app.catalog.times import instant
+from booking_app.errors import Invalid
+from booking_app.fields import decimal_string, iso
+
+LOCAL = "%Y-%m-%dT%H:%M"
+REPORTS_BY = {"day": "day", "movie": "film", "screen": "screen", "category": "category"}
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class Unreadable(ValueError):
+    """What is typed can't be turned into a value of the wire."""
+
+
+class Line(StringField):
+    """One line of text. Nothing typed is null where that is allowed, else left out."""
+
+    def wire(self) -> Any:
+        """The value on the wire, None where nothing is typed; raises Unreadable."""
+        return (self.data or "").strip() or None
+
+
+class Block(TextAreaField):
+    """Some lines of text."""
+
+    def wire(self) -> Any:
+        return (self.data or "").replace("\r\n", "\n").strip() or None
+
+
+class Number(Line):
+    """A whole number."""
+
+    def process_data(self, value: int | None) -> None:
+        self.data = None if value is None else str(value)
+
+    def wire(self) -> Any:
+        text = super().wire()
+        return int(text) if text and re.fullmatch("-?[0-9]{1,18}", text) else text
+
+
+class Amount(Line):
+    """An amount of money, in whole cents inside."""
+
+    def process_data(self, value: int | None) -> None:
+        self.data = None if value is None else decimal_string(value)
+
+
+class Words(Line):
+    """Several words, between commas."""
+
+    def process_data(self, value: Sequence[str] | None) -> None:
+        self.data = ", ".join(value or ())
+
+    def wire(self) -> list[str]:
+        return [word.strip() for word in (self.data or "").split(",") if word.strip()]
+
+
+class PriceLines(Block):
+    """Prices by category, one in a line."""
+
+    def process_data(self, value: Mapping[str, int] | None) -> None:
+        prices = (value or {}).items()
+        self.data = "\n".join(f"{category}: {decimal_string(cents)}" for category, cents in prices)
+
+    def wire(self) -> Any:
+        prices: dict[str, str] = {}
+        for line in (super().wire() or "").split("\n"):
+            category, colon, price = line.rpartition(":")
+            if line.strip() and not colon:
+                raise Unreadable(f"Give a category and its price, such as vip: 12.50, not {line}.")
+            if line.strip():
+                prices[category.strip()] = price.strip()
+        return prices
+
+
+class Plan(Block):
+    """A seat plan, a row in a line."""
+
+    def process_data(self, value: Sequence[Mapping[str, Any]] | None) -> None:
+        self.data = write_plan(value or (), standard=STANDARD)
+
+    def wire(self) -> Any:
+        try:
+            return read_plan(self.data or "") or None
+        except PlanTextError as error:
+            raise Unreadable(str(error)) from error
+
+
+class Password(PasswordField):
+    """What is typed, as it is."""
+
+    def wire(self) -> Any:
+        return self.data or None
+
+
+class Check(BooleanField):
+    """Yes or no."""
+
+    def wire(self) -> Any:
+        return bool(self.data)
+
+
+class Choice(SelectField):
+    """One of the rows of a table, by its id."""
+
+    def __init__(self, *args: Any, none: str = "Choose", **kwargs: Any) -> None:
+        super().__init__(*args, choices=[], validate_choice=False, **kwargs)
+        self.none = none
+
+    def offer(self, choices: Iterable[tuple[Any, str]]) -> None:
+        """Offer these, by `(id, text)`."""
+        offered = (SelectChoice(str(key), text) for key, text in choices)
+        self.choices = [SelectChoice("", self.none), *offered]
+
+    def wire(self) -> Any:
+        return int(self.data) if re.fullmatch("[0-9]{1,18}", self.data or "") else None
+
+
+class Fixed(SelectField):
+    """One of a few values."""
+
+    def wire(self) -> Any:
+        return self.data or None
+
+
+class Date(DateField):
+    """A day."""
+
+    def wire(self) -> Any:
+        typed = self.raw_data[0] if self.raw_data else ""
+        return typed or (self.data.isoformat() if self.data else None)
+
+
+class LocalTime(StringField):
+    """A day and time by the clocks of a cinema."""
+
+    def wire(self, timezone: str) -> Any:
+        """The instant on the wire; raises Unreadable where that time is none."""
+        if not self.data:
+            return None
+        try:
+            local = datetime.strptime(self.data, LOCAL)  # noqa: DTZ007 - that is what `instant` is for
+            return iso(instant(local.date(), local.time(), timezone))
+        except OverflowError as error:
+            raise Unreadable("Is too far away.") from error
+        except ValueError as error:
+            malformed = "does not match" in str(error) or "unconverted" in str(error)
+            text = "Must be a day and a time, such as 2030-01-31T20:00."
+            raise Unreadable(text if malformed else str(error)) from error
+
+
+# --- the forms ------------------------------------------------------------------------------
+
+
+class LoginForm(Form):
+    username = Line("User name", render_kw={"autocomplete": "username", "required": True})
+    password = Password(
+        "Password", render_kw={"autocomplete": "current-password", "required": True}
+    )
+
+
+class MovieForm(Form):
+    title = Line("Title", render_kw={"required": True})
+    duration_minutes = Number(
+        "Minutes", description="Its running time.", render_kw={"inputmode": "numeric"}
+    )
+    year = Number("Year", render_kw={"inputmode": "numeric"})
+    language = Line("Language")
+    genres = Words("Genres", description="Between commas: Drama, Crime.")
+    age_rating = Line("Age rating")
+    director = Line("Director")
+    description = Block("Description")
+    on_sale = Check(
+        "On sale", default=True, description="If not, it is in no list, and nobody can book it."
+    )
+
+
+class CinemaForm(Form):
+    name = Line("Name", render_kw={"required": True})
+    city = Line("City")
+    timezone = Line(
+        "Time zone", description="IANA, such as Europe/Vienna.", render_kw={"required": True}
+    )
+
+
+class ScreenForm(Form):
+    name = Line("Name", render_kw={"required": True})
+    rows = Plan(
+        "Seat plan",
+        description="A line for each row, from the front: its label, how many seats, and where it "
+        "has them a category, gaps=4,8 (aisles after these seats) and accessible=1,12 "
+        "(wheelchair places).",
+        render_kw={"rows": 14, "spellcheck": "false", "placeholder": EXAMPLE},
+    )
+
+
+class NewScreenForm(ScreenForm):
+    cinema = Choice("Cinema", none="the default one")
+
+
+class _Terms(Form):
+    price = Amount("Price", description="Such as 9.50.", render_kw={"inputmode": "decimal"})
+    prices = PriceLines(
+        "Prices of categories",
+        description="Of those that cost otherwise, one in a line: vip: 12.50.",
+        render_kw={"rows": 3},
+    )
+    no_single_gaps = Check("No single seat may be left alone")
+    on_sale = Check(
+        "On sale", default=True, description="If not, it is in no list, and nobody can book it."
+    )
+
+
+class ShowForm(_Terms):
+    date_time = LocalTime(
+        "Time",
+        description="By the clocks of the cinema.",
+        render_kw={"type": "datetime-local", "required": True},
+    )
+
+
+class EditShowForm(ShowForm):
+    screen_name = Fixed("Screen", choices=[], validate_choice=False)
+    total_seats = Number(
+        "Seats",
+        description="Only of a show whose screen has no plan; the last seats go first.",
+        render_kw={"inputmode": "numeric"},
+    )
+
+
+class NewShowForm(ShowForm):
+    movie = Choice("Film")
+    screen = Choice("Screen", description="With a seat plan, which the show copies.")
+
+
+class ManyShowsForm(_Terms):
+    movie = Choice("Film")
+    screen = Choice("Screen", description="With a seat plan, which the shows copy.")
+    first_day = Date("First day", render_kw={"required": True})
+    last_day = Date("Last day", render_kw={"required": True})
+    weekdays = SelectMultipleField(
+        "On",
+        choices=[SelectChoice(str(number), day) for number, day in enumerate(WEEKDAYS)],
+        default=[str(number) for number in range(7)],
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+    times = Words(
+        "Times",
+        description="By the clocks of the cinema, between commas: 14:00, 17:30, 20:15.",
+        render_kw={"required": True},
+    )
+
+
+class CustomerForm(Form):
+    username = Line("Customer", description="The user name.", render_kw={"required": True})
+
+
+class SeatsForm(Form):
+    """The seats are checkboxes of the page."""
+
+
+class SalesForm(Form):
+    by = Fixed(
+        "By",
+        choices=[SelectChoice(by, text) for by, text in REPORTS_BY.items()],
+    )
+    since = Date("From")
+    until = Date("To")
+    cinema = Choice("Cinema", none="all")
+
+
+class AccountForm(Form):
+    is_staff = Check("Staff", description="May use this site and change the catalogue.")
+    is_disabled = Check("Disabled", description="Can't log in. Its sessions end at once.")
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def filled(schema: ma.Schema, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form shows of a row, by the names of the wire."""
+    known = {name: one for name, one in schema.fields.items() if name in row}
+    return {one.data_key or name: row[name] for name, one in known.items()}
+
+
+def read(
+    form: Form, schema: ma.Schema, *, timezone: str = "UTC", **extra: Any
+) -> dict[str, Any] | None:
+    """What the form says, as the schema loads it; None where something is not allowed, and then
+    the fields say what. Its times are those of the time zone. `extra` are values of the wire that
+    don't stand in the form as they are."""
+    fields = {one.data_key or name: one for name, one in schema.fields.items()}
+    sent = {}
+    for field in form:
+        if field.name in fields and field.name not in extra:
+            try:
+                value = field.wire(timezone) if isinstance(field, LocalTime) else field.wire()
+            except Unreadable as error:
+                field.errors = [str(error)]
+                continue
+            if value is not None or fields[field.name].allow_none:
+                sent[field.name] = value
+    unreadable = {field.name for field in form if field.errors}
+    try:
+        values: dict[str, Any] = schema.load({**sent, **extra})
+    except ma.ValidationError as error:
+        errors = error.messages_dict
+        show_errors(form, {name: errors[name] for name in errors if name not in unreadable})
+        return None
+    return None if unreadable else values
+
+
+def refuse(form: Form, error: Invalid) -> None:
+    """Show what a service did not allow."""
+    (errors,) = error.facts["errors"].values()
+    show_errors(form, errors)
+
+
+def show_errors(form: Form, errors: Mapping[str, Any]) -> None:
+    """Put errors, by the names of the wire, to the form's fields; of others to the form itself."""
+    for name, inner in errors.items():
+        messages = list(_flat(inner))
+        if name in form:
+            form[name].errors = messages
+        else:
+            form.form_errors.extend(f"{name}: {message}" for message in messages)
+
+
+def _flat(inner: Any, where: str = "") -> Iterable[str]:
+    """The messages within, each after its place: `Row 3, gaps: ...`."""
+    if isinstance(inner, Mapping):
+        for key, value in inner.items():
+            place = f"Row {key + 1}" if isinstance(key, int) and not where else str(key)
+            # marshmallow parts the key of a dictionary from its value.
+            skip = key in ("key", "value") and bool(where)
+            yield from _flat(value, where if skip else f"{where}, {place}" if where else place)
+    elif isinstance(inner, list | tuple):
+        for message in inner:
+            yield f"{where}: {message}" if where else str(message)

@@ -1,0 +1,310 @@
+"""The lists of the admin site: of each its SELECT, its columns, what it is searched and filtered
+by, and its order. And the choices that forms offer."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from booking_app.admin.lists import (
+    Column,
+    Table,
+    from_day,
+    has_id,
+    is_one_of,
+    is_true,
+    plain,
+    text_of,
+)
+from booking_app.audit import ACTIONS, OBJECT_TYPES, AuditEvent
+from booking_app.auth.models import User
+from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
+from booking_app.booking.service import live_labels
+from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
+from booking_app.catalog.times import local_time
+from booking_app.database import clock, reading
+from booking_app.fields import decimal_string
+
+Row = Mapping[Any, Any]
+MANY = 2000  # choices in a form: more than any house has films on sale
+
+NOW = clock(None)
+STATUS = status_at(NOW)
+
+
+def _starts(row: Row) -> str:
+    return local_time(row["starts_at"], row["timezone"])
+
+
+def _money(name: str, label: str, sort: Any) -> Column:
+    return Column(name, label, lambda row: decimal_string(row[name]), sort)
+
+
+def _choices(query: sa.Select[int, str]) -> list[tuple[str, str]]:
+    with reading() as connection:
+        return [(str(key), text) for key, text in connection.execute(query.limit(MANY))]
+
+
+def movies() -> list[tuple[str, str]]:
+    """The films on sale, by `(id, title)`."""
+    query = sa.select(Movie.id, Movie.title).where(Movie.on_sale)
+    return _choices(query.order_by(Movie.title_key, Movie.id))
+
+
+def cinemas() -> list[tuple[str, str]]:
+    """The cinemas, by `(id, name)`."""
+    return _choices(sa.select(Cinema.id, Cinema.name).order_by(Cinema.name_key, Cinema.id))
+
+
+def screens() -> list[tuple[str, str]]:
+    """The screens, by `(id, name)`, each name with its cinema's."""
+    query = sa.select(Screen.id, Cinema.name + ": " + Screen.name).join(
+        Cinema, Cinema.id == Screen.cinema_id
+    )
+    return _choices(query.order_by(Cinema.name_key, Screen.name_key, Screen.id))
+
+
+def screens_beside(screen_id: int) -> list[str]:
+    """The names of the screens of the same cinema, that one's too."""
+    cinema = sa.select(Screen.cinema_id).where(Screen.id == screen_id).scalar_subquery()
+    query = sa.select(Screen.name).where(Screen.cinema_id == cinema).order_by(Screen.name_key)
+    with reading() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def timezone_of(screen_id: int | None) -> str:
+    """The time zone of the screen's cinema; UTC where there is no such screen, which the service
+    refuses."""
+    query = sa.select(Cinema.timezone).join(Screen).where(Screen.id == screen_id)
+    with reading() as connection:
+        return connection.execute(query).scalar() or "UTC"
+
+
+MOVIES = Table(
+    model=Movie,
+    query=sa.select(
+        Movie.id,
+        Movie.title,
+        Movie.year,
+        Movie.duration_minutes,
+        Movie.language,
+        Movie.genres,
+        Movie.age_rating,
+        Movie.on_sale,
+    ),
+    id_column=Movie.id,
+    order=(Movie.title_key, Movie.id),
+    searched=(Movie.title_key,),
+    columns=(
+        plain("title", "Title", Movie.title_key, wraps=True),
+        plain("year", "Year", Movie.year),
+        plain("duration_minutes", "Minutes", Movie.duration_minutes),
+        plain("language", "Language", Movie.language_key),
+        plain("genres", "Genres", wraps=True),
+        plain("age_rating", "Age rating"),
+        plain("on_sale", "On sale", Movie.on_sale),
+        plain("id", "Id", Movie.id),
+    ),
+    filters=(is_true("On sale", Movie.on_sale),),
+)
+
+
+CINEMAS = Table(
+    model=Cinema,
+    query=sa.select(Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default),
+    id_column=Cinema.id,
+    order=(Cinema.name_key, Cinema.id),
+    searched=(Cinema.name_key,),
+    columns=(
+        plain("name", "Name", Cinema.name_key),
+        plain("city", "City", Cinema.city),
+        plain("timezone", "Time zone", Cinema.timezone),
+        plain("is_default", "Default"),
+        plain("id", "Id", Cinema.id),
+    ),
+    filters=(),
+)
+
+
+SCREENS = Table(
+    model=Screen,
+    query=sa.select(
+        Screen.id, Screen.name, Screen.rows, Screen.cinema_id, Cinema.name.label("cinema_name")
+    ).join(Cinema, Cinema.id == Screen.cinema_id),
+    id_column=Screen.id,
+    order=(Cinema.name_key, Screen.name_key, Screen.id),
+    searched=(Screen.name_key, Cinema.name_key),
+    columns=(
+        plain("name", "Name", Screen.name_key),
+        plain("cinema_name", "Cinema", Cinema.name_key),
+        Column("seats", "Seats", lambda row: str(sum(line["seats"] for line in row["rows"]))),
+        Column("rows", "Rows", lambda row: str(len(row["rows"]))),
+        plain("id", "Id", Screen.id),
+    ),
+    filters=(has_id("Cinema", Screen.cinema_id, cinemas),),
+)
+
+
+SHOWS = Table(
+    model=Show,
+    query=(
+        sa.select(
+            Show.id,
+            Movie.title,
+            Cinema.name.label("cinema_name"),
+            Cinema.timezone,
+            Screen.name.label("screen_name"),
+            Show.starts_at,
+            Show.total_seats,
+            Show.price_cents,
+            Show.on_sale,
+        )
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+    ),
+    id_column=Show.id,
+    order=(Show.starts_at.desc(), Show.id.desc()),
+    searched=(Movie.title_key, Screen.name_key, Cinema.name_key),
+    columns=(
+        plain("title", "Film", Movie.title_key, wraps=True),
+        plain("cinema_name", "Cinema", Cinema.name_key),
+        plain("screen_name", "Screen", Screen.name_key),
+        Column("starts_at", "Begins", _starts, Show.starts_at),
+        plain("timezone", "Time zone"),
+        plain("total_seats", "Seats", Show.total_seats),
+        _money("price_cents", "Price", Show.price_cents),
+        plain("on_sale", "On sale", Show.on_sale),
+        plain("id", "Id", Show.id),
+    ),
+    filters=(
+        is_true("To come", Show.starts_at > NOW),
+        from_day("From", lambda day: Show.local_date >= day),
+        from_day("To", lambda day: Show.local_date <= day),
+        has_id("Film", Show.movie_id, movies),
+        has_id("Cinema", Screen.cinema_id, cinemas),
+        is_true("On sale", Show.on_sale),
+    ),
+)
+
+
+BOOKINGS = Table(
+    model=Booking,
+    query=(
+        sa.select(
+            Booking.id,
+            Booking.reference,
+            Booking.user_id,
+            User.username,
+            Booking.show_id,
+            Movie.title,
+            Cinema.name.label("cinema_name"),
+            Cinema.timezone,
+            Screen.name.label("screen_name"),
+            Show.starts_at,
+            Booking.seats,
+            STATUS.label("status"),
+            Booking.total_cents,
+            Booking.currency,
+            Booking.created_at,
+            Booking.expires_at,
+        )
+        .join(User, User.id == Booking.user_id)
+        .join(Show, Show.id == Booking.show_id)
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+    ),
+    id_column=Booking.id,
+    order=(Booking.id.desc(),),
+    searched=(sa.func.lower(Booking.reference), User.username_key, Movie.title_key),
+    columns=(
+        plain("reference", "Reference", Booking.reference),
+        plain("username", "Customer", User.username_key),
+        plain("title", "Film", Movie.title_key, wraps=True),
+        plain("cinema_name", "Cinema", Cinema.name_key),
+        plain("screen_name", "Screen", Screen.name_key),
+        Column("starts_at", "Begins", _starts, Show.starts_at),
+        Column("seats", "Seats", lambda row: ", ".join(live_labels(row["seats"])), wraps=True),
+        _money("total_cents", "Total", Booking.total_cents),
+        plain("currency", "Currency"),
+        plain("status", "Status", STATUS),
+        plain("created_at", "Made", Booking.id),
+        plain("id", "Id", Booking.id),
+    ),
+    filters=(
+        is_one_of("Status", STATUS, [BOOKED, HELD, CANCELLED, EXPIRED]),
+        from_day("Shows from", lambda day: Show.local_date >= day),
+        from_day("Shows to", lambda day: Show.local_date <= day),
+        has_id("Film", Show.movie_id, movies),
+        has_id("Cinema", Screen.cinema_id, cinemas),
+        has_id("Show id", Booking.show_id),
+        has_id("Account id", Booking.user_id),
+    ),
+)
+
+
+ACCOUNTS = Table(
+    model=User,
+    query=sa.select(
+        User.id, User.username, User.email, User.is_staff, User.is_disabled, User.created_at
+    ),
+    id_column=User.id,
+    order=(User.username_key, User.id),
+    searched=(User.username_key, sa.func.lower(User.email)),
+    columns=(
+        plain("username", "User name", User.username_key),
+        plain("email", "E-mail"),
+        plain("is_staff", "Staff", User.is_staff),
+        plain("is_disabled", "Disabled", User.is_disabled),
+        plain("created_at", "Made", User.created_at),
+        plain("id", "Id", User.id),
+    ),
+    filters=(is_true("Staff", User.is_staff), is_true("Disabled", User.is_disabled)),
+)
+
+
+AUDIT = Table(
+    model=AuditEvent,
+    query=sa.select(*sa.inspect(AuditEvent).columns),
+    id_column=AuditEvent.id,
+    order=(AuditEvent.id.desc(),),
+    searched=(sa.func.lower(AuditEvent.actor_name),),
+    columns=(
+        plain("created_at", "When", AuditEvent.id),
+        plain("action", "Action", AuditEvent.action),
+        plain("actor_name", "By", AuditEvent.actor_name),
+        plain("address", "From", AuditEvent.address),
+        plain("object_type", "Of", AuditEvent.object_type),
+        plain("object_id", "Its id"),
+        Column("before", "Before", lambda row: _facts(row["before"]), wraps=True),
+        Column("after", "After", lambda row: _facts(row["after"]), wraps=True),
+        plain("id", "Id", AuditEvent.id),
+    ),
+    filters=(
+        is_one_of("Action", AuditEvent.action, ACTIONS),
+        is_one_of("Of", AuditEvent.object_type, OBJECT_TYPES),
+        has_id("Its id", AuditEvent.object_id),
+        has_id("Account id of who did it", AuditEvent.actor_id),
+        from_day("From (UTC)", lambda day: AuditEvent.created_at >= _begin_of(day)),
+        from_day("To (UTC)", lambda day: AuditEvent.created_at < _begin_of(day, later=1)),
+    ),
+)
+
+
+def _begin_of(day: date, later: int = 0) -> datetime:
+    return datetime.combine(day, time(), UTC) + timedelta(days=later)
+
+
+def _facts(facts: Mapping[str, Any] | None) -> str:
+    return "; ".join(f"{name}: {text_of(value)}" for name, value in (facts or {}).items())
+
+
+def seat_owners(show_id: int) -> dict[str, int]:
+    """Of each seat that may not be taken, whose booking it is: its id by the seat's label."""
+    query = sa.select(ShowSeat.label, ShowSeat.booking_id).where(
+        ShowSeat.show_id == show_id, ShowSeat.booking_id.is_not(None)
+    )
+    with reading() as connection:
+        return {label: booking_id for label, booking_id in connection.execute(query) if booking_id}
