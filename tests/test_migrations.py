@@ -214,11 +214,18 @@ def rows_of_0004() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0005() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0005 has more."""
+    sums = {"show_id": 1, "category": "vip", "seats": 2, "sold": 1, "takings_cents": 950}
+    return rows_of_0004() | {"show_sum": [sums]}
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
     "0003": rows_of_0003,
     "0004": rows_of_0004,
+    "0005": rows_of_0005,
 }
 
 

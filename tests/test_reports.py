@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from booking_app.booking import service as booking
 from booking_app.booking.models import Booking
 from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
-from booking_app.database import db
+from booking_app.catalog.models import Show, ShowSum
+from booking_app.database import begin_writing, db
 from booking_app.reports import service
 from tests.conftest import NOON, Caller, empty, rows
 from tests.test_statements import counted, own
@@ -146,16 +148,84 @@ def test_a_period_that_cannot_be(staff: Caller, query: str, name: str) -> None:
     assert list(answer.json["errors"]["query"]) == [name]
 
 
-def test_a_report_takes_one_statement_or_two(
+def test_a_report_takes_two_statements(
     app: Flask, staff: Caller, make_show: Callable[..., int]
 ) -> None:
     for _ in range(30):
         make_show()
     period = "since=2020-01-01&until=2020-12-31"
-    for path, most in ((f"sales/?{period}", 1), ("shows/?page_size=100", 2)):
+    for path in (f"sales/?{period}", "shows/?page_size=100"):
         with counted() as statements:
             assert staff.get(f"/api/reports/{path}").status_code == 200
-        assert len(own(statements)) == most, statements
+        assert len(own(statements)) == 2, statements
+
+
+def test_what_is_over_is_added_up_once(
+    alice: Caller, house: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two statements more, some shows at a time; after that the seats are not read again."""
+    for n in (1, 2, 3, 4):
+        book(alice, house(f"Film {n}", NOON + n * DAY), "A1")
+    monkeypatch.setattr(service, "SETTLED_AT_ONCE", 2)
+    over = NOON + 3 * DAY + timedelta(hours=1)  # of the third the hour is just over
+    for with_sums, statements_sent in ((2, 4), (3, 4), (3, 2)):
+        with counted() as statements:
+            report = service.sales(by="movie", **EVERYTHING, now=over)
+        assert [row["sold"] for row in report] == [1, 1, 1, 1]
+        assert len(statements) == statements_sent, statements
+        assert len({row.show_id for row in rows(ShowSum)}) == with_sums
+    # Now they are all that is read of those that are over.
+    with db.engine.connect() as connection:
+        connection.execute(sa.update(ShowSum).values(sold=0))
+    assert [r["sold"] for r in service.sales(by="movie", **EVERYTHING, now=over)] == [0, 0, 0, 1]
+
+
+def test_a_show_that_began_less_than_an_hour_ago_is_still_added_up(
+    alice: Caller, house: Callable[..., int]
+) -> None:
+    house("Film", NOON + DAY)
+    service.sales(by="day", **EVERYTHING, now=NOON + DAY + timedelta(minutes=59))
+    assert rows(ShowSum) == []
+
+
+def test_what_staff_change_of_a_past_show_is_added_up_anew(app: Flask, alice: Caller) -> None:
+    """More or fewer seats, another time, and deleting it."""
+    values = {"screen_name": "Old", "total_seats": 5, "now": NOON - 9 * DAY}
+    film = catalog.create_movie(title="Film", duration_minutes=60)["id"]
+    shows = [
+        catalog.create_show(movie_id=film, date_time=NOON - n * DAY, **values)["id"]
+        for n in (1, 2, 3)
+    ]
+    month = {"since": date(2030, 5, 1), "until": date(2030, 6, 30), "by": "movie", "now": NOON}
+    assert service.sales(**month)[0]["seats"] == 15
+    assert len(rows(ShowSum)) == 3
+    catalog.update_show(show_id=shows[0], total_seats=7, now=NOON)
+    assert service.sales(**month)[0]["seats"] == 17
+    catalog.update_show(show_id=shows[0], total_seats=2, now=NOON)
+    assert service.sales(**month)[0]["seats"] == 12
+    catalog.update_show(show_id=shows[1], date_time=NOON + DAY, now=NOON)
+    assert service.sales(**month)[0]["seats"] == 12
+    assert {row.show_id for row in rows(ShowSum)} == {shows[0], shows[2]}
+    catalog.delete_show(show_id=shows[2])
+    assert service.sales(**month)[0]["seats"] == 7
+    assert {row.show_id for row in rows(ShowSum)} == {shows[0]}
+    catalog.delete_movie(movie_id=film)
+    assert rows(ShowSum) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer
+def test_of_a_show_that_staff_are_changing_no_sums_are_kept(app: Flask) -> None:
+    """They would be those from before; and no report waits for it."""
+    film = catalog.create_movie(title="Film", duration_minutes=60)["id"]
+    values = {"screen_name": "Old", "total_seats": 5, "now": NOON - 9 * DAY}
+    catalog.create_show(movie_id=film, date_time=NOON - DAY, **values)
+    month = {"since": date(2030, 5, 1), "until": date(2030, 6, 30), "by": "movie", "now": NOON}
+    with db.engine.connect() as connection, begin_writing(connection):
+        connection.execute(sa.select(Show.id).with_for_update()).all()
+        assert service.sales(**month)[0]["seats"] == 5
+    assert rows(ShowSum) == []
+    assert service.sales(**month)[0]["seats"] == 5
+    assert len(rows(ShowSum)) == 1
 
 
 STEPS = st.lists(
@@ -215,10 +285,17 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
         booked = [b for b in rows(Booking) if b.status == "booked"]
         total = sum(b.total_cents for b in booked)
         sold = sum(len(booking.live_labels(b.seats)) for b in booked)
+        added_up = {}
         for by in service.GROUPS:
-            report = service.sales(by=by, **EVERYTHING)
+            report = added_up[by] = service.sales(by=by, **EVERYTHING, now=NOON)
             assert sum(row["takings_cents"] for row in report) == total
             assert sum(row["sold"] for row in report) == sold
+        # The same once their sums are kept, of the first two and then of all.
+        for later, with_sums in ((2.5, 2), (2.5, 2), (9, 3)):
+            for by in service.GROUPS:
+                kept = service.sales(by=by, **EVERYTHING, now=NOON + later * DAY)
+                assert kept == added_up[by]
+            assert len({row.show_id for row in rows(ShowSum)}) == with_sums
         coming = service.coming_shows(page=1, page_size=20, now=NOON).items
         assert sum(row["takings_cents"] for row in coming) == total
 

@@ -140,6 +140,20 @@ class ShowSeat(Base):
     price_cents: Mapped[int | None] = mapped_column(sa.Integer)
 
 
+class ShowSum(Base):
+    """What was sold of a show that is over, by category: its seats change no more, so reports add
+    them up once (`reports.service`). A show without rows here is added up each time."""
+
+    __tablename__ = "show_sum"
+    __table_args__ = (sa.PrimaryKeyConstraint("show_id", "category"),)
+
+    show_id: Mapped[int] = mapped_column(sa.ForeignKey("show.id"))
+    category: Mapped[str] = mapped_column(sa.String(CATEGORY_MAX))
+    seats: Mapped[int] = mapped_column(sa.Integer)
+    sold: Mapped[int] = mapped_column(sa.Integer)
+    takings_cents: Mapped[int] = mapped_column(sa.BigInteger)
+
+
 def is_free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """Whether a row of `show_seat` may be taken at `now`; never NULL, so NOT works too."""
     held_until_past = sa.and_(ShowSeat.held_until.is_not(None), ShowSeat.held_until <= now)

@@ -22,6 +22,7 @@ from booking_app.catalog.models import (
     Screen,
     Show,
     ShowSeat,
+    ShowSum,
     available_seats,
     is_free,
 )
@@ -670,6 +671,7 @@ def _move(
     _check_ahead(connection, starts_at, now)
     ends_at = starts_at + timedelta(minutes=show.duration_minutes)
     _refuse_overlap(connection, screen.id, starts_at, ends_at, but_show_id=show.id)
+    _forget_sums(connection, [show.id])
     return {
         "screen_id": screen.id,
         "starts_at": starts_at,
@@ -685,6 +687,7 @@ def _resize(
     planned = sa.select(ShowSeat.label).where(ShowSeat.show_id == show.id, ShowSeat.row_label != "")
     if connection.execute(planned.limit(1)).first() is not None:
         raise Invalid("total_seats", "This show has the seats of its screen's plan.")
+    _forget_sums(connection, [show.id])
     if total_seats > show.total_seats:
         added = seating.numbered_seats(show.total_seats + 1, total_seats)
         _insert_seats(connection, show.id, added)
@@ -709,6 +712,11 @@ def _lock_seats(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Non
     confirmed does not lock its show, so only then is it certain whether it was in time."""
     in_order = sa.select(ShowSeat.label).where(which).order_by(ShowSeat.show_id, ShowSeat.label)
     connection.execute(in_order.with_for_update()).all()
+
+
+def _forget_sums(connection: sa.Connection, show_ids: Sequence[int]) -> None:
+    """Let reports add up anew what is about to change. The shows' rows are locked."""
+    connection.execute(sa.delete(ShowSum).where(ShowSum.show_id.in_(show_ids)))
 
 
 def _insert_seats(
@@ -744,6 +752,7 @@ def _delete_shows(
     show_ids = [show["id"] for show in shows]
     _lock_seats(connection, ShowSeat.show_id.in_(show_ids))
     connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id.in_(show_ids)))
+    _forget_sums(connection, show_ids)
     try:
         connection.execute(sa.delete(Show).where(Show.id.in_(show_ids)))
     except sa.exc.IntegrityError as error:

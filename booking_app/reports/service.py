@@ -2,24 +2,40 @@
 
 A seat counts as sold while a booking owns it; one that is only held, or was given back, does not.
 Takings are the prices at which the seats were taken, in cents.
+
+The seats of a show that is over change no more, so they are added up once and the sums kept
+(`ShowSum`): a year of a million bookings is some thousand shows.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, is_free
-from booking_app.database import Query, clock_param, now_params, reading
+from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, ShowSum, is_free
+from booking_app.database import (
+    Query,
+    clock,
+    clock_param,
+    now_params,
+    reading,
+    upsert,
+    write_transaction,
+)
 from booking_app.errors import Invalid
 from booking_app.paging import Listing, Page, fetch_page, listing
 
 MAX_DAYS = 366
+# So long after a show began nothing that was decided before it is still being written.
+SETTLED = timedelta(hours=1)
+SETTLED_AT_ONCE = 1000  # shows: a second's work where they are large
 
 SOLD = sa.and_(ShowSeat.booking_id.is_not(None), ShowSeat.held_until.is_(None))
 SOLD_SEATS = sa.func.count().filter(SOLD).label("sold")
 TAKINGS = sa.func.coalesce(sa.func.sum(ShowSeat.price_cents).filter(SOLD), 0).label("takings_cents")
+
+SUMS = ("seats", "sold", "takings_cents")
 
 # What a report may be by: the columns that name a row, in the order of the rows.
 GROUPS: dict[str, tuple[Any, ...]] = {
@@ -38,7 +54,14 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 )
 
 
-def sales(*, by: str, since: date, until: date, cinema: int | None = None) -> list[dict[str, Any]]:
+def sales(
+    *,
+    by: str,
+    since: date,
+    until: date,
+    cinema: int | None = None,
+    now: datetime | None = None,
+) -> list[dict[str, Any]]:
     """The sales of the shows from the day `since` to the day `until`, in their cinemas' time zones,
     one row for each of `by` (of `GROUPS`): `shows`, `seats`, `sold`, `occupancy` (0 to 1) and
     `takings_cents`. Raises Invalid for a period that can't be."""
@@ -49,37 +72,74 @@ def sales(*, by: str, since: date, until: date, cinema: int | None = None) -> li
     params: dict[str, Any] = {"since": since, "until": until}
     if cinema is not None:
         params["cinema"] = cinema
+    _settle(since, until, now)
     with reading() as connection:
         rows = connection.execute(_sales(by, cinema is not None), params).mappings().all()
     return [NOTHING | _row(row) for row in rows]
 
 
+def _settle(since: date, until: date, now: datetime | None) -> None:
+    """Keep the sums of some shows of the period that are over and have none yet."""
+    over = (
+        sa.select(Show.id)
+        .where(
+            Show.local_date.between(since, until),
+            Show.starts_at <= clock(now, plus=-SETTLED),
+            sa.not_(_has_sums(Show.id)),
+        )
+        .order_by(Show.id)
+    )
+
+    def settle(connection: sa.Connection) -> None:
+        # Locked in a statement of their own, so that what staff change meanwhile is waited for,
+        # or left for another time, before the seats are read.
+        locked = over.limit(SETTLED_AT_ONCE).with_for_update(skip_locked=True)
+        shows = connection.execute(locked).scalars().all()
+        sums = (
+            sa.select(
+                ShowSeat.show_id,
+                ShowSeat.category,
+                sa.func.count().label("seats"),
+                SOLD_SEATS,
+                TAKINGS,
+            )
+            .where(ShowSeat.show_id.in_(shows))
+            .group_by(ShowSeat.show_id, ShowSeat.category)
+        )
+        names = [column.name for column in sums.selected_columns]
+        insert = upsert(connection)(ShowSum).from_select(names, sums)
+        connection.execute(insert.on_conflict_do_nothing())  # another report may be at it
+
+    with reading() as connection:
+        new = connection.execute(over.limit(1)).first()
+    if new is not None:
+        write_transaction(settle)
+
+
+def _has_sums(show_id: Any) -> sa.Exists:
+    return sa.exists().where(ShowSum.show_id == show_id)
+
+
 @cache
 def _sales(by: str, of_cinema: bool) -> Query:
     """Each show's seats are added up first, and then the shows: there are far fewer of them."""
-    by_category = [ShowSeat.category] if by == "category" else []
     of_period = sa.select(Show.id).where(
         Show.local_date.between(sa.bindparam("since"), sa.bindparam("until"))
     )
     if of_cinema:
         of_period = of_period.join(Screen).where(Screen.cinema_id == sa.bindparam("cinema"))
-    seats = (
-        sa.select(
-            ShowSeat.show_id,
-            *by_category,
-            sa.func.count().label("seats"),
-            SOLD_SEATS,
-            TAKINGS,
-        )
-        .where(ShowSeat.show_id.in_(of_period))
-        .group_by(ShowSeat.show_id, *by_category)
-        .subquery()
-    )
-    columns = GROUPS[by] if not by_category else (seats.c.category,)
-    sums = (
-        sa.cast(sa.func.sum(seats.c[name]), sa.BigInteger).label(name)
-        for name in ("seats", "sold", "takings_cents")
-    )
+    key = ["show_id", "category"] if by == "category" else ["show_id"]
+    kept = [getattr(ShowSum, name) for name in key]
+    added = [getattr(ShowSeat, name) for name in key]
+    kept_sums = (sa.func.sum(getattr(ShowSum, name)).label(name) for name in SUMS)
+    seats = sa.union_all(
+        sa.select(*kept, *kept_sums).where(ShowSum.show_id.in_(of_period)).group_by(*kept),
+        sa.select(*added, sa.func.count().label("seats"), SOLD_SEATS, TAKINGS)
+        .where(ShowSeat.show_id.in_(of_period), sa.not_(_has_sums(ShowSeat.show_id)))
+        .group_by(*added),
+    ).subquery()
+    columns = (seats.c.category,) if by == "category" else GROUPS[by]
+    sums = (sa.cast(sa.func.sum(seats.c[name]), sa.BigInteger).label(name) for name in SUMS)
     query = (
         sa.select(*columns, sa.func.count().label("shows"), *sums)
         .select_from(seats)
