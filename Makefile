@@ -3,6 +3,7 @@
 # make fuzz   the contract against a fuzzer, as CI does it (some minutes)
 # make pins   the hashes of the requirements, after a version was changed
 # make bench  the endpoints against a floor (needs wrk)
+# make bench-reports  the reports and the admin site on a million bookings (some minutes)
 # make lint   the linters alone
 # make clean  take away .venv and caches; the next `make run` installs anew
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export FLASK_APP := wsgi.py
 
-.PHONY: run test fuzz pins bench lint clean
+.PHONY: run test fuzz pins bench bench-reports lint clean
 
 # Installed again only when a requirement file has changed.
 .venv/run: requirements.txt
@@ -45,6 +46,9 @@ pins: .venv/test
 
 bench: .venv/test
 	$(BIN)/python -m benchmarks
+
+bench-reports: .venv/test
+	$(BIN)/python -m benchmarks.reports
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

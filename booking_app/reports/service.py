@@ -135,7 +135,7 @@ def _sales(by: str, of_cinema: bool) -> Query:
     seats = sa.union_all(
         sa.select(*kept, *kept_sums).where(ShowSum.show_id.in_(of_period)).group_by(*kept),
         sa.select(*added, sa.func.count().label("seats"), SOLD_SEATS, TAKINGS)
-        .where(ShowSeat.show_id.in_(of_period), sa.not_(_has_sums(ShowSeat.show_id)))
+        .where(ShowSeat.show_id.in_(of_period.where(sa.not_(_has_sums(Show.id)))))
         .group_by(*added),
     ).subquery()
     columns = (seats.c.category,) if by == "category" else GROUPS[by]
