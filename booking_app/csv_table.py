@@ -1,12 +1,14 @@
 """Tables as CSV, made line by line, so that they may be longer than the memory."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 MEDIA_TYPE = "text/csv"
-# With one of these at its beginning a spreadsheet takes a text for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# With one of these signs at its beginning a spreadsheet takes a text for a formula; and some part
+# cells at semicolons too, whatever quotes there are.
+FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r])")
 
 
 class _Echo:
@@ -27,4 +29,4 @@ def lines(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
 
 def _cell(value: Any) -> Any:
     """A text that a spreadsheet leaves a text (OWASP, CSV Injection)."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return FORMULA.sub(r"\1'", value) if isinstance(value, str) else value

@@ -182,8 +182,8 @@ STREAM_IDLE_SECONDS = 60
 
 def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
     """The rows of `query` as they are read, of which there may be more than the memory holds, all
-    as they are at one moment. PostgreSQL gives them so within a transaction only; whoever takes
-    them may be slow, but not without end."""
+    as they are at one moment. PostgreSQL gives them so within a transaction only, and ends that
+    where nobody takes them for a minute."""
     with db.engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("BEGIN")
         if connection.dialect.name == "postgresql":

@@ -286,7 +286,7 @@ def check_request() -> None:
         length = request.content_length
         if length is not None and length > MAX_BODY_BYTES:
             raise problems.BadRequest("body_too_large", "The body may have at most 1 MiB.")
-        if _read_body() and not re.fullmatch(r"application/([a-z0-9.-]+\+)?json", request.mimetype):
+        if read_body() and not re.fullmatch(r"application/([a-z0-9.-]+\+)?json", request.mimetype):
             raise problems.BadRequest(
                 "unsupported_media_type", "Send the body with `Content-Type: application/json`."
             )
@@ -310,7 +310,7 @@ def _drop_empty_credentials() -> None:
         request.environ["HTTP_AUTHORIZATION"] = ",".join(filter(str.strip, sent.split(",")))
 
 
-def _read_body() -> bytes:
+def read_body() -> bytes:
     """The body, all of it: one cut short could be a complete and quite different request."""
     try:
         body = request.get_data()

@@ -43,9 +43,9 @@ class Rule:
 
 RULES = {
     "all": Rule("all of them together", 6000, 1, "address"),
-    "log_in": Rule("`POST /api/login/`", 60, 1, "address"),
-    "log_in_failures": Rule("`POST /api/login/`, refused ones", 100, 60, "address", failures=True),
-    "log_in_name": Rule("`POST /api/login/`", 10, 1, "account name", split=True),
+    "log_in": Rule("log-ins, over the API and to the admin site", 60, 1, "address"),
+    "log_in_failures": Rule("log-ins that are refused", 100, 60, "address", failures=True),
+    "log_in_name": Rule("log-ins", 10, 1, "account name", split=True),
     "sign_up": Rule("`POST /api/signup/`", 60, 1, "address"),
     "sign_up_name": Rule("`POST /api/signup/`", 10, 1, "account name"),
     "refresh": Rule("`POST /api/token/refresh/`", 120, 1, "address"),

@@ -1,20 +1,23 @@
 """Who may use the admin site, and how it is kept from strangers."""
 
+import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import FileStorage
 from werkzeug.routing import Rule
 
 from booking_app.admin.access import LASTS, LOG_IN, safe_next, signing_key
 from booking_app.audit import OPERATOR, AuditEvent
 from booking_app.auth import service
 from booking_app.auth.models import Session
+from booking_app.catalog.models import Movie
 from tests.admin_site import Site, messages
 from tests.conftest import PASSWORD, Caller, make_app, rows
+from tests.test_rate_limits import Clock
 
 
 @pytest.fixture
@@ -158,7 +161,7 @@ def test_every_form_needs_its_token(app: Flask, site: Site, make_movie: Callable
             site.token = token
             answer = site.post(path, {"id": "1", "username": "staff", "password": PASSWORD})
             assert answer.status_code == 400, (path, token)
-            assert "This form is out of date." in answer.text
+            assert "This form is out of date:" in answer.text
     assert len(rows(AuditEvent)) == before
 
 
@@ -188,11 +191,62 @@ def test_the_log_in_goes_on_to_the_page_that_was_asked_for(app: Flask, staff: Ca
     assert answer.headers["Location"] == "/admin/films/?search=a%26b"
 
 
-@pytest.mark.parametrize("target", ["//evil.example/", "https://evil.example/", "javascript:a"])
-def test_no_page_leads_elsewhere(site: Site, make_movie: Callable[..., int], target: str) -> None:
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example/",
+        "https://evil.example/",
+        "javascript:a",
+        "http:evil.example",
+        "http://localhost\\@evil.example",
+        "//[",
+        "//℀",
+        "/x\r\ny",
+        "/",
+    ],
+)
+def test_no_page_leads_elsewhere(site: Site, app: Flask, target: str) -> None:
+    """Where the library would go on to after a form is a page of the site, or nothing is done."""
     form = {"title": "Film", "duration_minutes": "90"}
-    answer = site.post("films/new/", form, {"url": target})
-    assert answer.headers["Location"] == "/admin/films/"
+    assert site.post("films/new/", form, {"url": target}).status_code == 400
+    assert site.post("films/new/", {**form, "url": target}).status_code == 400
+    assert rows(Movie) == []
+    for path in ("films/details/", "films/edit/", "films/export/xlsx/", "cinemas/new/"):
+        assert site.get(path, url=target).status_code == 400
+    back = "/admin/films/?search=film"
+    answer = site.post("films/new/", form, {"url": back})
+    assert answer.headers["Location"] == back
+
+
+def test_forms_that_are_cut_short_or_carry_files_are_none(site: Site) -> None:
+    """Less of a form can be another whole one."""
+    form = f"csrf_token={site.token}&title=Film&duration_minutes=12"
+    answer = site._open(
+        "films/new/",
+        method="POST",
+        input_stream=io.BytesIO(form.encode()),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"CONTENT_LENGTH": str(len(form) + 1)},
+    )
+    assert answer.status_code == 400
+    file = {"title": FileStorage(io.BytesIO(b"x"), "x.txt"), "duration_minutes": "90"}
+    assert site.post("films/new/", file).status_code == 400
+    assert rows(Movie) == []
+
+
+def test_who_is_not_staff_any_more_can_still_log_out(site: Site, staff: Caller) -> None:
+    service.update_account(user_id=staff.id, is_staff=False, by=OPERATOR)
+    assert site.post("logout/").status_code == 303
+    assert len(rows(Session)) == 1  # the fixture's own
+
+
+def test_logging_in_anew_ends_the_session_before(site: Site) -> None:
+    before = {row.id for row in rows(Session)}
+    site.get("login/")
+    assert site.log_in().status_code == 303
+    after = {row.id for row in rows(Session)}
+    assert len(after) == len(before)
+    assert after != before
 
 
 def test_every_page_holds_under_its_policy(
@@ -249,8 +303,51 @@ def test_the_limits_of_the_log_in_are_those_of_the_api(
     assert limited.test_client().post("/api/login/", json=wrong).status_code == 429
 
 
-def test_a_log_in_counts_those_of_its_name_anew(app: Flask, staff: Caller) -> None:
-    """What is read from the form is what is counted, also where it is spelled otherwise."""
-    assert Site(app).log_in(" STAFF ").status_code == 303
-    event: Any = rows(AuditEvent)[-1]
-    assert (event.action, event.actor_name) == ("account.logged_in", "staff")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_log_in_counts_those_of_its_name_anew(
+    app: Flask, staff: Caller, database_url: str
+) -> None:
+    """However it is spelled."""
+    limited = make_app(database_url, RATELIMIT_ENABLED="on", WEB_CONCURRENCY="1")
+    site = Site(limited)
+    for _ in range(3):
+        for _ in range(6):
+            assert site.log_in("staff", "wrong-password").status_code == 401
+        assert site.log_in(" STAFF ").status_code == 303
+    logged_in = [event for event in rows(AuditEvent) if event.action == "account.logged_in"]
+    assert [event.actor_name for event in logged_in] == ["staff"] * 3
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_refused_log_ins_from_an_address_count_with_those_of_the_api(
+    app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    limited = make_app(database_url, RATELIMIT_ENABLED="on", WEB_CONCURRENCY="1")
+    site = Site(limited)
+    site.get("login/")
+    for number in range(50):
+        clock.now += 10  # not too many in one minute
+        wrong = {"username": f"nobody{number}", "password": "wrong-password"}
+        assert site.post("login/", wrong).status_code == 401
+        assert limited.test_client().post("/api/login/", json=wrong).status_code == 401
+    answer = site.post("login/", wrong)
+    assert answer.status_code == 429
+    assert "log-ins that are refused" in answer.text
+
+
+def test_a_token_from_before_the_log_in_is_none_after_it(app: Flask, staff: Caller) -> None:
+    site = Site(app)
+    site.get("login/")
+    before = site.token
+    site.log_in()
+    site.token = before
+    assert site.post("films/new/", {"title": "F", "duration_minutes": "9"}).status_code == 400
+
+
+def test_that_the_session_has_ended_is_said_once(site: Site, staff: Caller) -> None:
+    service.update_account(user_id=staff.id, is_disabled=True, by=OPERATOR)
+    for said in (True, False):
+        onward = site.get("films/edit/", id=1).headers["Location"]
+        assert onward == "/admin/login/?next=%2Fadmin%2Ffilms%2Fedit%2F%3Fid%3D1"
+        assert ("Your session has ended" in site.get(onward).text) is said

@@ -77,7 +77,7 @@ def test_the_example_is_a_plan() -> None:
     [
         ("A", "Line 1: Give a label and the number of seats, such as B 12."),
         ("A 3\n\nB 4 'vip", "Line 3: No closing quotation."),
-        ("A 3 vip gold", "Line 1: 'gold' is too much"),
+        ("A 3 vip gold", "Line 1: 'gold' is not understood"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(text: str, error: str) -> None:
@@ -113,7 +113,7 @@ def test_every_bar_is_within_its_plot_and_as_long_as_its_number(
 
 def test_a_time_is_by_the_clocks_of_the_place() -> None:
     assert instant(date(2030, 7, 1), time(20, 0), VIENNA) == datetime(2030, 7, 1, 18, tzinfo=UTC)
-    assert local_time(datetime(2030, 7, 1, 18, tzinfo=UTC), VIENNA) == "2030-07-01 20:00"
+    assert local_time(datetime(2030, 7, 1, 18, tzinfo=UTC), VIENNA) == "2030-07-01 20:00 CEST"
     # 02:30 comes twice when they go back, and not at all when they go forward.
     first = datetime(2030, 10, 27, 0, 30, tzinfo=UTC)
     assert instant(date(2030, 10, 27), time(2, 30), VIENNA) == first

@@ -7,6 +7,8 @@ log-in page is open. The cookie is sent to these paths alone, so no call of the 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -19,12 +21,14 @@ from wtforms import ValidationError
 
 from booking_app.audit import Actor
 from booking_app.auth import service
+from booking_app.extensions import read_body
 from booking_app.headers import client_address, request_id
 from booking_app.problems import MEDIA_TYPE, BadRequest
 
 ROOT = "/admin"
 HOME = f"{ROOT}/"
 LOG_IN = f"{ROOT}/login/"
+LOG_OUT = f"{ROOT}/logout/"
 COOKIE = "admin_session"
 LASTS = timedelta(hours=12)  # a long day's work
 NEXT_MAX = 2000
@@ -62,16 +66,22 @@ def signing_key(secret_key: str) -> str:
 
 def log_in(*, username: str, password: str) -> None:
     """Open a session for the browser; raises what `service.log_in` raises for staff."""
+    by = Actor(address=client_address(), request_id=request_id())
     opened = service.log_in(
         username=username,
         password=password,
         lasts=LASTS,
         user_agent=request.user_agent.string,
-        by=Actor(address=client_address(), request_id=request_id()),
+        by=by,
         staff_only=True,
     )
+    if "id" in session:  # somebody logs in anew over it
+        with suppress(service.SessionEnded):
+            user_id = session["user"]
+            by = replace(by, user_id=user_id)
+            service.log_out(session_id=session["id"], user_id=user_id, by=by)
     session.clear()
-    g.pop("csrf_token", None)
+    g.pop("csrf_token", None)  # where the library keeps the one of the request
     session["id"], session["user"] = opened.id, opened.user_id
 
 
@@ -103,12 +113,20 @@ def _check() -> AnyResponse | None:
     if not of_admin(request.path):
         return None
     if request.method not in ("GET", "HEAD", "OPTIONS"):
+        read_body()
+        if request.files:
+            raise BadRequest("bad_request", "No form of this site sends files.")
         try:
             validate_csrf(request.form.get("csrf_token"))
         except ValidationError as error:
             raise BadRequest(
-                "bad_request", "This form is out of date. Load its page again, and send it anew."
+                "bad_request",
+                "This form is out of date: its session has ended. Go back, copy what you typed, "
+                "load the page again and paste it.",
             ) from error
+    onward = request.values.get("url", HOME)  # where the library would go on to
+    if onward != safe_next(onward):
+        raise BadRequest("bad_request", "url must be a page of this site.")
     if request.path.rstrip("/") == LOG_IN.rstrip("/"):
         return None
     found = None
@@ -118,10 +136,12 @@ def _check() -> AnyResponse | None:
         if "id" in session:
             session.clear()
             flash("Your session has ended; log in again.", "info")
-        onward = request.full_path.rstrip("?") if request.method == "GET" else HOME
+        methods = request.url_rule.methods if request.url_rule else None
+        onward = request.full_path.rstrip("?") if "GET" in (methods or ()) else HOME
         return redirect(f"{LOG_IN}?{urlencode({'next': onward})}", 303)
     g.staff = found
-    service.require_staff(found)
+    if request.path.rstrip("/") != LOG_OUT.rstrip("/"):
+        service.require_staff(found)
     return None
 
 

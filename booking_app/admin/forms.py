@@ -2,8 +2,10 @@
 API reads that: what is allowed, and the words in which it is refused, stand there alone."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import marshmallow as ma
@@ -23,16 +25,21 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from booking_app.admin.plan_text import EXAMPLE, PlanTextError, read_plan, write_plan
 from booking_app.catalog.models import STANDARD
 from booking_app.catalog.times import instant
-from booking_app.errors import Invalid
-from booking_app.fields import decimal_string, iso
+from booking_app.fields import Day, decimal_string, iso
+from booking_app.problems import ERRORS_SHOWN
+from booking_app.reports.schemas import GROUPS
 
 LOCAL = "%Y-%m-%dT%H:%M"
-REPORTS_BY = {"day": "day", "movie": "film", "screen": "screen", "category": "category"}
+REPORTS_BY = {by: "film" if by == "movie" else by for by in GROUPS}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 class Unreadable(ValueError):
     """What is typed can't be turned into a value of the wire."""
+
+
+class Refused(Exception):
+    """Something of the form is not allowed, and its fields say what."""
 
 
 class Line(StringField):
@@ -62,7 +69,12 @@ class Number(Line):
 
 
 class Amount(Line):
-    """An amount of money, in whole cents inside."""
+    """An amount of money, in whole cents inside. It must be given: what is free is 0."""
+
+    def wire(self) -> Any:
+        if not (text := super().wire()):
+            raise Unreadable("Give an amount, such as 9.50; what is free costs 0.")
+        return text
 
     def process_data(self, value: int | None) -> None:
         self.data = None if value is None else decimal_string(value)
@@ -71,11 +83,18 @@ class Amount(Line):
 class Words(Line):
     """Several words, between commas."""
 
-    def process_data(self, value: Sequence[str] | None) -> None:
-        self.data = ", ".join(value or ())
-
     def wire(self) -> list[str]:
         return [word.strip() for word in (self.data or "").split(",") if word.strip()]
+
+
+class WordLines(Block):
+    """Several words, one in a line."""
+
+    def process_data(self, value: Sequence[str] | None) -> None:
+        self.data = "\n".join(value or ())
+
+    def wire(self) -> list[str]:
+        return [line.strip() for line in (super().wire() or "").split("\n") if line.strip()]
 
 
 class PriceLines(Block):
@@ -136,7 +155,7 @@ class Choice(SelectField):
         self.choices = [SelectChoice("", self.none), *offered]
 
     def wire(self) -> Any:
-        return int(self.data) if re.fullmatch("[0-9]{1,18}", self.data or "") else None
+        return int(self.data) if re.fullmatch("[0-9]{1,18}", self.data or "") else self.data or None
 
 
 class Fixed(SelectField):
@@ -147,7 +166,12 @@ class Fixed(SelectField):
 
 
 class Date(DateField):
-    """A day."""
+    """A day, typed in no other way than on the wire."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        self.data = None
+        with suppress(ma.ValidationError):
+            self.data = Day().deserialize(valuelist[0]) if valuelist else None
 
     def wire(self) -> Any:
         typed = self.raw_data[0] if self.raw_data else ""
@@ -162,14 +186,18 @@ class LocalTime(StringField):
         if not self.data:
             return None
         try:
-            local = datetime.strptime(self.data, LOCAL)  # noqa: DTZ007 - that is what `instant` is for
+            if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}", self.data):
+                raise ValueError
+            local = datetime.fromisoformat(self.data)
+        except ValueError as error:
+            message = "Must be a day and a time, such as 2030-01-31T20:00."
+            raise Unreadable(message) from error
+        try:
             return iso(instant(local.date(), local.time(), timezone))
+        except ValueError as error:
+            raise Unreadable(str(error)) from error
         except OverflowError as error:
             raise Unreadable("Is too far away.") from error
-        except ValueError as error:
-            malformed = "does not match" in str(error) or "unconverted" in str(error)
-            text = "Must be a day and a time, such as 2030-01-31T20:00."
-            raise Unreadable(text if malformed else str(error)) from error
 
 
 # --- the forms ------------------------------------------------------------------------------
@@ -189,7 +217,7 @@ class MovieForm(Form):
     )
     year = Number("Year", render_kw={"inputmode": "numeric"})
     language = Line("Language")
-    genres = Words("Genres", description="Between commas: Drama, Crime.")
+    genres = WordLines("Genres", description="One in a line.", render_kw={"rows": 3})
     age_rating = Line("Age rating")
     director = Line("Director")
     description = Block("Description")
@@ -212,29 +240,21 @@ class ScreenForm(Form):
         "Seat plan",
         description="A line for each row, from the front: its label, how many seats, and where it "
         "has them a category, gaps=4,8 (aisles after these seats) and accessible=1,12 "
-        "(wheelchair places).",
+        "(wheelchair places). Shows that are there keep the plan they were made with.",
         render_kw={"rows": 14, "spellcheck": "false", "placeholder": EXAMPLE},
     )
 
 
 class NewScreenForm(ScreenForm):
-    cinema = Choice("Cinema", none="the default one")
+    cinema = Choice("Cinema")
 
 
-class _Terms(Form):
-    price = Amount("Price", description="Such as 9.50.", render_kw={"inputmode": "decimal"})
-    prices = PriceLines(
-        "Prices of categories",
-        description="Of those that cost otherwise, one in a line: vip: 12.50.",
-        render_kw={"rows": 3},
-    )
-    no_single_gaps = Check("No single seat may be left alone")
-    on_sale = Check(
-        "On sale", default=True, description="If not, it is in no list, and nobody can book it."
-    )
+class _Place(Form):
+    movie = Choice("Film")
+    screen = Choice("Screen", description="With a seat plan, which a show copies.")
 
 
-class ShowForm(_Terms):
+class _Time(Form):
     date_time = LocalTime(
         "Time",
         description="By the clocks of the cinema.",
@@ -242,23 +262,7 @@ class ShowForm(_Terms):
     )
 
 
-class EditShowForm(ShowForm):
-    screen_name = Fixed("Screen", choices=[], validate_choice=False)
-    total_seats = Number(
-        "Seats",
-        description="Only of a show whose screen has no plan; the last seats go first.",
-        render_kw={"inputmode": "numeric"},
-    )
-
-
-class NewShowForm(ShowForm):
-    movie = Choice("Film")
-    screen = Choice("Screen", description="With a seat plan, which the show copies.")
-
-
-class ManyShowsForm(_Terms):
-    movie = Choice("Film")
-    screen = Choice("Screen", description="With a seat plan, which the shows copy.")
+class _Days(Form):
     first_day = Date("First day", render_kw={"required": True})
     last_day = Date("Last day", render_kw={"required": True})
     weekdays = SelectMultipleField(
@@ -273,6 +277,36 @@ class ManyShowsForm(_Terms):
         description="By the clocks of the cinema, between commas: 14:00, 17:30, 20:15.",
         render_kw={"required": True},
     )
+
+
+class _Terms(Form):
+    price = Amount(
+        "Price", description="Such as 9.50.", render_kw={"inputmode": "decimal", "required": True}
+    )
+    prices = PriceLines(
+        "Prices of categories",
+        description="Of those that cost otherwise, one in a line: vip: 12.50.",
+        render_kw={"rows": 3},
+    )
+    no_single_gaps = Check("No single seat may be left alone")
+    on_sale = Check(
+        "On sale", default=True, description="If not, it is in no list, and nobody can book it."
+    )
+
+
+class NewShowForm(_Time, _Place, _Terms):
+    """A show."""
+
+
+class EditShowForm(_Time, _Terms):
+    screen_name = Fixed("Screen", choices=[], validate_choice=False)
+    total_seats = Number(
+        "Seats", description="The last ones go first.", render_kw={"inputmode": "numeric"}
+    )
+
+
+class ManyShowsForm(_Days, _Place, _Terms):
+    """Shows of a film on a screen."""
 
 
 class CustomerForm(Form):
@@ -307,12 +341,10 @@ def filled(schema: ma.Schema, row: Mapping[str, Any]) -> dict[str, Any]:
     return {one.data_key or name: row[name] for name, one in known.items()}
 
 
-def read(
-    form: Form, schema: ma.Schema, *, timezone: str = "UTC", **extra: Any
-) -> dict[str, Any] | None:
-    """What the form says, as the schema loads it; None where something is not allowed, and then
-    the fields say what. Its times are those of the time zone. `extra` are values of the wire that
-    don't stand in the form as they are."""
+def read(form: Form, schema: ma.Schema, *, timezone: str = "UTC", **extra: Any) -> dict[str, Any]:
+    """What the form says, as the schema loads it; raises Refused, also for what was found to be
+    wrong with the form before. Its times are those of the time zone. `extra` are values of the
+    wire that don't stand in the form as they are."""
     fields = {one.data_key or name: one for name, one in schema.fields.items()}
     sent = {}
     for field in form:
@@ -324,39 +356,39 @@ def read(
                 continue
             if value is not None or fields[field.name].allow_none:
                 sent[field.name] = value
-    unreadable = {field.name for field in form if field.errors}
+            elif field.object_data:  # which would stay, but was taken away
+                field.errors = [fields[field.name].error_messages["required"]]
+    wrong = {field.name for field in form if field.errors}
     try:
         values: dict[str, Any] = schema.load({**sent, **extra})
     except ma.ValidationError as error:
         errors = error.messages_dict
-        show_errors(form, {name: errors[name] for name in errors if name not in unreadable})
-        return None
-    return None if unreadable else values
+        show_errors(form, {name: errors[name] for name in errors if name not in wrong})
+        raise Refused from error
+    if wrong or form.form_errors:
+        raise Refused
+    return values
 
 
-def refuse(form: Form, error: Invalid) -> None:
-    """Show what a service did not allow."""
-    (errors,) = error.facts["errors"].values()
-    show_errors(form, errors)
-
-
-def show_errors(form: Form, errors: Mapping[str, Any]) -> None:
-    """Put errors, by the names of the wire, to the form's fields; of others to the form itself."""
+def show_errors(form: Form, errors: Mapping[str, Any], worded: Callable[[str], str] = str) -> None:
+    """Put errors, by the names of the wire, to the form's fields, and to the form itself those of
+    no field of it."""
     for name, inner in errors.items():
-        messages = list(_flat(inner))
+        messages = [worded(message) for message in islice(_flat(inner), ERRORS_SHOWN)]
         if name in form:
             form[name].errors = messages
         else:
-            form.form_errors.extend(f"{name}: {message}" for message in messages)
+            form.form_errors.extend(messages)
 
 
 def _flat(inner: Any, where: str = "") -> Iterable[str]:
     """The messages within, each after its place: `Row 3, gaps: ...`."""
     if isinstance(inner, Mapping):
         for key, value in inner.items():
-            place = f"Row {key + 1}" if isinstance(key, int) and not where else str(key)
-            # marshmallow parts the key of a dictionary from its value.
-            skip = key in ("key", "value") and bool(where)
+            place = f"Row {key + 1}" if isinstance(key, int) else str(key)
+            # marshmallow parts the key of a dictionary from its value; of a list within a row the
+            # message says enough.
+            skip = bool(where) and (key in ("key", "value") or isinstance(key, int))
             yield from _flat(value, where if skip else f"{where}, {place}" if where else place)
     elif isinstance(inner, list | tuple):
         for message in inner:

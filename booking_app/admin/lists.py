@@ -1,7 +1,8 @@
 """Lists of the admin site: what Flask-Admin shows of a SELECT. Searching, filtering, sorting and
 paging are the database's work; a list of any length is exported as it is read."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain, islice
@@ -18,8 +19,10 @@ from booking_app import csv_table
 from booking_app.database import Base, Query, fold, like_pattern, reading, streaming
 from booking_app.fields import Day, Text, Whole, iso
 from booking_app.paging import PAGE_MAX, fetch_page, listing
+from booking_app.problems import invalid
 
 PAGE_SIZE = 50
+BYTE_ORDER_MARK = "\ufeff"
 SEARCH = Text(max_length=200)
 
 
@@ -49,8 +52,19 @@ def text_of(value: Any) -> str:
     if isinstance(value, datetime):
         return iso(value.replace(microsecond=0))
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(map(text_of, value))
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {text_of(one)}" for name, one in value.items())
     return str(value)
+
+
+def table_file(lines: Iterable[str], name: str) -> Response:
+    """A table to be kept as a file. Spreadsheets know by its first sign that it is UTF-8."""
+    return Response(
+        chain([BYTE_ORDER_MARK], lines),
+        mimetype=csv_table.MEDIA_TYPE,
+        headers={"Content-Disposition": f"attachment; filename={name}.csv"},
+    )
 
 
 # --- filters --------------------------------------------------------------------------------
@@ -74,9 +88,13 @@ class Filter(BaseFilter):
 
     def clean(self, value: str) -> Any:
         try:
-            return self.field.deserialize(value)
+            cleaned = self.field.deserialize(value)
+            self.condition(cleaned)
         except ma.ValidationError as error:
             raise ValueError(error.messages) from error
+        except OverflowError as error:  # of the day after the last one
+            raise ValueError(value) from error
+        return cleaned
 
     def apply(self, query: Query, value: str) -> Query:
         return query.where(self.condition(self.clean(value)))
@@ -130,16 +148,25 @@ class Table:
     columns: Sequence[Column]
     searched: Sequence[Any] = ()
     filters: Sequence[Filter] = ()
+    named_by: Sequence[str] = ()
+
+    def named(self, row: Mapping[Any, Any]) -> str:
+        """What a row is called: its first column, and those of `named_by`."""
+        columns = [self.columns[0], *map(self.column, self.named_by)]
+        return ", ".join(column.show(row) for column in columns)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
 
 class ListView(BaseModelView):
-    """A view of Flask-Admin that reads its list as `table` says."""
+    """A view of Flask-Admin that reads its list as `table` says.
+
+    What begins with an underscore is the library's own, and may change with it: its version is
+    pinned, and each is covered by a test.
+    """
 
     table: Table
-    named_filter_urls = True
     page_size = PAGE_SIZE
     can_export = True
 
@@ -165,6 +192,9 @@ class ListView(BaseModelView):
 
     def init_search(self) -> bool:
         return bool(self.table.searched)
+
+    def get_filter_arg(self, index: int, flt: Filter) -> str:
+        return re.sub(r"\W+", "_", flt.name.lower()).strip("_")
 
     def get_list(
         self,
@@ -201,17 +231,19 @@ class ListView(BaseModelView):
         sort = self.table.column(sort_field).sort if sort_field else None
         if sort is None:
             return query.order_by(*self.table.order)
-        return query.order_by(sort.desc() if sort_desc else sort, self.table.id_column.desc())
+        # Where there is no value, it comes last on both databases.
+        first = (sort.desc() if sort_desc else sort.asc()).nulls_last()
+        return query.order_by(first, self.table.id_column.desc())
 
     def _get_list_extra_args(self) -> ViewArgs:
         args: ViewArgs = super()._get_list_extra_args()
         args.page = min(max(args.page, 0), PAGE_MAX)
-        args.extra_args = {}
+        args.extra_args = {}  # what nobody knows has no place in the links either
         if args.search:
             try:
                 args.search = SEARCH.deserialize(args.search)
             except ma.ValidationError as error:
-                flash(f"Search: {error.messages[0]}", "error")
+                self._refuse("search", error.messages[0])
                 args.search = None
         return args
 
@@ -226,8 +258,14 @@ class ListView(BaseModelView):
             if one.validate(value):
                 found.append((index, one.name, value))
             else:
-                flash(f"{one.name}: {value[:50]} is not allowed.", "error")
+                self._refuse(one.name, f"{value[:50]} is not allowed.")
         return found
+
+    def _refuse(self, name: str, message: str) -> None:
+        """A page says so and shows the list without it; a file would only be the wrong one."""
+        if request.endpoint == f"{self.endpoint}.export":
+            raise invalid("query", {name: [message]})
+        flash(f"{name}: {message}", "error")
 
     def shown_filters(self, active: Sequence[tuple[int, str, str]]) -> list[dict[str, Any]]:
         """The filters, for a form: `arg`, `label`, `options`, `type` and the present `value`."""
@@ -245,7 +283,12 @@ class ListView(BaseModelView):
 
     def export_url(self) -> str:
         """Where the list that is asked for is had as CSV."""
-        args = {name: value for name, value in request.args.items() if name != "page"}
+        known = ("search", "sort", "desc")
+        args = {
+            name: value
+            for name, value in request.args.items()
+            if name in known or name.startswith("flt_")
+        }
         return str(self.get_url(".export", export_type="csv", **args))
 
     def _get_filters(self, filters: Sequence[tuple[int, str, str]] | None) -> dict[str, str]:
@@ -259,10 +302,7 @@ class ListView(BaseModelView):
         rows = streaming(query)
         begun = chain(list(islice(rows, 1)), rows)  # what fails at once still makes an error
         cells = ([column.show(row) for column in self.table.columns] for row in begun)
-        response = Response(
-            csv_table.lines([column.label for column in self.table.columns], cells),
-            mimetype=csv_table.MEDIA_TYPE,
-            headers={"Content-Disposition": f"attachment; filename={self.name.lower()}.csv"},
-        )
+        labels = [column.label for column in self.table.columns]
+        response = table_file(csv_table.lines(labels, cells), self.name.lower())
         response.call_on_close(rows.close)
         return response

@@ -12,10 +12,11 @@ from typing import Any
 
 EXAMPLE = "A 10\nB 12 gaps=4,8\nC 12 gaps=4,8 accessible=1,12\nD 12 vip gaps=4,8"
 LISTS = ("gaps", "accessible")
+CATEGORY = "category"
 
 
 class PlanTextError(ValueError):
-    """A line that can't be read; `line` counts from 1."""
+    """A line that can't be read, which the message names."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"Line {line}: {message}")
@@ -43,16 +44,16 @@ def _row(number: int, line: str) -> dict[str, Any]:
     row: dict[str, Any] = {"label": label, "seats": _number(words.pop(0))}
     for word in words:
         name, equals, value = word.partition("=")
-        if equals and name in LISTS:
-            row[name] = [_number(one) for one in value.split(",") if one]
-        elif "category" not in row:
-            row["category"] = value if equals and name == "category" else word
-        else:
+        if not equals:
+            name, value = CATEGORY, word
+        if name not in (*LISTS, CATEGORY) or name in row:
             raise PlanTextError(
                 number,
-                f"{word!r} is too much: after label and seats come a category (in quotes if it has "
-                "several words), gaps=4,8 and accessible=1,12.",
+                f"{word!r} is not understood: after label and seats may come a category (in quotes "
+                "if it has several words), gaps=4,8 and accessible=1,12, each once.",
             )
+        listed = name in LISTS
+        row[name] = [_number(one) for one in value.split(",") if one] if listed else value
     return row
 
 
@@ -70,7 +71,7 @@ def _line(row: Mapping[str, Any], standard: str) -> str:
     words = [str(row["label"]), str(row["seats"])]
     if row["category"] != standard:
         # One that looks like something else is named as what it is.
-        words.append(("category=" if "=" in row["category"] else "") + row["category"])
+        words.append((f"{CATEGORY}=" if "=" in row["category"] else "") + row["category"])
     for name in LISTS:
         if row[name]:
             words.append(f"{name}={','.join(map(str, row[name]))}")

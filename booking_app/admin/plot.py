@@ -2,12 +2,12 @@
 inline styles: the plotting libraries' own SVG does not, it needs a style element."""
 
 from collections.abc import Callable, Sequence
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 84, 12, 14, 26
 LINE = 26  # of a bar that lies
-NAMES = 200  # the room for the names of bars that lie
+NAMES, NUMBERS = 200, 84  # the room for the names and the numbers of bars that lie
 NAME_MAX = 28
 TICKS = 4
 LABEL_WIDTH = 70
@@ -50,7 +50,7 @@ def standing_bars(title: str, bars: Bars, written: Written, *, top: int | None =
 def lying_bars(title: str, bars: Bars, written: Written, *, top: int | None = None) -> str:
     """One bar below the other, each with its name and number; otherwise as `standing_bars`."""
     scale = top or max([1, *(value for _, value in bars)])
-    wide = WIDTH - NAMES - LEFT
+    wide = WIDTH - NAMES - NUMBERS
     drawn = []
     for index, (name, value) in enumerate(bars):
         y, long = TOP + index * LINE, wide * value / scale
@@ -66,7 +66,7 @@ def lying_bars(title: str, bars: Bars, written: Written, *, top: int | None = No
 
 def _svg(title: str, height: int, drawn: Sequence[str]) -> str:
     return (
-        f'<svg role="img" aria-label="{escape(title, {chr(34): "&quot;"})}" viewBox="0 0 {WIDTH} '
+        f'<svg role="img" aria-label={quoteattr(title)} viewBox="0 0 {WIDTH} '
         f'{height}" font-family="Arial, Helvetica, sans-serif" font-size="12" fill="{INK}">'
         f"{''.join(drawn)}</svg>"
     )

@@ -37,6 +37,11 @@ def _starts(row: Row) -> str:
     return local_time(row["starts_at"], row["timezone"])
 
 
+def _total(row: Row) -> str:
+    """What the booking costs: one that is cancelled or expired, nothing."""
+    return decimal_string(row["total_cents"] if row["status"] in (BOOKED, HELD) else 0)
+
+
 def _money(name: str, label: str, sort: Any) -> Column:
     return Column(name, label, lambda row: decimal_string(row[name]), sort)
 
@@ -47,9 +52,8 @@ def _choices(query: sa.Select[int, str]) -> list[tuple[str, str]]:
 
 
 def movies() -> list[tuple[str, str]]:
-    """The films on sale, by `(id, title)`."""
-    query = sa.select(Movie.id, Movie.title).where(Movie.on_sale)
-    return _choices(query.order_by(Movie.title_key, Movie.id))
+    """The films, by `(id, title)`; also those that are not on sale, or not yet."""
+    return _choices(sa.select(Movie.id, Movie.title).order_by(Movie.title_key, Movie.id))
 
 
 def cinemas() -> list[tuple[str, str]]:
@@ -71,6 +75,21 @@ def screens_beside(screen_id: int) -> list[str]:
     query = sa.select(Screen.name).where(Screen.cinema_id == cinema).order_by(Screen.name_key)
     with reading() as connection:
         return list(connection.execute(query).scalars())
+
+
+def cinema_of(screen_id: int) -> str:
+    """The name of the screen's cinema."""
+    query = sa.select(Cinema.name).join(Screen).where(Screen.id == screen_id)
+    with reading() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def own_facts(show_id: int) -> sa.RowMapping:
+    """Of a show itself: whether it is `on_sale`, and whether its seats are `planned`."""
+    planned = sa.exists().where(ShowSeat.show_id == show_id, ShowSeat.row_label != "")
+    query = sa.select(Show.on_sale, planned.label("planned")).where(Show.id == show_id)
+    with reading() as connection:
+        return connection.execute(query).mappings().one()
 
 
 def timezone_of(screen_id: int | None) -> str:
@@ -118,7 +137,7 @@ CINEMAS = Table(
     searched=(Cinema.name_key,),
     columns=(
         plain("name", "Name", Cinema.name_key),
-        plain("city", "City", Cinema.city),
+        plain("city", "City"),
         plain("timezone", "Time zone", Cinema.timezone),
         plain("is_default", "Default"),
         plain("id", "Id", Cinema.id),
@@ -148,6 +167,7 @@ SCREENS = Table(
 
 SHOWS = Table(
     model=Show,
+    named_by=("starts_at",),
     query=(
         sa.select(
             Show.id,
@@ -172,7 +192,6 @@ SHOWS = Table(
         plain("cinema_name", "Cinema", Cinema.name_key),
         plain("screen_name", "Screen", Screen.name_key),
         Column("starts_at", "Begins", _starts, Show.starts_at),
-        plain("timezone", "Time zone"),
         plain("total_seats", "Seats", Show.total_seats),
         _money("price_cents", "Price", Show.price_cents),
         plain("on_sale", "On sale", Show.on_sale),
@@ -218,7 +237,12 @@ BOOKINGS = Table(
     ),
     id_column=Booking.id,
     order=(Booking.id.desc(),),
-    searched=(sa.func.lower(Booking.reference), User.username_key, Movie.title_key),
+    searched=(
+        sa.func.lower(Booking.reference),
+        User.username_key,
+        sa.func.lower(User.email),
+        Movie.title_key,
+    ),
     columns=(
         plain("reference", "Reference", Booking.reference),
         plain("username", "Customer", User.username_key),
@@ -227,8 +251,7 @@ BOOKINGS = Table(
         plain("screen_name", "Screen", Screen.name_key),
         Column("starts_at", "Begins", _starts, Show.starts_at),
         Column("seats", "Seats", lambda row: ", ".join(live_labels(row["seats"])), wraps=True),
-        _money("total_cents", "Total", Booking.total_cents),
-        plain("currency", "Currency"),
+        Column("total_cents", "Total", _total, Booking.total_cents),
         plain("status", "Status", STATUS),
         plain("created_at", "Made", Booking.id),
         plain("id", "Id", Booking.id),
@@ -267,26 +290,28 @@ ACCOUNTS = Table(
 
 AUDIT = Table(
     model=AuditEvent,
-    query=sa.select(*sa.inspect(AuditEvent).columns),
+    query=sa.select(*sa.inspect(AuditEvent).columns).outerjoin(
+        User, User.id == AuditEvent.actor_id
+    ),
     id_column=AuditEvent.id,
     order=(AuditEvent.id.desc(),),
-    searched=(sa.func.lower(AuditEvent.actor_name),),
+    searched=(User.username_key,),
     columns=(
         plain("created_at", "When", AuditEvent.id),
         plain("action", "Action", AuditEvent.action),
-        plain("actor_name", "By", AuditEvent.actor_name),
-        plain("address", "From", AuditEvent.address),
-        plain("object_type", "Of", AuditEvent.object_type),
-        plain("object_id", "Its id"),
-        Column("before", "Before", lambda row: _facts(row["before"]), wraps=True),
-        Column("after", "After", lambda row: _facts(row["after"]), wraps=True),
+        plain("actor_name", "Account", AuditEvent.actor_name),
+        plain("address", "Address", AuditEvent.address),
+        plain("object_type", "Object", AuditEvent.object_type),
+        plain("object_id", "Object id"),
+        Column("before", "Before", lambda row: text_of(row["before"]), wraps=True),
+        Column("after", "After", lambda row: text_of(row["after"]), wraps=True),
         plain("id", "Id", AuditEvent.id),
     ),
     filters=(
         is_one_of("Action", AuditEvent.action, ACTIONS),
-        is_one_of("Of", AuditEvent.object_type, OBJECT_TYPES),
-        has_id("Its id", AuditEvent.object_id),
-        has_id("Account id of who did it", AuditEvent.actor_id),
+        is_one_of("Object", AuditEvent.object_type, OBJECT_TYPES),
+        has_id("Object id", AuditEvent.object_id),
+        has_id("Account id", AuditEvent.actor_id),
         from_day("From (UTC)", lambda day: AuditEvent.created_at >= _begin_of(day)),
         from_day("To (UTC)", lambda day: AuditEvent.created_at < _begin_of(day, later=1)),
     ),
@@ -297,14 +322,14 @@ def _begin_of(day: date, later: int = 0) -> datetime:
     return datetime.combine(day, time(), UTC) + timedelta(days=later)
 
 
-def _facts(facts: Mapping[str, Any] | None) -> str:
-    return "; ".join(f"{name}: {text_of(value)}" for name, value in (facts or {}).items())
-
-
-def seat_owners(show_id: int) -> dict[str, int]:
-    """Of each seat that may not be taken, whose booking it is: its id by the seat's label."""
-    query = sa.select(ShowSeat.label, ShowSeat.booking_id).where(
-        ShowSeat.show_id == show_id, ShowSeat.booking_id.is_not(None)
+def seat_owners(show_id: int) -> dict[str, tuple[int, str]]:
+    """Whose the seats of a show are: the booking's id and the user name, by the seat's label. Of a
+    seat whose hold is over it is the last owner."""
+    query = (
+        sa.select(ShowSeat.label, Booking.id, User.username)
+        .join(Booking, Booking.id == ShowSeat.booking_id)
+        .join(User, User.id == Booking.user_id)
+        .where(ShowSeat.show_id == show_id)
     )
     with reading() as connection:
-        return {label: booking_id for label, booking_id in connection.execute(query) if booking_id}
+        return {label: (key, username) for label, key, username in connection.execute(query)}

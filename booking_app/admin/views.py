@@ -1,6 +1,8 @@
 """What the pages of the admin site share: how they answer, and how a list with its forms goes
 through the services."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +15,7 @@ from wtforms import Form
 
 from booking_app.admin import forms
 from booking_app.admin.lists import ListView
+from booking_app.catalog.times import by_clocks
 from booking_app.errors import DomainError, Invalid, NotFound
 from booking_app.extensions import IdConverter
 from booking_app.problems import CODES, invalid
@@ -28,11 +31,14 @@ class Page(BaseView):
 
 
 def refuse(form: Form, error: DomainError) -> None:
-    """Show why: at the fields of the form where it is about them, else above it."""
+    """Show why: at the fields of the form where it is about them, else above it. Times are by the
+    clocks of `g.timezone`, where a page has set it."""
+    timezone = g.get("timezone", "UTC")
     if isinstance(error, Invalid):
-        forms.refuse(form, error)
+        (errors,) = error.facts["errors"].values()
+        forms.show_errors(form, errors, lambda message: by_clocks(message, timezone))
     else:
-        flash(error.detail, "error")
+        flash(by_clocks(error.detail, timezone), "error")
     g.refused = CODES[error.code].status
 
 
@@ -40,17 +46,11 @@ def attempt(form: Form, work: Callable[[], Any]) -> Any:
     """What `work` gives; False where it is refused, and the page says why."""
     try:
         return work()
+    except forms.Refused:
+        g.refused = 422
     except DomainError as error:
         refuse(form, error)
-        return False
-
-
-def read(form: Form, schema: ma.Schema, **kwargs: Any) -> dict[str, Any] | None:
-    """As `forms.read`, for a page."""
-    values = forms.read(form, schema, **kwargs)
-    if values is None:
-        g.refused = 422
-    return values
+    return False
 
 
 def queried(schema: ma.Schema) -> dict[str, Any]:
@@ -63,13 +63,19 @@ def queried(schema: ma.Schema) -> dict[str, Any]:
     return values
 
 
-def chosen(form: Form, name: str) -> int | None:
-    """The id that is chosen; where none is, the form says so."""
-    key: int | None = form[name].wire()
-    if key is None:
-        form[name].errors = ["Choose one."]
-        g.refused = 422
-    return key
+def chosen(form: Form, name: str) -> int:
+    """The id that is chosen; 0 where none is, and the form says so."""
+    key = form[name].wire()
+    if isinstance(key, int):
+        return key
+    form[name].errors = ["Choose one."]
+    return 0
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """Names these values, so that a form can say what it was made of."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def key_of(text: Any, thing: str) -> int:
@@ -81,7 +87,7 @@ def key_of(text: Any, thing: str) -> int:
 
 class Rows(Page, ListView):
     """A list, and forms to make, change and delete its rows. `find`, `add`, `change` and `remove`
-    are the services' functions."""
+    call the services' functions, and raise what these raise and `forms.Refused`."""
 
     list_template = "admin/list.html"
     create_template = edit_template = "admin/form.html"
@@ -91,7 +97,6 @@ class Rows(Page, ListView):
         raise NotImplementedError
 
     def add(self, form: Form) -> Any:
-        """The new row; None where the form says what is wrong."""
         raise NotImplementedError
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
@@ -107,9 +112,17 @@ class Rows(Page, ListView):
     def offer(self, form: Form) -> None:
         """Give the form's choices what they offer."""
 
-    def links(self, row: Mapping[Any, Any]) -> list[tuple[str, str]]:
-        """Where one may go from a row, by `(text, address)`."""
-        return [("Edit", self.get_url(".edit_view", id=row["id"]))] if self.can_edit else []
+    def heading(self, row: Mapping[Any, Any]) -> str:
+        """What a row, as `find` gives it, is called above its form."""
+        return str(row["name"])
+
+    def address(self, row: Mapping[Any, Any]) -> str | None:
+        """Where the row's name in the list leads."""
+        return None
+
+    def may_edit(self, row: Mapping[Any, Any]) -> bool:
+        """Whether the list leads to the row's form."""
+        return bool(self.can_edit)
 
     def more(self) -> list[tuple[str, str]]:
         """What else can be made, by `(text, address)`."""
@@ -126,7 +139,9 @@ class Rows(Page, ListView):
         return form
 
     def edit_form(self, obj: Any = None) -> Form:
-        form = self._edit_form_class(get_form_data(), data=self.shown(obj))
+        shown = self.shown(obj)
+        form = self._edit_form_class(get_form_data(), data=shown)
+        self._template_args["seen"] = digest(shown)
         self.offer(form)
         return form
 
@@ -137,10 +152,15 @@ class Rows(Page, ListView):
         return self.find(key_of(id, self.thing))
 
     def create_model(self, form: Form) -> Any:
-        return attempt(form, lambda: self.add(form)) or False
+        return attempt(form, lambda: self.add(form))
 
     def update_model(self, form: Form, model: Mapping[Any, Any]) -> bool:
-        return bool(attempt(form, lambda: self.change(form, model)))
+        seen = digest(self.shown(model))
+        if request.form.get("seen", seen) != seen:
+            flash("Somebody changed this meanwhile. Save again to overwrite that.", "error")
+            g.refused = 409
+            return False
+        return attempt(form, lambda: self.change(form, model)) is not False
 
     def delete_model(self, model: Mapping[Any, Any]) -> bool:
         return attempt(Form(), lambda: self.remove(model["id"])) is None

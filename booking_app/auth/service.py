@@ -528,7 +528,7 @@ def find_customer(*, username: str) -> sa.RowMapping:
     if account is None:
         raise Invalid("username", f"There is no account {username!r}.")
     if account["is_disabled"]:
-        raise AccountDisabled("This account is disabled.")
+        raise AccountDisabled(f"The account {account['username']!r} is disabled.")
     return account
 
 

@@ -103,7 +103,7 @@ def _picture(
     lines = list(_lines(rows))
     seats = [seat for _, line in lines for seat in line]
     # With one category only there is nothing to tell apart, so no seat names it.
-    letters = _letters(prices) if len(prices) > 1 else {}
+    letters = category_letters(prices) if len(prices) > 1 else {}
     if any(seat["accessible"] for seat in seats):
         mark = '<use href="#wheelchair" transform="translate(-6 -1) scale(1.6)"/>'
         entries = [*entries, (mark, "wheelchair place")]
@@ -171,7 +171,7 @@ def _places(seats: Iterable[Mapping[str, Any]]) -> list[int]:
     return places
 
 
-def _letters(categories: Iterable[str]) -> dict[str, str]:
+def category_letters(categories: Iterable[str]) -> dict[str, str]:
     """A letter or number for each category: a letter of its name, if one is left."""
     letters: dict[str, str] = {}
     for category in categories:

@@ -46,6 +46,7 @@ from booking_app.paging import Listing, Page, fetch_page, listing
 # A show further ahead than this is a slip of the pen.
 MAX_DAYS_AHEAD = 3653
 SHOWS_AT_ONCE = 200
+SEATS_AT_ONCE = 100_000  # so that nobody else waits long for them to be written
 
 
 class HasBookings(Conflict):
@@ -452,10 +453,12 @@ def create_shows(
     if not 1 <= len(date_times) <= SHOWS_AT_ONCE:
         raise Invalid("date_times", f"1 to {SHOWS_AT_ONCE} shows can be made at once.")
     planned: list[Planned] = []
+    values["with_seats"] = not dry_run
 
     def create(connection: sa.Connection) -> None:
         planned.clear()
         made: dict[int, datetime] = {}
+        _check_amount(connection, values.get("screen"), len(date_times))
         for date_time in date_times:
             error = None
             try:
@@ -468,7 +471,7 @@ def create_shows(
             except Invalid as invalid:
                 if "date_time" not in invalid.facts["errors"]["json"]:
                     raise
-                error = invalid.detail
+                (error,) = invalid.facts["errors"]["json"]["date_time"]
             planned.append(Planned(date_time, error))
         if dry_run or any(show.error for show in planned):
             raise _Undo
@@ -494,10 +497,12 @@ def insert_show(
     no_single_gaps: bool = False,
     on_sale: bool = True,
     timezone: str = "UTC",
+    with_seats: bool = True,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> int:
-    """Put a film on a screen, within the caller's transaction; the id of the new show.
+    """Put a film on a screen, within the caller's transaction; the id of the new show. Without its
+    seats it is no show, and must be undone.
 
     Either on a `screen` with a seat plan, which the show copies, or in the short form:
     `screen_name` is found or made in the default cinema (itself made in `timezone` where there
@@ -544,8 +549,20 @@ def insert_show(
         )
         .returning(Show.id)
     ).scalar_one()
-    _insert_seats(connection, show_id, seats)
+    if with_seats:
+        _insert_seats(connection, show_id, seats)
     return show_id
+
+
+def _check_amount(connection: sa.Connection, screen: int | None, shows: int) -> None:
+    """Raises Invalid for more seats than can be made at once."""
+    rows = connection.execute(sa.select(Screen.rows).where(Screen.id == screen)).scalar() or ()
+    seats = shows * sum(row["seats"] for row in rows)
+    if seats > SEATS_AT_ONCE:
+        raise Invalid(
+            "date_times",
+            f"These shows have {seats} seats in all; at most {SEATS_AT_ONCE} can be made at once.",
+        )
 
 
 def update_show(
@@ -758,8 +775,8 @@ def _delete_shows(
     except sa.exc.IntegrityError as error:
         if violates(error, "fk_booking_show_id"):
             raise HasBookings(
-                f"This {what} has bookings and can't be deleted. Withdraw it from sale instead: "
-                'PATCH {"on_sale": false}.'
+                f"This {what} has bookings and can't be deleted. Withdraw it from sale instead "
+                "(on_sale: false)."
             ) from error
         raise
     for show in shows:

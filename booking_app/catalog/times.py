@@ -1,5 +1,6 @@
 """Days and times in a cinema's time zone."""
 
+import re
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -28,6 +29,15 @@ def instant(day: date, time: time, timezone: str) -> datetime:
     return moment
 
 
-def local_time(moment: datetime, timezone: str) -> str:
-    """An instant by the clocks of that IANA time zone: `2030-01-31 20:00`."""
-    return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
+def local_time(moment: datetime, timezone: str, form: str = "%Y-%m-%d %H:%M %Z") -> str:
+    """An instant by the clocks of that IANA time zone: `2030-01-31 20:00 CET`."""
+    return moment.astimezone(ZoneInfo(timezone)).strftime(form)
+
+
+def by_clocks(text: str, timezone: str) -> str:
+    """The text with each instant as `local_time` writes it."""
+    return re.sub(
+        r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z",
+        lambda found: local_time(datetime.fromisoformat(found[0]), timezone),
+        text,
+    )

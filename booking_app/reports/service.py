@@ -18,6 +18,7 @@ from booking_app.database import (
     Query,
     clock,
     clock_param,
+    fold,
     now_params,
     reading,
     upsert,
@@ -37,16 +38,23 @@ TAKINGS = sa.func.coalesce(sa.func.sum(ShowSeat.price_cents).filter(SOLD), 0).la
 
 SUMS = ("seats", "sold", "takings_cents")
 
-# What a report may be by: the columns that name a row, in the order of the rows.
-GROUPS: dict[str, tuple[Any, ...]] = {
-    "day": (Show.local_date.label("day"),),
-    "movie": (Movie.title.label("name"), Show.movie_id.label("movie")),
-    "screen": (
-        Cinema.name.label("cinema_name"),
-        Screen.name.label("name"),
-        Show.screen_id.label("screen"),
+# What a report may be by: the columns that name a row, and those that rows are ordered by, the same
+# on both databases.
+GROUPS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
+    "day": ((Show.local_date.label("day"),), (Show.local_date,)),
+    "movie": (
+        (Movie.title.label("name"), Show.movie_id.label("movie")),
+        (Movie.title_key, Show.movie_id),
     ),
-    "category": (ShowSeat.category.label("category"),),
+    "screen": (
+        (
+            Cinema.name.label("cinema_name"),
+            Screen.name.label("name"),
+            Show.screen_id.label("screen"),
+        ),
+        (Cinema.name_key, Screen.name_key, Show.screen_id),
+    ),
+    "category": ((), ()),
 }
 # What a row of another report would be named by.
 NOTHING: dict[str, Any] = dict.fromkeys(
@@ -75,6 +83,8 @@ def sales(
     _settle(since, until, now)
     with reading() as connection:
         rows = connection.execute(_sales(by, cinema is not None), params).mappings().all()
+    if by == "category":
+        rows = sorted(rows, key=lambda row: fold(row["category"]))
     return [NOTHING | _row(row) for row in rows]
 
 
@@ -138,7 +148,9 @@ def _sales(by: str, of_cinema: bool) -> Query:
         .where(ShowSeat.show_id.in_(of_period.where(sa.not_(_has_sums(Show.id)))))
         .group_by(*added),
     ).subquery()
-    columns = (seats.c.category,) if by == "category" else GROUPS[by]
+    columns, order = GROUPS[by]
+    if by == "category":
+        columns = order = (seats.c.category,)
     sums = (sa.cast(sa.func.sum(seats.c[name]), sa.BigInteger).label(name) for name in SUMS)
     query = (
         sa.select(*columns, sa.func.count().label("shows"), *sums)
@@ -148,8 +160,7 @@ def _sales(by: str, of_cinema: bool) -> Query:
         .join(Screen, Screen.id == Show.screen_id)
         .join(Cinema, Cinema.id == Screen.cinema_id)
     )
-    named = [getattr(column, "element", column) for column in columns]
-    return query.group_by(*named).order_by(*named)
+    return query.group_by(*order, *columns).order_by(*order)
 
 
 def coming_shows(
@@ -166,7 +177,9 @@ def coming_shows(
         of_page = {"shows": [show["show"] for show in found.items], **now_params(now)}
         sold = connection.execute(_sold(timed), of_page).mappings()
         by_show = {row["show_id"]: row for row in sold}
-    return found.map(lambda show: _row({**show, **by_show[show["show"]]}))
+    # One that was deleted between the two statements has no seats any more.
+    none = {"sold": 0, "held": 0, "takings_cents": 0}
+    return found.map(lambda show: _row({**show, **by_show.get(show["show"], none)}))
 
 
 @cache
@@ -197,7 +210,13 @@ def _sold(timed: bool) -> Query:
     """The figures of the shows of one page."""
     held = sa.func.count().filter(sa.not_(SOLD), sa.not_(is_free(clock_param(timed))))
     return (
-        sa.select(ShowSeat.show_id, SOLD_SEATS, held.label("held"), TAKINGS)
+        sa.select(
+            ShowSeat.show_id,
+            sa.func.count().label("seats"),
+            SOLD_SEATS,
+            held.label("held"),
+            TAKINGS,
+        )
         .where(ShowSeat.show_id.in_(sa.bindparam("shows", expanding=True)))
         .group_by(ShowSeat.show_id)
     )

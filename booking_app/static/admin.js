@@ -1,10 +1,16 @@
 "use strict";
 
 // What can't be undone asks first.
-for (const form of document.querySelectorAll("form[data-confirm]")) {
-  form.addEventListener("submit", (event) => {
-    if (!window.confirm(form.dataset.confirm)) event.preventDefault();
-  });
+document.addEventListener("submit", (event) => {
+  const asked = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
+  if (asked && !window.confirm(asked)) event.preventDefault();
+});
+
+// To what is wrong, which may be far down.
+const wrong = document.querySelector("[aria-invalid], .message.error");
+if (wrong) {
+  wrong.tabIndex = 0;
+  wrong.focus();
 }
 
 // The picture of a seat plan, drawn by the server while the plan is typed.
@@ -20,7 +26,9 @@ if (plan) {
       body: new FormData(typed.form),
     });
     const picture = await answer.text();
-    if (mine === latest && !answer.redirected) plan.innerHTML = picture;
+    if (mine !== latest) return;
+    if (answer.ok && !answer.redirected) plan.innerHTML = picture;
+    else plan.textContent = "No picture: your session may have ended. Log in in another tab.";
   };
   typed.addEventListener("input", () => {
     clearTimeout(waiting);

@@ -1,0 +1,281 @@
+"""Pages of shows and bookings: one show or many at once, the seat map, booking and cancelling for a
+customer."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import marshmallow as ma
+from flask import current_app, flash, g, redirect, request
+from flask_admin import expose
+from flask_admin.helpers import get_form_data
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import Form, SelectChoice
+
+from booking_app.admin import access, forms, tables
+from booking_app.admin.lists import text_of
+from booking_app.admin.views import Rows, attempt, chosen, digest
+from booking_app.auth import service as auth
+from booking_app.auth.schemas import LoginBody
+from booking_app.booking import schemas as booking_schemas
+from booking_app.booking import service as booking
+from booking_app.catalog import schemas, service
+from booking_app.catalog.seat_picture import category_letters
+from booking_app.catalog.times import by_clocks, instant, local_time
+from booking_app.errors import Invalid
+from booking_app.fields import decimal_string, iso
+from booking_app.reports.service import MAX_DAYS
+
+SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
+SEATS, CANCEL = booking_schemas.BookBody(), booking_schemas.CancelBody()
+TIME_OF_DAY, NAME = schemas.Daily(), LoginBody(only=["username"])
+
+
+class ShowView(Rows):
+    """Shows, one by one."""
+
+    table = tables.SHOWS
+    thing = "show"
+    form = forms.EditShowForm
+
+    def get_create_form(self) -> type[Form]:
+        return forms.NewShowForm
+
+    def offer(self, form: Form) -> None:
+        if "movie" in form:
+            form.movie.offer(tables.movies())
+            form.screen.offer(tables.screens())
+
+    def edit_form(self, obj: Any = None) -> Form:
+        form = super().edit_form(obj)
+        names = tables.screens_beside(obj["screen_id"])
+        form.screen_name.choices = [SelectChoice(name) for name in names]
+        if tables.own_facts(obj["id"])["planned"]:
+            del form.total_seats
+        return form
+
+    def address(self, row: Mapping[Any, Any]) -> str:
+        return str(self.get_url(".seats", show_id=row["id"]))
+
+    def more(self) -> list[tuple[str, str]]:
+        return [("Many shows at once", self.get_url(".many"))]
+
+    def heading(self, row: Mapping[Any, Any]) -> str:
+        timezone = tables.timezone_of(row["screen_id"])
+        return f"{row['movie_title']}, {local_time(row['starts_at'], timezone)}"
+
+    def find(self, key: int) -> Mapping[Any, Any]:
+        return service.get_show(show_id=key)
+
+    def shown(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+        timezone = tables.timezone_of(row["screen_id"])
+        return {
+            **forms.filled(SHOW_PATCH, row),
+            # The show's own, not whether its film is on sale too
+            "on_sale": tables.own_facts(row["id"])["on_sale"],
+            "date_time": local_time(row["starts_at"], timezone, forms.LOCAL),
+        }
+
+    def add(self, form: Form) -> Any:
+        movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
+        g.timezone = tables.timezone_of(screen)
+        values = forms.read(form, SHOW, timezone=g.timezone)
+        return service.create_show(movie_id=movie_id, **values, by=access.actor())
+
+    def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
+        g.timezone = tables.timezone_of(row["screen_id"])
+        values = forms.read(form, SHOW_PATCH, timezone=g.timezone)
+        # Only what moves it: its time may have had seconds, which the form does not show.
+        if form.date_time.data == self.shown(row)["date_time"]:
+            del values["date_time"]
+        if values["screen_name"] == row["screen_name"]:
+            del values["screen_name"]
+        elif values["screen_name"] not in tables.screens_beside(row["screen_id"]):
+            raise Invalid("screen_name", "There is no such screen in this cinema.")
+        return service.update_show(show_id=row["id"], **values, by=access.actor())
+
+    def remove(self, key: int) -> None:
+        service.delete_show(show_id=key, by=access.actor())
+
+    @expose("/many/", methods=("GET", "POST"))
+    def many(self) -> AnyResponse:
+        """Many shows at once: first what is in their way, then, if it is wanted, the shows."""
+        form = forms.ManyShowsForm(get_form_data())
+        self.offer(form)
+        planned: Sequence[service.Planned] = ()
+        plan = request.method == "POST" and attempt(form, lambda: _plan(form))
+        if plan:
+            planned = attempt(form, lambda: _make(plan)) or ()
+            if planned and not any(one.error for one in planned) and _wanted(plan):
+                flash(f"{len(planned)} shows made.", "success")
+                return redirect(self.get_url(".index_view"), 303)
+        return self.render(
+            "admin/many_shows.html",
+            form=form,
+            planned=[
+                (
+                    local_time(one.date_time, g.timezone),
+                    one.error and by_clocks(one.error, g.timezone),
+                )
+                for one in sorted(planned, key=lambda one: not one.error)
+            ],
+            free=sum(not one.error for one in planned),
+            checked=plan and _digest_of(plan),
+        )
+
+    @expose("/<id:show_id>/seats/", methods=("GET", "POST"))
+    def seats(self, show_id: int) -> AnyResponse:
+        """The seat map: who has which seat; and booking for a customer."""
+        form = forms.CustomerForm(get_form_data())
+        show = service.get_show(show_id=show_id)
+        g.timezone = tables.timezone_of(show["screen_id"])
+        if request.method == "POST":
+            made = attempt(form, lambda: _book(form, show_id))
+            if made:
+                flash(f"Booked: {made['reference']}.", "success")
+                return redirect(self.get_url("admin_bookings.one", booking_id=made["id"]), 303)
+        seat_map = service.get_seat_map(show_id=show_id)
+        seats = [seat for row in seat_map["rows"] for seat in row["seats"]]
+        prices = {seat["category"]: seat["price_cents"] for seat in seats}
+        return self.render(
+            "admin/seats.html",
+            form=form,
+            show=show,
+            cinema=tables.cinema_of(show["screen_id"]),
+            starts=local_time(show["starts_at"], g.timezone),
+            map=seat_map,
+            prices=prices,
+            letters=category_letters(prices) if len(prices) > 1 else {},
+            owners=tables.seat_owners(show_id),
+            wanted=request.form.getlist("seat_numbers"),
+            money=decimal_string,
+            currency=current_app.config["CURRENCY"],
+        )
+
+
+def _book(form: Form, show_id: int) -> Any:
+    seats = _seats_of(form)
+    customer = auth.find_customer(**forms.read(form, NAME))
+    return booking.book(
+        user_id=customer["id"],
+        show_id=show_id,
+        **forms.read(form, SEATS, seat_numbers=seats),
+        terms=booking.Terms.of(current_app.config),
+        by=access.actor(),
+    )
+
+
+def _seats_of(form: Form) -> list[str]:
+    """The seats that are chosen on the page; where none is, the form says so."""
+    seats = request.form.getlist("seat_numbers")
+    if not seats:
+        form.form_errors.append("Choose a seat.")
+    return seats
+
+
+# --- many shows at once ---------------------------------------------------------------------
+
+
+def _plan(form: Form) -> dict[str, Any]:
+    """The arguments of `service.create_shows`; raises `forms.Refused`."""
+    movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
+    g.timezone = tables.timezone_of(screen)
+    times = _times(form, g.timezone)
+    any_time = times[0] if times else datetime.now(UTC)  # without, it is refused already
+    values = forms.read(form, SHOW, date_time=iso(any_time))
+    del values["date_time"]
+    return {**values, "movie_id": movie_id, "date_times": times}
+
+
+def _digest_of(plan: Mapping[str, Any]) -> str:
+    return digest({**plan, "date_times": [iso(one) for one in plan["date_times"]]})
+
+
+def _wanted(plan: Mapping[str, Any]) -> bool:
+    """Whether the shows are to be made: those that were listed, and no others."""
+    return "check" not in request.form and request.form.get("checked") == _digest_of(plan)
+
+
+def _make(plan: Mapping[str, Any]) -> list[service.Planned]:
+    """Make the shows, all or none; or only look; or leave those out that can't be."""
+    by = access.actor()
+    if not _wanted(plan):
+        return service.create_shows(**plan, dry_run=True, by=by)
+    if "free" in request.form:
+        looked = service.create_shows(**plan, dry_run=True, by=by)
+        plan = {**plan, "date_times": [one.date_time for one in looked if not one.error]}
+    return service.create_shows(**plan, by=by)
+
+
+def _times(form: Form, timezone: str) -> list[datetime]:
+    """When the shows of the form begin; none where it says what is wrong."""
+    first, last = form.first_day.data, form.last_day.data
+    for name in ("first_day", "last_day"):
+        if form[name].data is None:
+            form[name].errors = ["Must be a day such as 2030-01-31."]
+    if first and last and not 0 <= (last - first).days < MAX_DAYS:
+        form.last_day.errors = ["Must not be before the first day, nor a year after it."]
+    try:
+        clocks = [time.fromisoformat(TIME_OF_DAY.deserialize(one)) for one in form.times.wire()]
+        if not clocks:
+            form.times.errors = ["Give a time, such as 20:15."]
+    except ma.ValidationError as error:
+        form.times.errors = error.messages
+    if form.first_day.errors or form.last_day.errors or form.times.errors:
+        return []
+    days = [first + timedelta(days) for days in range((last - first).days + 1)]
+    days = [day for day in days if str(day.weekday()) in form.weekdays.data]
+    if not days:
+        form.weekdays.errors = ["None of these days lies between the first and the last."]
+    try:
+        return [instant(day, one, timezone) for day in days for one in sorted(set(clocks))]
+    except (ValueError, OverflowError) as error:
+        form.times.errors = [str(error)]
+        return []
+
+
+# --- bookings -------------------------------------------------------------------------------
+
+
+class BookingView(Rows):
+    """Bookings; each has a page, where staff cancel for the customer."""
+
+    table = tables.BOOKINGS
+    thing = "booking"
+    can_create = can_edit = can_delete = False
+
+    def address(self, row: Mapping[Any, Any]) -> str:
+        return str(self.get_url(".one", booking_id=row["id"]))
+
+    @expose("/<id:booking_id>/", methods=("GET", "POST"))
+    def one(self, booking_id: int) -> AnyResponse:
+        """A booking, and cancelling it, or some of its seats, for the customer."""
+        form = forms.SeatsForm(get_form_data())
+        row = booking.find_booking(booking_id=booking_id)
+        show = service.get_show(show_id=row["show_id"])
+        g.timezone = tables.timezone_of(show["screen_id"])
+        if request.method == "POST" and attempt(form, lambda: _cancel(form, row)):
+            flash("Cancelled.", "success")
+            return redirect(self.get_url(".one", booking_id=booking_id), 303)
+        return self.render(
+            "admin/booking.html",
+            form=form,
+            row=row,
+            show=show,
+            cinema=tables.cinema_of(show["screen_id"]),
+            starts=local_time(show["starts_at"], g.timezone),
+            customer=auth.get_account(user_id=row["user_id"]),
+            money=decimal_string,
+            text_of=text_of,
+        )
+
+
+def _cancel(form: Form, row: Mapping[str, Any]) -> Any:
+    seats = row["seat_numbers"] if "whole" in request.form else _seats_of(form)
+    return booking.cancel(
+        user_id=row["user_id"],
+        booking_id=row["id"],
+        **forms.read(form, CANCEL, seat_numbers=seats),
+        terms=booking.Terms.of(current_app.config),
+        by=access.actor(),
+    )
