@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from booking_app.admin import tables
 from booking_app.audit import AuditEvent
@@ -906,6 +908,64 @@ def test_a_period_that_cannot_be_is_said_at_its_field(site: Site) -> None:
         assert any(error in message for message in messages(answer)), query
     assert site.get("sales/").status_code == 200
     assert site.get("sales/export/csv/", since="x").status_code == 422
+
+
+FORMS = (
+    "films/new/",
+    "films/edit/?id=1",
+    "cinemas/new/",
+    "cinemas/edit/?id=1",
+    "screens/new/",
+    "screens/edit/?id=1",
+    "shows/new/",
+    "shows/edit/?id=1",
+    "shows/many/",
+    "shows/1/seats/",
+    "bookings/1/",
+    "accounts/edit/?id=2",
+)
+QUERIES = (
+    "",
+    "sales/",
+    "films/",
+    "shows/",
+    "bookings/",
+    "accounts/",
+    "audit/",
+    "bookings/export/csv/",
+)
+ANYTHING = st.one_of(
+    st.text(max_size=30),
+    st.integers().map(str),
+    st.dates().map(str),
+    st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M}"),
+    st.sampled_from(["1", "y", "", "9.50", "vip: 1", "20:00, 9:00", "A 5\nB 6 gaps=1", "A 5000"]),
+)
+
+
+def test_whatever_is_sent_is_answered_and_never_a_defect(
+    site: Site, app: Flask, alice: Caller, make_show: Callable[..., int]
+) -> None:
+    """Any text in any field of any form, and in any parameter of any list."""
+    alice.post(f"/api/shows/{make_show()}/book/", {"seat_number": 1})
+    named = {
+        path: set(re.findall(r'name="(\w+)"', site.get(path).text)) - {"csrf_token", "seen"}
+        for path in (*FORMS, *QUERIES)
+    }
+    named["bookings/export/csv/"] = named["bookings/"]
+    for names in named.values():
+        names |= {"check", "all", "free", "checked", "whole", "page", "sort", "url", "id"}
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def send(data: st.DataObject) -> None:
+        path = data.draw(st.sampled_from([*FORMS, *QUERIES]))
+        fields = st.dictionaries(st.sampled_from(sorted(named[path])), ANYTHING)
+        sent = data.draw(fields)
+        answer = site.get(path, **sent) if path in QUERIES else site.post(path, sent)
+        assert answer.status_code < 500, (path, sent)
+
+    send()
 
 
 def test_no_password_and_no_token_is_in_the_pages(site: Site, alice: Caller) -> None:

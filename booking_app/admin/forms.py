@@ -313,10 +313,6 @@ class CustomerForm(Form):
     username = Line("Customer", description="The user name.", render_kw={"required": True})
 
 
-class SeatsForm(Form):
-    """The seats are checkboxes of the page."""
-
-
 class SalesForm(Form):
     by = Fixed(
         "By",

@@ -18,7 +18,6 @@ from booking_app.admin.views import Page, Rows, attempt, chosen, queried
 from booking_app.auth import schemas as auth_schemas
 from booking_app.auth import service as auth
 from booking_app.auth.access import by_name_or_own_address
-from booking_app.booking import schemas as booking_schemas
 from booking_app.catalog import schemas, service, venues
 from booking_app.catalog.seat_picture import plan_picture
 from booking_app.catalog.times import local_time
@@ -32,13 +31,7 @@ LOGIN, ACCOUNT = auth_schemas.LoginBody(), auth_schemas.AccountPatch()
 MOVIE, CINEMA = schemas.MovieBody(), schemas.CinemaBody()
 SCREEN, SCREEN_PATCH = schemas.ScreenBody(), schemas.ScreenPatch()
 ROWS = schemas.ScreenPatch(only=["rows"])
-SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
-SEATS, CANCEL = booking_schemas.BookBody(), booking_schemas.CancelBody()
 COMING = report_schemas.ComingQuery(only=["page", "page_size"])
-TIME_OF_DAY = schemas.Daily()
-
-REPORT_DAYS = 30
-BARS_MAX = 40
 BASE = "admin/base.html"
 
 
@@ -62,11 +55,7 @@ class MovieView(Rows):
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
         values = forms.read(form, MOVIE)
-        return (
-            None
-            if values is None
-            else service.update_movie(movie_id=row["id"], **values, by=access.actor())
-        )
+        return service.update_movie(movie_id=row["id"], **values, by=access.actor())
 
     def remove(self, key: int) -> None:
         service.delete_movie(movie_id=key, by=access.actor())
@@ -89,11 +78,7 @@ class CinemaView(Rows):
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
         values = forms.read(form, CINEMA)
-        return (
-            None
-            if values is None
-            else venues.update_cinema(cinema_id=row["id"], **values, by=access.actor())
-        )
+        return venues.update_cinema(cinema_id=row["id"], **values, by=access.actor())
 
     def remove(self, key: int) -> None:
         venues.delete_cinema(cinema_id=key, by=access.actor())
@@ -126,20 +111,12 @@ class ScreenView(Rows):
             chosen(form, "cinema")
         values = forms.read(form, SCREEN)
         timezone = current_app.config["TIMEZONE"]
-        return (
-            None
-            if values is None
-            else venues.create_screen(**values, timezone=timezone, by=access.actor())
-        )
+        return venues.create_screen(**values, timezone=timezone, by=access.actor())
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
         # One that was made by the short form of a show has no plan, and needs none.
         values = forms.read(form, SCREEN_PATCH)
-        return (
-            None
-            if values is None
-            else venues.update_screen(screen_id=row["id"], **values, by=access.actor())
-        )
+        return venues.update_screen(screen_id=row["id"], **values, by=access.actor())
 
     def remove(self, key: int) -> None:
         venues.delete_screen(screen_id=key, by=access.actor())
@@ -190,11 +167,7 @@ class AccountView(Rows):
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
         values = forms.read(form, ACCOUNT)
-        return (
-            None
-            if values is None
-            else auth.update_account(user_id=row["id"], **values, by=access.actor())
-        )
+        return auth.update_account(user_id=row["id"], **values, by=access.actor())
 
 
 class AuditView(Rows):

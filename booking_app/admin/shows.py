@@ -250,7 +250,7 @@ class BookingView(Rows):
     @expose("/<id:booking_id>/", methods=("GET", "POST"))
     def one(self, booking_id: int) -> AnyResponse:
         """A booking, and cancelling it, or some of its seats, for the customer."""
-        form = forms.SeatsForm(get_form_data())
+        form = Form()  # its fields are the seats, checkboxes of the page
         row = booking.find_booking(booking_id=booking_id)
         show = service.get_show(show_id=row["show_id"])
         g.timezone = tables.timezone_of(show["screen_id"])
