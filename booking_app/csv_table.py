@@ -8,7 +8,7 @@ from typing import Any
 MEDIA_TYPE = "text/csv"
 # With one of these signs at its beginning a spreadsheet takes a text for a formula; and some part
 # cells at semicolons too, whatever quotes there are.
-FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r])")
+FORMULA = re.compile(r"(^|[;\t\r\n])(?=[^\S\t\r\n]*[=+\-@＝＋－＠\t\r])")
 
 
 class _Echo:

@@ -103,6 +103,11 @@ def test_the_cookie_is_no_use_with_another_key(app: Flask, site: Site, database_
     ):
         other = Site(make_app(database_url, **settings))
         other.client.set_cookie("admin_session", cookie.value, path="/admin")
+        # A form from before the change is as good as its session.
+        other.token = site.token
+        form = {"title": "F", "duration_minutes": "9"}
+        sent = other.post("films/new/", form).status_code
+        assert sent == (302 if status == 200 else 400)
         assert other.get().status_code == status
     # And what signs it signs no token.
     assert signing_key("k" * 40) != "k" * 40

@@ -210,7 +210,7 @@ def test_what_is_over_is_added_up_once(
     """In two statements more, some shows at a time; after that the seats are not read again."""
     for n in (1, 2, 3, 4):
         book(alice, house(f"Film {n}", NOON + n * DAY), "A1")
-    monkeypatch.setattr(service, "SETTLED_AT_ONCE", 2)
+    monkeypatch.setattr(service, "SETTLED_AT_ONCE", 12)  # seats: of two shows
     over = NOON + 3 * DAY + timedelta(hours=1)  # of the third the hour is just over
     for with_sums, statements_sent in ((2, 4), (3, 4), (3, 2)):
         with counted() as statements:
@@ -222,6 +222,31 @@ def test_what_is_over_is_added_up_once(
     with db.engine.connect() as connection:
         connection.execute(sa.update(ShowSum).values(sold=0))
     assert [r["sold"] for r in service.sales(by="movie", **EVERYTHING, now=over)] == [0, 0, 0, 1]
+
+
+def test_a_show_larger_than_what_is_added_up_at_once_is_added_up_alone(
+    alice: Caller, house: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (1, 2):
+        house(f"Film {n}", NOON + n * DAY)
+    monkeypatch.setattr(service, "SETTLED_AT_ONCE", 1)
+    for with_sums in (1, 2):
+        service.sales(by="day", **EVERYTHING, now=NOON + 9 * DAY)
+        assert len({row.show_id for row in rows(ShowSum)}) == with_sums
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # which has one writer
+def test_a_report_is_answered_while_others_write(
+    alice: Caller, house: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It adds up for itself, and keeps the sums another time."""
+    book(alice, house("Film", NOON + DAY), "A1")
+    monkeypatch.setattr("booking_app.database.LOCK_TIMEOUT_SECONDS", 0.01)
+    queue: Any = db.engine
+    with queue.writer_queue.thread:
+        report = service.sales(by="day", **EVERYTHING, now=NOON + 9 * DAY)
+    assert [row["sold"] for row in report] == [1]
+    assert rows(ShowSum) == []
 
 
 def test_a_show_that_began_less_than_an_hour_ago_is_still_added_up(

@@ -110,6 +110,8 @@ class PriceLines(Block):
             category, colon, price = line.rpartition(":")
             if line.strip() and not colon:
                 raise Unreadable(f"Give a category and its price, such as vip: 12.50, not {line}.")
+            if category.strip() in prices:
+                raise Unreadable(f"There are two prices of {category.strip()}.")
             if line.strip():
                 prices[category.strip()] = price.strip()
         return prices

@@ -13,6 +13,7 @@ from typing import Any
 EXAMPLE = "A 10\nB 12 gaps=4,8\nC 12 gaps=4,8 accessible=1,12\nD 12 vip gaps=4,8"
 LISTS = ("gaps", "accessible")
 CATEGORY = "category"
+LINE_MAX = 60_000  # room for aisles and wheelchair places at each seat of the longest row
 
 
 class PlanTextError(ValueError):
@@ -35,6 +36,8 @@ def read_plan(text: str) -> list[dict[str, Any]]:
 
 
 def _row(number: int, line: str) -> dict[str, Any]:
+    if len(line) > LINE_MAX:
+        raise PlanTextError(number, "Is too long.")
     try:
         label, *words = shlex.split(line)
     except ValueError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, current_app, request
 from flask_admin import expose
+from werkzeug.datastructures import MultiDict
 from wtforms import Form
 
 from booking_app import csv_table
@@ -28,8 +29,9 @@ class SalesView(Page):
     def index(self) -> Response:
         """As plots and a table."""
         today = datetime.now(UTC).date()
-        period = {"since": today - timedelta(DAYS_BACK), "until": today + timedelta(DAYS_AHEAD)}
-        form = forms.SalesForm(request.args or None, data={"by": "day", **period})
+        since, until = today - timedelta(DAYS_BACK), today + timedelta(DAYS_AHEAD)
+        usual = {"by": "day", "since": str(since), "until": str(until)}
+        form = forms.SalesForm(MultiDict({**usual, **request.args}))
         form.cinema.offer(tables.cinemas())
         rows = attempt(form, lambda: _read_rows(form)) or []
         return self.render(

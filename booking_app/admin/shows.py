@@ -2,6 +2,7 @@
 customer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -102,12 +103,11 @@ class ShowView(Rows):
         """Many shows at once: first what is in their way, then, if it is wanted, the shows."""
         form = forms.ManyShowsForm(get_form_data())
         self.offer(form)
-        planned: Sequence[service.Planned] = ()
-        plan = request.method == "POST" and attempt(form, lambda: _plan(form))
-        if plan:
-            planned = attempt(form, lambda: _make(plan)) or ()
-            if planned and not any(one.error for one in planned) and _wanted(plan):
-                flash(f"{len(planned)} shows made.", "success")
+        looked = _NOTHING
+        if request.method == "POST":
+            looked = attempt(form, lambda: _look_or_make(form)) or _NOTHING
+            if looked.made:
+                flash(f"{len(looked.planned)} shows made.", "success")
                 return redirect(self.get_url(".index_view"), 303)
         return self.render(
             "admin/many_shows.html",
@@ -117,10 +117,10 @@ class ShowView(Rows):
                     local_time(one.date_time, g.timezone),
                     one.error and by_clocks(one.error, g.timezone),
                 )
-                for one in sorted(planned, key=lambda one: not one.error)
+                for one in sorted(looked.planned, key=lambda one: not one.error)
             ],
-            free=sum(not one.error for one in planned),
-            checked=plan and _digest_of(plan),
+            free=sum(not one.error for one in looked.planned),
+            checked=looked.checked,
         )
 
     @expose("/<id:show_id>/seats/", methods=("GET", "POST"))
@@ -176,6 +176,31 @@ def _seats_of(form: Form) -> list[str]:
 # --- many shows at once ---------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """What is in the way of the shows. `checked` stands for them and for which are free."""
+
+    planned: Sequence[service.Planned]
+    checked: str
+    made: bool = False
+
+
+_NOTHING = _Looked((), "")
+
+
+def _look_or_make(form: Form) -> _Looked:
+    """Look, and then make those that are in nobody's way, where it is them that were listed."""
+    plan = _plan(form)
+    by = access.actor()
+    planned = service.create_shows(**plan, dry_run=True, by=by)
+    free = [one.date_time for one in planned if not one.error]
+    checked = digest({**plan, "free": free})
+    if not free or "check" in request.form or request.form.get("checked") != checked:
+        return _Looked(planned, checked)
+    made = service.create_shows(**{**plan, "date_times": free}, by=by)
+    return _Looked(made, checked, made=not any(one.error for one in made))
+
+
 def _plan(form: Form) -> dict[str, Any]:
     """The arguments of `service.create_shows`; raises `forms.Refused`."""
     movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
@@ -185,26 +210,6 @@ def _plan(form: Form) -> dict[str, Any]:
     values = forms.read(form, SHOW, date_time=iso(any_time))
     del values["date_time"]
     return {**values, "movie_id": movie_id, "date_times": times}
-
-
-def _digest_of(plan: Mapping[str, Any]) -> str:
-    return digest({**plan, "date_times": [iso(one) for one in plan["date_times"]]})
-
-
-def _wanted(plan: Mapping[str, Any]) -> bool:
-    """Whether the shows are to be made: those that were listed, and no others."""
-    return "check" not in request.form and request.form.get("checked") == _digest_of(plan)
-
-
-def _make(plan: Mapping[str, Any]) -> list[service.Planned]:
-    """Make the shows, all or none; or only look; or leave those out that can't be."""
-    by = access.actor()
-    if not _wanted(plan):
-        return service.create_shows(**plan, dry_run=True, by=by)
-    if "free" in request.form:
-        looked = service.create_shows(**plan, dry_run=True, by=by)
-        plan = {**plan, "date_times": [one.date_time for one in looked if not one.error]}
-    return service.create_shows(**plan, by=by)
 
 
 def _times(form: Form, timezone: str) -> list[datetime]:
@@ -227,6 +232,9 @@ def _times(form: Form, timezone: str) -> list[datetime]:
     days = [day for day in days if str(day.weekday()) in form.weekdays.data]
     if not days:
         form.weekdays.errors = ["None of these days lies between the first and the last."]
+    if len(days) * len(set(clocks)) > service.SHOWS_AT_ONCE:
+        form.times.errors = [f"At most {service.SHOWS_AT_ONCE} shows can be made at once."]
+        return []
     try:
         return [instant(day, one, timezone) for day in days for one in sorted(set(clocks))]
     except (ValueError, OverflowError) as error:

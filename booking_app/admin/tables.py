@@ -24,6 +24,7 @@ from booking_app.booking.service import live_labels
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from booking_app.catalog.times import local_time
 from booking_app.database import clock, reading
+from booking_app.errors import NotFound
 from booking_app.fields import decimal_string
 
 Row = Mapping[Any, Any]
@@ -78,18 +79,25 @@ def screens_beside(screen_id: int) -> list[str]:
 
 
 def cinema_of(screen_id: int) -> str:
-    """The name of the screen's cinema."""
+    """The name of the screen's cinema; raises NotFound."""
     query = sa.select(Cinema.name).join(Screen).where(Screen.id == screen_id)
     with reading() as connection:
-        return connection.execute(query).scalar_one()
+        name = connection.execute(query).scalar()
+    if name is None:
+        raise NotFound("screen", screen_id)
+    return name
 
 
 def own_facts(show_id: int) -> sa.RowMapping:
-    """Of a show itself: whether it is `on_sale`, and whether its seats are `planned`."""
+    """Of a show itself: whether it is `on_sale`, and whether its seats are `planned`; raises
+    NotFound."""
     planned = sa.exists().where(ShowSeat.show_id == show_id, ShowSeat.row_label != "")
     query = sa.select(Show.on_sale, planned.label("planned")).where(Show.id == show_id)
     with reading() as connection:
-        return connection.execute(query).mappings().one()
+        facts = connection.execute(query).mappings().first()
+    if facts is None:
+        raise NotFound("show", show_id)
+    return facts
 
 
 def timezone_of(screen_id: int | None) -> str:

@@ -36,8 +36,11 @@ def local_time(moment: datetime, timezone: str, form: str = "%Y-%m-%d %H:%M %Z")
 
 def by_clocks(text: str, timezone: str) -> str:
     """The text with each instant as `local_time` writes it."""
-    return re.sub(
-        r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z",
-        lambda found: local_time(datetime.fromisoformat(found[0]), timezone),
-        text,
-    )
+
+    def written(found: re.Match[str]) -> str:
+        try:
+            return local_time(datetime.fromisoformat(found[0]), timezone)
+        except (ValueError, OverflowError):  # a name that only looks like one
+            return found[0]
+
+    return re.sub(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z", written, text)
