@@ -31,4 +31,4 @@ if not _settings["ACCESS_LOG"]:
 
 def when_ready(server):
     """Say where to go, once."""
-    server.log.info("Swagger UI: http://%s/swagger/", bind)
+    server.log.info("Swagger UI: http://%s/swagger/; admin site: http://%s/admin/", bind, bind)

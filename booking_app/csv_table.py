@@ -3,9 +3,11 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 MEDIA_TYPE = "text/csv"
+LINES_AT_ONCE = 100
 # With one of these signs at its beginning a spreadsheet takes a text for a formula; and some part
 # cells at semicolons too, whatever quotes there are.
 FORMULA = re.compile(r"(^|[;\t\r\n])(?=[^\S\t\r\n]*[=+\-@＝＋－＠\t\r])")
@@ -20,11 +22,12 @@ class _Echo:
 
 
 def lines(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """A line with the columns' names, and one for each row."""
+    """A line with the columns' names, and one for each row; several at a time."""
     writer = csv.writer(_Echo())
     yield writer.writerow(names)
-    for row in rows:
-        yield writer.writerow([_cell(value) for value in row])
+    written = (writer.writerow([_cell(value) for value in row]) for row in rows)
+    while some := list(islice(written, LINES_AT_ONCE)):
+        yield "".join(some)
 
 
 def _cell(value: Any) -> Any:

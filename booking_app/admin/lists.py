@@ -249,16 +249,19 @@ class ListView(BaseModelView):
 
     def _get_list_filter_args(self) -> list[Any]:
         """As the library reads them, but fields of the form that were left empty are none."""
+        known = {f"flt_{arg}": found for arg, found in (self._filter_args or {}).items()}
         wanted = {name: value for name, value in request.args.items() if value}
+        for name in wanted:
+            if name.startswith("flt_") and name not in known:
+                self._refuse(name[:50], "There is no such filter.")
         found = []
-        for arg, (index, one) in (self._filter_args or {}).items():
-            value = wanted.get(f"flt_{arg}")
-            if value is None:
+        for name, (index, one) in known.items():
+            if name not in wanted:
                 continue
-            if one.validate(value):
-                found.append((index, one.name, value))
+            if one.validate(wanted[name]):
+                found.append((index, one.name, wanted[name]))
             else:
-                self._refuse(one.name, f"{value[:50]} is not allowed.")
+                self._refuse(one.name, f"{wanted[name][:50]} is not allowed.")
         return found
 
     def _refuse(self, name: str, message: str) -> None:
