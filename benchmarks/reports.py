@@ -148,9 +148,6 @@ def bench(
         _, floor = milliseconds(lambda s=since: _floor(connection, s, today))
         for by in ("day", "movie", "screen", "category"):
             path = f"/api/reports/sales/?by={by}&since={since}&until={today}"
-            if days == 365:  # what the first calls leave to the next ones
-                for _ in range(10):
-                    _get(client, path, headers)
             line(f"sales of a {name} by {by}", lambda p=path: _get(client, p, headers), floor)
     coming = "/api/reports/shows/?page_size=100"
     line("100 coming shows", lambda: _get(client, coming, headers))

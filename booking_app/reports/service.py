@@ -36,6 +36,7 @@ SHOWS_AT_ONCE = 1000
 # So long after a show began nothing that was decided before it is still being written.
 SETTLED = timedelta(hours=1)
 SETTLED_AT_ONCE = 100_000  # seats, so that nobody else waits long for them to be added up
+TURNS = 20  # of that, in one report: the year of a large house
 
 SOLD = sa.and_(ShowSeat.booking_id.is_not(None), ShowSeat.held_until.is_(None))
 SOLD_SEATS = sa.func.count().filter(SOLD).label("sold")
@@ -105,13 +106,14 @@ def _settle(since: date, until: date, now: datetime | None) -> None:
         .order_by(Show.id)
     )
 
-    def settle(connection: sa.Connection) -> None:
-        # Locked in a statement of their own, so that what staff change meanwhile is waited for,
-        # or left for another time, before the seats are read.
+    def settle(connection: sa.Connection) -> bool:
+        """Of some shows, and whether more are left. They are locked in a statement before the one
+        that reads their seats; what staff are changing just now is left for another time."""
         locked = over.limit(SHOWS_AT_ONCE).with_for_update(skip_locked=True)
+        found = connection.execute(locked).all()
         shows: list[int] = []
         seats = 0
-        for show in connection.execute(locked):
+        for show in found:
             seats += show.total_seats
             if shows and seats > SETTLED_AT_ONCE:
                 break
@@ -130,17 +132,20 @@ def _settle(since: date, until: date, now: datetime | None) -> None:
         names = [column.name for column in sums.selected_columns]
         insert = upsert(connection)(ShowSum).from_select(names, sums)
         connection.execute(insert.on_conflict_do_nothing())  # another report may be at it
+        return len(shows) < len(found) or len(found) == SHOWS_AT_ONCE
 
     with reading() as connection:
-        new = connection.execute(over.limit(1)).first()
-    if new is not None:
-        try:
-            write_transaction(settle)
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            # Others are writing; the report adds up for itself what has no sums.
-            log.info("no sums kept just now: %r", error)
+        more = connection.execute(over.limit(1)).first() is not None
+    try:
+        for _ in range(TURNS):
+            if not more:
+                break
+            more = write_transaction(settle)
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        # Others are writing; the report adds up for itself what has no sums.
+        log.info("no sums kept just now: %r", error)
 
 
 def _has_sums(show_id: Any) -> sa.Exists:
