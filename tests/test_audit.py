@@ -144,6 +144,8 @@ def test_events_of_an_account(client: FlaskClient, staff: Caller) -> None:
         ("account.logged_in", alice, alice),
         ("session.ended", alice, last),
     ]
+    ended = [event for event in events(staff) if event["action"] == "session.ended"]
+    assert [event["actor_name"] for event in ended] == ["alice", "alice"]
     by_action = {event["action"]: event for event in events(staff)}
     assert by_action["session.refresh_token_reused"]["before"] == {"user_id": alice}
     assert by_action["account.logged_in"]["after"] == {"session": last}

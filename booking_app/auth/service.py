@@ -353,7 +353,11 @@ def end_session(*, session_id: int, user_id: int, by: Actor, now: datetime | Non
         own = sa.and_(Session.id == session_id, Session.user_id == user_id)
         if not connection.execute(sa.delete(Session).where(own)).rowcount:
             raise NotFound("session", session_id)
-        audit.record(connection, "session.ended", by=by, object_id=session_id, now=now)
+        who = by
+        if by.username is None:  # known by a refresh token or a cookie alone
+            name = sa.select(User.username).where(User.id == user_id)
+            who = replace(by, username=connection.execute(name).scalar())
+        audit.record(connection, "session.ended", by=who, object_id=session_id, now=now)
 
     write_transaction(end)
 
