@@ -632,7 +632,8 @@ def _lock_live(
     """
     params = {"booking": booking_id, **now_params(now)}
     row = connection.execute(_live_query(now is not None), params).mappings().first()
-    booking = dict(_own(row, user_id, booking_id))
+    booking = _found(row, booking_id)
+    _require_own(booking, user_id)
     if booking["status"] == CANCELLED:
         raise AlreadyCancelled("This booking is cancelled already.")
     if booking["status"] == EXPIRED:
@@ -703,8 +704,7 @@ def _one_booking(timed: bool) -> Query:
 def get_booking(*, user_id: int, booking_id: int, now: datetime | None = None) -> dict[str, Any]:
     """One of the account's bookings; raises NotFound and NotYourBooking."""
     booking = find_booking(booking_id=booking_id, now=now)
-    if booking["user_id"] != user_id:
-        raise NotYourBooking("This booking is another account's.")
+    _require_own(booking, user_id)
     return booking
 
 
@@ -713,9 +713,7 @@ def find_booking(*, booking_id: int, now: datetime | None = None) -> dict[str, A
     params = {"booking": booking_id, **now_params(now)}
     with reading() as connection:
         row = connection.execute(_one_booking(now is not None), params).mappings().first()
-    if row is None:
-        raise NotFound("booking", booking_id)
-    return answer(dict(row))
+    return answer(_found(row, booking_id))
 
 
 @cache
@@ -780,9 +778,12 @@ def _columns(timed: bool) -> tuple[Any, ...]:
     )
 
 
-def _own(row: sa.RowMapping | None, user_id: int, booking_id: int) -> sa.RowMapping:
+def _found(row: sa.RowMapping | None, booking_id: int) -> dict[str, Any]:
     if row is None:
         raise NotFound("booking", booking_id)
-    if row["user_id"] != user_id:
+    return dict(row)
+
+
+def _require_own(booking: Mapping[str, Any], user_id: int) -> None:
+    if booking["user_id"] != user_id:
         raise NotYourBooking("This booking is another account's.")
-    return row
