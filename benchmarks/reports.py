@@ -5,7 +5,6 @@ request inside the process, and stands beside that of a floor: one statement by 
 adds up the same seats.
 """
 
-import argparse
 import os
 import re
 import secrets
@@ -72,8 +71,6 @@ JOIN show ON show.id = show_id WHERE local_date BETWEEN %s AND %s GROUP BY local
 
 def main() -> None:
     """Fill a database and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reports", description=__doc__)
-    parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench"))
     folder.chmod(0o755)  # as root, PostgreSQL runs as another user
     try:
@@ -97,9 +94,8 @@ def main() -> None:
 
 def fill(url: str) -> int:
     """A year of shows and two weeks to come, about two of three seats sold; how many bookings."""
+    venues.create_cinema(name="Palace", timezone="UTC")
     for number in range(1, SCREENS + 1):
-        if number == 1:
-            venues.create_cinema(name="Palace", timezone="UTC")
         plan = [{"label": "A", "seats": SEATS}]
         venues.create_screen(name=f"Screen {number}", rows=plan, cinema=1)
     films = 40
@@ -118,7 +114,7 @@ def fill(url: str) -> int:
             [users],
         )
         statements = re.sub(r"%\((\w+)\)s", lambda found: str(values[found[1]]), FILL)
-        connection.execute(statements.replace("%%", "%"))  # type: ignore[call-overload]
+        connection.execute(statements)  # type: ignore[call-overload]
         found = connection.execute("SELECT count(*) FROM booking").fetchone()
     return int(found[0]) if found else 0
 

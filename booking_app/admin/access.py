@@ -32,8 +32,8 @@ from wtforms import ValidationError
 
 from booking_app.audit import Actor
 from booking_app.auth import service
+from booking_app.auth.access import anonymous
 from booking_app.extensions import read_body
-from booking_app.headers import client_address, request_id
 from booking_app.problems import MEDIA_TYPE, BadRequest
 
 ROOT = "/admin"
@@ -77,20 +77,17 @@ def signing_key(secret_key: str) -> str:
 
 def log_in(*, username: str, password: str) -> None:
     """Open a session for the browser; raises what `service.log_in` raises for staff."""
-    by = Actor(address=client_address(), request_id=request_id())
     opened = service.log_in(
         username=username,
         password=password,
         lasts=LASTS,
         user_agent=request.user_agent.string,
-        by=by,
+        by=anonymous(),
         staff_only=True,
     )
-    if "id" in session:  # somebody logs in anew over it
+    if before := _named():  # somebody logs in anew over it
         with suppress(service.SessionEnded):
-            user_id = session["user"]
-            by = replace(by, user_id=user_id)
-            service.log_out(session_id=session["id"], user_id=user_id, by=by)
+            service.log_out(**before, by=replace(anonymous(), user_id=before["user_id"]))
     session.clear()
     g.pop("csrf_token", None)  # where the library keeps the one of the request
     session["id"], session["user"] = opened.id, opened.user_id
@@ -98,8 +95,15 @@ def log_in(*, username: str, password: str) -> None:
 
 def log_out() -> None:
     """End the browser's session, also in the database."""
-    service.log_out(session_id=session["id"], user_id=session["user"], by=actor())
+    service.log_out(**_named(), by=actor())
     session.clear()
+
+
+def _named() -> dict[str, Any]:
+    """The session that the cookie names, for a service; nothing where it names none."""
+    if "id" not in session:
+        return {}
+    return {"session_id": session["id"], "user_id": session["user"]}
 
 
 def account() -> Mapping[Any, Any]:
@@ -110,7 +114,7 @@ def account() -> Mapping[Any, Any]:
 
 def actor() -> Actor:
     """The account that is logged in, as the audit names it."""
-    return Actor(account()["id"], account()["username"], client_address(), request_id())
+    return replace(anonymous(), user_id=account()["id"], username=account()["username"])
 
 
 def safe_next(path: str) -> str:
@@ -133,16 +137,15 @@ def _check() -> AnyResponse | None:
                 "This form is out of date: its session has ended. Go back, copy what you typed, "
                 "load the page again and paste it.",
             )
-    onward = request.values.get("url", HOME)  # where the library would go on to
-    if onward != safe_next(onward):
+    target = request.values.get("url", HOME)  # where the library would go on to
+    if target != safe_next(target):
         raise BadRequest("bad_request", "url must be a page of this site.")
     if request.path.rstrip("/") == LOG_IN.rstrip("/"):
         return None
-    found = None
-    if "id" in session:
-        found = service.find_session(session_id=session["id"], user_id=session["user"])
+    named = _named()
+    found = service.find_session(**named) if named else None
     if found is None:
-        if "id" in session:
+        if named:
             session.clear()
             flash("Your session has ended; log in again.", "info")
         methods = request.url_rule.methods if request.url_rule else None

@@ -56,6 +56,11 @@ class Block(TextAreaField):
     def wire(self) -> Any:
         return (self.data or "").replace("\r\n", "\n").strip() or None
 
+    def lines(self) -> list[str]:
+        """The lines in which something stands."""
+        text = (self.data or "").replace("\r\n", "\n")
+        return [line.strip() for line in text.split("\n") if line.strip()]
+
 
 class Number(Line):
     """A whole number."""
@@ -94,7 +99,7 @@ class WordLines(Block):
         self.data = "\n".join(value or ())
 
     def wire(self) -> list[str]:
-        return [line.strip() for line in (super().wire() or "").split("\n") if line.strip()]
+        return self.lines()
 
 
 class PriceLines(Block):
@@ -106,14 +111,13 @@ class PriceLines(Block):
 
     def wire(self) -> Any:
         prices: dict[str, str] = {}
-        for line in (super().wire() or "").split("\n"):
-            category, colon, price = line.rpartition(":")
-            if line.strip() and not colon:
+        for line in self.lines():
+            category, colon, price = map(str.strip, line.rpartition(":"))
+            if not colon:
                 raise Unreadable(f"Give a category and its price, such as vip: 12.50, not {line}.")
-            if category.strip() in prices:
-                raise Unreadable(f"There are two prices of {category.strip()}.")
-            if line.strip():
-                prices[category.strip()] = price.strip()
+            if category in prices:
+                raise Unreadable(f"There are two prices of {category}.")
+            prices[category] = price
         return prices
 
 

@@ -98,10 +98,11 @@ class ScreenView(Rows):
             form.cinema.offer(tables.cinemas())
 
     def heading(self, row: Mapping[Any, Any]) -> str:
-        return f"{row['name']}, {tables.cinema_of(row['id'])}"
+        return f"{row['name']}, {row['cinema_name']}"
 
     def find(self, key: int) -> Mapping[Any, Any]:
-        return venues.get_screen(screen_id=key)
+        screen = venues.get_screen(screen_id=key)
+        return {**screen, "cinema_name": tables.cinema_of(key)}
 
     def shown(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         return forms.filled(SCREEN, row)

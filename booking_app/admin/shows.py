@@ -24,11 +24,11 @@ from booking_app.catalog import schemas, service
 from booking_app.catalog.seat_picture import category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
 from booking_app.errors import Invalid
-from booking_app.fields import decimal_string, iso
-from booking_app.reports.service import MAX_DAYS
+from booking_app.fields import Day, decimal_string, iso
 
 SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
 SEATS, CANCEL = booking_schemas.BookBody(), booking_schemas.CancelBody()
+DAYS_MAX = 366
 TIME_OF_DAY, NAME = schemas.Daily(), LoginBody(only=["username"])
 
 
@@ -51,7 +51,7 @@ class ShowView(Rows):
         form = super().edit_form(obj)
         names = tables.screens_beside(obj["screen_id"])
         form.screen_name.choices = [SelectChoice(name) for name in names]
-        if tables.own_facts(obj["id"])["planned"]:
+        if obj["planned"]:
             del form.total_seats
         return form
 
@@ -62,20 +62,14 @@ class ShowView(Rows):
         return [("Many shows at once", self.get_url(".many"))]
 
     def heading(self, row: Mapping[Any, Any]) -> str:
-        timezone = tables.timezone_of(row["screen_id"])
-        return f"{row['movie_title']}, {local_time(row['starts_at'], timezone)}"
+        return f"{row['movie_title']}, {local_time(row['starts_at'], row['timezone'])}"
 
     def find(self, key: int) -> Mapping[Any, Any]:
-        return service.get_show(show_id=key)
+        return _find_show(key)
 
     def shown(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        timezone = tables.timezone_of(row["screen_id"])
-        return {
-            **forms.filled(SHOW_PATCH, row),
-            # The show's own, not whether its film is on sale too
-            "on_sale": tables.own_facts(row["id"])["on_sale"],
-            "date_time": local_time(row["starts_at"], timezone, forms.LOCAL),
-        }
+        local = local_time(row["starts_at"], row["timezone"], forms.LOCAL)
+        return {**forms.filled(SHOW_PATCH, row), "date_time": local}
 
     def add(self, form: Form) -> Any:
         movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
@@ -84,7 +78,7 @@ class ShowView(Rows):
         return service.create_show(movie_id=movie_id, **values, by=access.actor())
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
-        g.timezone = tables.timezone_of(row["screen_id"])
+        g.timezone = row["timezone"]
         values = forms.read(form, SHOW_PATCH, timezone=g.timezone)
         # Only what moves it: its time may have had seconds, which the form does not show.
         if form.date_time.data == self.shown(row)["date_time"]:
@@ -127,8 +121,8 @@ class ShowView(Rows):
     def seats(self, show_id: int) -> AnyResponse:
         """The seat map: who has which seat; and booking for a customer."""
         form = forms.CustomerForm(get_form_data())
-        show = service.get_show(show_id=show_id)
-        g.timezone = tables.timezone_of(show["screen_id"])
+        show = _find_show(show_id)
+        g.timezone = show["timezone"]
         if request.method == "POST":
             made = attempt(form, lambda: _book(form, show_id))
             if made:
@@ -141,9 +135,9 @@ class ShowView(Rows):
             "admin/seats.html",
             form=form,
             show=show,
-            cinema=tables.cinema_of(show["screen_id"]),
             starts=local_time(show["starts_at"], g.timezone),
             map=seat_map,
+            accessible=any(seat["accessible"] for seat in seats),
             prices=prices,
             letters=category_letters(prices) if len(prices) > 1 else {},
             owners=tables.seat_owners(show_id),
@@ -151,6 +145,11 @@ class ShowView(Rows):
             money=decimal_string,
             currency=current_app.config["CURRENCY"],
         )
+
+
+def _find_show(show_id: int) -> dict[str, Any]:
+    """The show as the service gives it, with `tables.facts_of_show`."""
+    return {**service.get_show(show_id=show_id), **tables.facts_of_show(show_id)}
 
 
 def _book(form: Form, show_id: int) -> Any:
@@ -217,8 +216,8 @@ def _times(form: Form, timezone: str) -> list[datetime]:
     first, last = form.first_day.data, form.last_day.data
     for name in ("first_day", "last_day"):
         if form[name].data is None:
-            form[name].errors = ["Must be a day such as 2030-01-31."]
-    if first and last and not 0 <= (last - first).days < MAX_DAYS:
+            form[name].errors = [Day.default_error_messages["invalid"]]
+    if first and last and not 0 <= (last - first).days < DAYS_MAX:
         form.last_day.errors = ["Must not be before the first day, nor a year after it."]
     try:
         clocks = [time.fromisoformat(TIME_OF_DAY.deserialize(one)) for one in form.times.wire()]
@@ -260,8 +259,8 @@ class BookingView(Rows):
         """A booking, and cancelling it, or some of its seats, for the customer."""
         form = Form()  # its fields are the seats, checkboxes of the page
         row = booking.find_booking(booking_id=booking_id)
-        show = service.get_show(show_id=row["show_id"])
-        g.timezone = tables.timezone_of(show["screen_id"])
+        show = _find_show(row["show_id"])
+        g.timezone = show["timezone"]
         if request.method == "POST" and attempt(form, lambda: _cancel(form, row)):
             flash("Cancelled.", "success")
             return redirect(self.get_url(".one", booking_id=booking_id), 303)
@@ -270,7 +269,6 @@ class BookingView(Rows):
             form=form,
             row=row,
             show=show,
-            cinema=tables.cinema_of(show["screen_id"]),
             starts=local_time(show["starts_at"], g.timezone),
             customer=auth.get_account(user_id=row["user_id"]),
             money=decimal_string,

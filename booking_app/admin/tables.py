@@ -15,13 +15,12 @@ from booking_app.admin.lists import (
     is_one_of,
     is_true,
     plain,
-    text_of,
 )
 from booking_app.audit import ACTIONS, OBJECT_TYPES, AuditEvent
 from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.booking.service import live_labels
-from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
+from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, with_places
 from booking_app.catalog.times import local_time
 from booking_app.database import clock, reading
 from booking_app.errors import NotFound
@@ -88,11 +87,23 @@ def cinema_of(screen_id: int) -> str:
     return name
 
 
-def own_facts(show_id: int) -> sa.RowMapping:
-    """Of a show itself: whether it is `on_sale`, and whether its seats are `planned`; raises
-    NotFound."""
+def facts_of_show(show_id: int) -> sa.RowMapping:
+    """What the pages of a show need beside what the service tells: its `cinema_name` and
+    `timezone`, whether it is `on_sale` itself, whatever its film is, and whether its seats are
+    `planned`; raises NotFound."""
     planned = sa.exists().where(ShowSeat.show_id == show_id, ShowSeat.row_label != "")
-    query = sa.select(Show.on_sale, planned.label("planned")).where(Show.id == show_id)
+    query = (
+        sa.select(
+            Cinema.name.label("cinema_name"),
+            Cinema.timezone,
+            Show.on_sale,
+            planned.label("planned"),
+        )
+        .select_from(Show)
+        .join(Screen, Screen.id == Show.screen_id)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+        .where(Show.id == show_id)
+    )
     with reading() as connection:
         facts = connection.execute(query).mappings().first()
     if facts is None:
@@ -106,6 +117,22 @@ def timezone_of(screen_id: int | None) -> str:
     query = sa.select(Cinema.timezone).join(Screen).where(Screen.id == screen_id)
     with reading() as connection:
         return connection.execute(query).scalar() or "UTC"
+
+
+# Of which show a row is, and when and where that begins.
+PLACE = (
+    Movie.title,
+    Cinema.name.label("cinema_name"),
+    Cinema.timezone,
+    Screen.name.label("screen_name"),
+    Show.starts_at,
+)
+PLACE_COLUMNS = (
+    plain("title", "Film", Movie.title_key, wraps=True),
+    plain("cinema_name", "Cinema", Cinema.name_key),
+    plain("screen_name", "Screen", Screen.name_key),
+    Column("starts_at", "Begins", _starts, Show.starts_at),
+)
 
 
 MOVIES = Table(
@@ -150,15 +177,14 @@ CINEMAS = Table(
         plain("is_default", "Default"),
         plain("id", "Id", Cinema.id),
     ),
-    filters=(),
 )
 
 
 SCREENS = Table(
     model=Screen,
-    query=sa.select(
-        Screen.id, Screen.name, Screen.rows, Screen.cinema_id, Cinema.name.label("cinema_name")
-    ).join(Cinema, Cinema.id == Screen.cinema_id),
+    query=sa.select(Screen.id, Screen.name, Screen.rows, Cinema.name.label("cinema_name")).join(
+        Cinema, Cinema.id == Screen.cinema_id
+    ),
     id_column=Screen.id,
     order=(Cinema.name_key, Screen.name_key, Screen.id),
     searched=(Screen.name_key, Cinema.name_key),
@@ -176,30 +202,12 @@ SCREENS = Table(
 SHOWS = Table(
     model=Show,
     named_by=("starts_at",),
-    query=(
-        sa.select(
-            Show.id,
-            Movie.title,
-            Cinema.name.label("cinema_name"),
-            Cinema.timezone,
-            Screen.name.label("screen_name"),
-            Show.starts_at,
-            Show.total_seats,
-            Show.price_cents,
-            Show.on_sale,
-        )
-        .join(Movie, Movie.id == Show.movie_id)
-        .join(Screen, Screen.id == Show.screen_id)
-        .join(Cinema, Cinema.id == Screen.cinema_id)
-    ),
+    query=with_places(sa.select(Show.id, *PLACE, Show.total_seats, Show.price_cents, Show.on_sale)),
     id_column=Show.id,
     order=(Show.starts_at.desc(), Show.id.desc()),
     searched=(Movie.title_key, Screen.name_key, Cinema.name_key),
     columns=(
-        plain("title", "Film", Movie.title_key, wraps=True),
-        plain("cinema_name", "Cinema", Cinema.name_key),
-        plain("screen_name", "Screen", Screen.name_key),
-        Column("starts_at", "Begins", _starts, Show.starts_at),
+        *PLACE_COLUMNS,
         plain("total_seats", "Seats", Show.total_seats),
         _money("price_cents", "Price", Show.price_cents),
         plain("on_sale", "On sale", Show.on_sale),
@@ -218,30 +226,19 @@ SHOWS = Table(
 
 BOOKINGS = Table(
     model=Booking,
-    query=(
+    query=with_places(
         sa.select(
             Booking.id,
             Booking.reference,
-            Booking.user_id,
             User.username,
-            Booking.show_id,
-            Movie.title,
-            Cinema.name.label("cinema_name"),
-            Cinema.timezone,
-            Screen.name.label("screen_name"),
-            Show.starts_at,
+            *PLACE,
             Booking.seats,
             STATUS.label("status"),
             Booking.total_cents,
-            Booking.currency,
             Booking.created_at,
-            Booking.expires_at,
         )
         .join(User, User.id == Booking.user_id)
         .join(Show, Show.id == Booking.show_id)
-        .join(Movie, Movie.id == Show.movie_id)
-        .join(Screen, Screen.id == Show.screen_id)
-        .join(Cinema, Cinema.id == Screen.cinema_id)
     ),
     id_column=Booking.id,
     order=(Booking.id.desc(),),
@@ -254,10 +251,7 @@ BOOKINGS = Table(
     columns=(
         plain("reference", "Reference", Booking.reference),
         plain("username", "Customer", User.username_key),
-        plain("title", "Film", Movie.title_key, wraps=True),
-        plain("cinema_name", "Cinema", Cinema.name_key),
-        plain("screen_name", "Screen", Screen.name_key),
-        Column("starts_at", "Begins", _starts, Show.starts_at),
+        *PLACE_COLUMNS,
         Column("seats", "Seats", lambda row: ", ".join(live_labels(row["seats"])), wraps=True),
         Column("total_cents", "Total", _total, Booking.total_cents),
         plain("status", "Status", STATUS),
@@ -311,8 +305,8 @@ AUDIT = Table(
         plain("address", "Address", AuditEvent.address),
         plain("object_type", "Object", AuditEvent.object_type),
         plain("object_id", "Object id"),
-        Column("before", "Before", lambda row: text_of(row["before"]), wraps=True),
-        Column("after", "After", lambda row: text_of(row["after"]), wraps=True),
+        plain("before", "Before", wraps=True),
+        plain("after", "After", wraps=True),
         plain("id", "Id", AuditEvent.id),
     ),
     filters=(

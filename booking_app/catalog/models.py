@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.database import Base, BigId, Json, KeyText, UtcDateTime
+from booking_app.database import Base, BigId, Json, KeyText, Query, UtcDateTime
 
 LABEL_MAX = 10
 ROW_LABEL_MAX = 5
@@ -152,6 +152,15 @@ class ShowSum(Base):
     seats: Mapped[int] = mapped_column(sa.Integer)
     sold: Mapped[int] = mapped_column(sa.Integer)
     takings_cents: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+def with_places(query: Query) -> Query:
+    """A SELECT that reads `show`, joined with the film, the screen and the cinema of each."""
+    return (
+        query.join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+    )
 
 
 def is_free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:

@@ -6,9 +6,8 @@ attributes) and nothing from elsewhere. Lengths are in the units of the viewBox.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count, cycle, groupby
+from itertools import chain, count, cycle
 from math import ceil
-from operator import itemgetter
 from string import ascii_uppercase
 from typing import Any
 from xml.sax.saxutils import escape
@@ -74,13 +73,17 @@ def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
 
 def plan_picture(rows: Iterable[Mapping[str, Any]]) -> str:
     """The SVG document of a seat plan, a list of rows as in `seating`."""
-    seats = [
-        {**seat, "seat_number": seat["label"], "status": AVAILABLE} for seat in plan_seats(rows)
-    ]
     in_rows = [
-        {"label": label, "seats": list(row)}
-        for label, row in groupby(seats, key=itemgetter("row_label"))
+        {
+            "label": row["label"],
+            "seats": [
+                {**seat, "seat_number": seat["label"], "status": AVAILABLE}
+                for seat in plan_seats([row])
+            ],
+        }
+        for row in rows
     ]
+    seats = [seat for row in in_rows for seat in row["seats"]]
     number = f"{len(seats)} seat{'' if len(seats) == 1 else 's'}"
     return _picture(
         in_rows,

@@ -14,7 +14,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, ShowSum, is_free
+from booking_app.catalog.models import (
+    Cinema,
+    Movie,
+    Screen,
+    Show,
+    ShowSeat,
+    ShowSum,
+    is_free,
+    with_places,
+)
 from booking_app.database import (
     Query,
     clock,
@@ -42,7 +51,8 @@ SOLD = sa.and_(ShowSeat.booking_id.is_not(None), ShowSeat.held_until.is_(None))
 SOLD_SEATS = sa.func.count().filter(SOLD).label("sold")
 TAKINGS = sa.func.coalesce(sa.func.sum(ShowSeat.price_cents).filter(SOLD), 0).label("takings_cents")
 
-SUMS = ("seats", "sold", "takings_cents")
+FIGURES = (sa.func.count().label("seats"), SOLD_SEATS, TAKINGS)
+SUMS = tuple(figure.name for figure in FIGURES)
 
 # What a report may be by: the columns that name a row, and those that rows are ordered by, the same
 # on both databases.
@@ -119,13 +129,7 @@ def _settle(since: date, until: date, now: datetime | None) -> None:
                 break
             shows.append(show.id)
         sums = (
-            sa.select(
-                ShowSeat.show_id,
-                ShowSeat.category,
-                sa.func.count().label("seats"),
-                SOLD_SEATS,
-                TAKINGS,
-            )
+            sa.select(ShowSeat.show_id, ShowSeat.category, *FIGURES)
             .where(ShowSeat.show_id.in_(shows))
             .group_by(ShowSeat.show_id, ShowSeat.category)
         )
@@ -166,7 +170,7 @@ def _sales(by: str, of_cinema: bool) -> Query:
     kept_sums = (sa.func.sum(getattr(ShowSum, name)).label(name) for name in SUMS)
     seats = sa.union_all(
         sa.select(*kept, *kept_sums).where(ShowSum.show_id.in_(of_period)).group_by(*kept),
-        sa.select(*added, sa.func.count().label("seats"), SOLD_SEATS, TAKINGS)
+        sa.select(*added, *FIGURES)
         .where(ShowSeat.show_id.in_(of_period.where(sa.not_(_has_sums(Show.id)))))
         .group_by(*added),
     ).subquery()
@@ -174,13 +178,10 @@ def _sales(by: str, of_cinema: bool) -> Query:
     if by == "category":
         columns = order = (seats.c.category,)
     sums = (sa.cast(sa.func.sum(seats.c[name]), sa.BigInteger).label(name) for name in SUMS)
-    query = (
+    query = with_places(
         sa.select(*columns, sa.func.count().label("shows"), *sums)
         .select_from(seats)
         .join(Show, Show.id == seats.c.show_id)
-        .join(Movie, Movie.id == Show.movie_id)
-        .join(Screen, Screen.id == Show.screen_id)
-        .join(Cinema, Cinema.id == Screen.cinema_id)
     )
     return query.group_by(*order, *columns).order_by(*order)
 
@@ -206,22 +207,17 @@ def coming_shows(
 
 @cache
 def _coming(of_cinema: bool, timed: bool) -> Listing:
-    query = (
-        sa.select(
-            Show.id.label("show"),
-            Show.movie_id.label("movie"),
-            Movie.title.label("movie_title"),
-            Cinema.name.label("cinema_name"),
-            Cinema.timezone,
-            Screen.name.label("screen_name"),
-            Show.starts_at,
-            Show.total_seats.label("seats"),
-        )
-        .join(Movie, Movie.id == Show.movie_id)
-        .join(Screen, Screen.id == Show.screen_id)
-        .join(Cinema, Cinema.id == Screen.cinema_id)
-        .where(Show.starts_at > clock_param(timed))
+    shows = sa.select(
+        Show.id.label("show"),
+        Show.movie_id.label("movie"),
+        Movie.title.label("movie_title"),
+        Cinema.name.label("cinema_name"),
+        Cinema.timezone,
+        Screen.name.label("screen_name"),
+        Show.starts_at,
+        Show.total_seats.label("seats"),
     )
+    query = with_places(shows).where(Show.starts_at > clock_param(timed))
     if of_cinema:
         query = query.where(Screen.cinema_id == sa.bindparam("cinema"))
     return listing(query.order_by(Show.starts_at, Show.id))
@@ -232,13 +228,7 @@ def _sold(timed: bool) -> Query:
     """The figures of the shows of one page."""
     held = sa.func.count().filter(sa.not_(SOLD), sa.not_(is_free(clock_param(timed))))
     return (
-        sa.select(
-            ShowSeat.show_id,
-            sa.func.count().label("seats"),
-            SOLD_SEATS,
-            held.label("held"),
-            TAKINGS,
-        )
+        sa.select(ShowSeat.show_id, *FIGURES, held.label("held"))
         .where(ShowSeat.show_id.in_(sa.bindparam("shows", expanding=True)))
         .group_by(ShowSeat.show_id)
     )
