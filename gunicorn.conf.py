@@ -22,7 +22,7 @@ limit_request_line = 8190
 forwarded_allow_ips = ""
 control_socket_disable = True  # nothing here uses it, and two servers would share its path
 
-# The application's own log, with a line for each request (booking_app/headers.py).
+# The application's own log, with a line for each request (booking_app/web/headers.py).
 logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 if not _settings["ACCESS_LOG"]:

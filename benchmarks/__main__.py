@@ -42,7 +42,7 @@ import config
 from booking_app import create_app
 from booking_app.auth.service import find_session
 from booking_app.booking.best_available import Seat, best_blocks
-from booking_app.database import db, write_transaction
+from booking_app.core.database import db, write_transaction
 
 ROOT = Path(__file__).parent.parent
 LOAD = Path(__file__).with_name("load.lua")

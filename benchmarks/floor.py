@@ -112,7 +112,7 @@ BOOKINGS = sql("""
     FROM booking WHERE user_id = %(user_id)s::BIGINT ORDER BY id DESC
     LIMIT %(limit)s::INTEGER OFFSET %(offset)s::INTEGER""")
 
-# --- connections and transactions, as in booking_app/database.py ----------------------------
+# --- connections and transactions, as in booking_app/core/database.py ----------------------------
 
 set_json_loads(orjson.loads)
 

@@ -28,7 +28,7 @@ from booking_app import create_app
 from booking_app.auth import access, service
 from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
-from booking_app.database import db, write_transaction
+from booking_app.core.database import db, write_transaction
 
 ROUNDS = 9
 SCREENS, SHOWS_A_DAY, DAYS_BACK, DAYS_AHEAD = 5, 4, 365, 14

@@ -5,15 +5,20 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask
+from flask_migrate import Migrate
 
 import config
-from booking_app import cli, database, extensions, headers, health, pages, rate_limits
+from booking_app import cli
 from booking_app.admin import routes as admin
 from booking_app.auth.routes import blp as auth_blp
+from booking_app.auth.tokens import jwt
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.routes import blp as catalog_blp
 from booking_app.catalog.service import bookable_example
+from booking_app.core import database
 from booking_app.reports.routes import blp as reports_blp
+from booking_app.web import headers, health, limits, openapi, pages, problems, requests
+from booking_app.web.json import OrjsonProvider
 
 VERSION = "1.2.0"
 
@@ -33,7 +38,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         JWT_DECODE_LEEWAY=10,  # seconds that the clocks of two hosts may differ
         JWT_COOKIE_CSRF_PROTECT=False,  # no cookies here: one claim less in each token
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(days=settings["REFRESH_TOKEN_DAYS"]),
-        MAX_CONTENT_LENGTH=extensions.MAX_BODY_BYTES,
+        MAX_CONTENT_LENGTH=requests.MAX_BODY_BYTES,
         PROPAGATE_EXCEPTIONS=False,
         API_TITLE="Movie-ticket booking",
         API_VERSION=VERSION,
@@ -59,13 +64,16 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     )
     database.init_app(app)
     headers.init_app(app)
-    rate_limits.init_app(app)
-    extensions.init_app(app)
-    extensions.migrate.init_app(app, database.db)
-    extensions.api.live_examples = bookable_example
-    extensions.api.init_app(app)
+    limits.init_app(app)
+    app.json = OrjsonProvider(app)
+    jwt.init_app(app)
+    problems.init_app(app, jwt)
+    requests.init_app(app)
+    Migrate(app, database.db)
+    openapi.api.live_examples = bookable_example
+    openapi.api.init_app(app)
     for blueprint in (auth_blp, catalog_blp, booking_blp, reports_blp):
-        extensions.api.register_blueprint(blueprint)
+        openapi.api.register_blueprint(blueprint)
     app.register_blueprint(health.blp)
     app.register_blueprint(pages.blp)
     admin.init_app(app, secret_key=settings["SECRET_KEY"], previous=settings["SECRET_KEY_PREVIOUS"])

@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 from booking_app.auth import service as auth
 from booking_app.catalog import loading
 from booking_app.catalog.schemas import Catalog
-from booking_app.errors import DomainError
+from booking_app.core.errors import DomainError
 
 DEMO = "demo.json"
 

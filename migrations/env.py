@@ -5,13 +5,13 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
-from booking_app.database import MIGRATING, begin_writing, db, is_unavailable, take_turns
+from booking_app.core.database import MIGRATING, begin_writing, db, is_unavailable, take_turns
 
 
 def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
     """Types of our own are written into new migrations by their names."""
-    if kind == "type" and type(item).__module__ == "booking_app.database":
-        autogen_context.imports.add("from booking_app import database")
+    if kind == "type" and type(item).__module__ == "booking_app.core.database":
+        autogen_context.imports.add("from booking_app.core import database")
         return f"database.{item!r}"
     return False
 

@@ -25,7 +25,7 @@ from booking_app import create_app
 from booking_app.auth import access
 from booking_app.auth import service as auth
 from booking_app.catalog import service as catalog
-from booking_app.database import db, reading, write_transaction
+from booking_app.core.database import db, reading, write_transaction
 from tests.browser import page  # noqa: F401 - a fixture of all
 from tests.contract import check_answer
 

@@ -8,8 +8,8 @@ import jsonschema
 from flask import Flask, request
 from werkzeug.test import TestResponse
 
-from booking_app import problems
-from booking_app.extensions import api
+from booking_app.web import problems
+from booking_app.web.openapi import api
 
 PROBLEM = "application/problem+json"
 

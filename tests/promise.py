@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from booking_app.booking import service
 from booking_app.booking.models import Booking
 from booking_app.catalog.models import Show, ShowSeat
-from booking_app.database import reading
+from booking_app.core.database import reading
 
 # seats asked for in one request
 Order = Sequence[str]

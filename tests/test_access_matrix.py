@@ -10,7 +10,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app.audit import OPERATOR, AuditEvent
+from booking_app.audit.models import AuditEvent
+from booking_app.audit.service import OPERATOR
 from booking_app.auth import service
 from tests.conftest import PASSWORD, Caller, open_tokens, rows
 

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from booking_app.admin import tables
-from booking_app.audit import AuditEvent
+from booking_app.audit.models import AuditEvent
 from booking_app.auth import service as auth
 from booking_app.booking.models import Booking
 from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat
 from booking_app.catalog.times import instant
-from booking_app.database import db
+from booking_app.core.database import db
 from tests.admin_site import Site, messages, table
 from tests.conftest import NOON, PASSWORD, Caller, rows
 from tests.test_statements import counted

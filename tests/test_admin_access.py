@@ -11,7 +11,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.routing import Rule
 
 from booking_app.admin.access import LASTS, LOG_IN, safe_next, signing_key
-from booking_app.audit import OPERATOR, AuditEvent
+from booking_app.audit.models import AuditEvent
+from booking_app.audit.service import OPERATOR
 from booking_app.auth import service
 from booking_app.auth.models import Session
 from booking_app.catalog.models import Movie

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app import audit
-from booking_app.audit import AuditEvent
+from booking_app.audit import service as audit
+from booking_app.audit.models import AuditEvent
 from booking_app.auth import service
 from booking_app.catalog import loading
-from booking_app.database import write_transaction
+from booking_app.core.database import write_transaction
 from tests.conftest import NOON, PASSWORD, Caller, bearer, rows
 
 ALICE = {"username": "alice", "password": PASSWORD}

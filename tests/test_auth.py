@@ -11,12 +11,12 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking_app.audit import OPERATOR
+from booking_app.audit.service import OPERATOR
 from booking_app.auth import service
 from booking_app.auth.models import User
-from booking_app.database import fold
-from booking_app.errors import Invalid
-from booking_app.extensions import jwt
+from booking_app.auth.tokens import jwt
+from booking_app.core.database import fold
+from booking_app.core.errors import Invalid
 from tests.conftest import PASSWORD, ROOT, Caller, make_app, rows
 
 

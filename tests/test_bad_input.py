@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from booking_app.auth.models import Session
-from booking_app.database import db, reading
+from booking_app.core.database import db, reading
 from tests.conftest import PASSWORD, Caller, rows
 
 TOO_BIG = 2**63

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from booking_app.booking import service
 from booking_app.booking.models import Booking
 from booking_app.catalog.models import ShowSeat
-from booking_app.errors import Invalid
+from booking_app.core.errors import Invalid
 from tests.conftest import NOON, Caller, rows
 
 

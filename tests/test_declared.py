@@ -16,10 +16,10 @@ import pytest
 from flask import Flask
 from flask_jwt_extended import create_access_token, create_refresh_token
 
-from booking_app import rate_limits
 from booking_app.booking import service as booking
 from booking_app.catalog import service as catalog
-from booking_app.extensions import MAX_BODY_BYTES
+from booking_app.web import limits
+from booking_app.web.requests import MAX_BODY_BYTES
 from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens
 from tests.contract import document
 from tests.test_server import writers_wait_in_vain
@@ -118,7 +118,7 @@ def test_every_code_that_is_declared_occurs(
     retries(world, monkeypatch)
     successes(world)
     everywhere(world)
-    limits(world, database_url, monkeypatch)
+    limited(world, database_url, monkeypatch)
     no_database(world)
     never = {
         f"{method} {template}": missing
@@ -346,9 +346,9 @@ def everywhere(world: World) -> None:
                 call(method, template, MISSING, by=world.bob, **body)
 
 
-def limits(world: World, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = replace(rate_limits.RULES["all"], amount=1)
-    monkeypatch.setitem(rate_limits.RULES, "all", rule)
+def limited(world: World, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = replace(limits.RULES["all"], amount=1)
+    monkeypatch.setitem(limits.RULES, "all", rule)
     counting = replace(world, app=make_app(database_url, RATELIMIT_ENABLED="on"))
     counting.app.test_client().get("/openapi.json")
     for method, template, _ in operations(world.app):

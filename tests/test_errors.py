@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app import problems
 from booking_app.catalog import service as catalog
-from booking_app.database import db
-from booking_app.errors import DomainError
+from booking_app.core.database import db
+from booking_app.core.errors import DomainError
+from booking_app.web import problems
 from tests.conftest import Caller, make_app
 
 JSON = {"Content-Type": "application/json"}
@@ -160,7 +160,7 @@ def test_a_lock_that_is_never_given_up_is_503(
         blocker.exec_driver_sql("SELECT 1 FROM show_seat FOR UPDATE")
         sa.event.listen(db.engine, "begin", _short_lock_timeout)
     else:
-        monkeypatch.setattr("booking_app.database.LOCK_TIMEOUT_SECONDS", 0.1)
+        monkeypatch.setattr("booking_app.core.database.LOCK_TIMEOUT_SECONDS", 0.1)
         queue = db.engine.writer_queue  # type: ignore[attr-defined]
         queue.thread.acquire()
     answer = alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1})
@@ -209,7 +209,7 @@ def test_every_code_is_declared_by_some_endpoint(app: Flask) -> None:
 
 
 def _component(code: str) -> str:
-    from booking_app.extensions import schema_name
+    from booking_app.web.openapi import schema_name
 
     return schema_name(code)
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app.extensions import MAX_BODY_BYTES
+from booking_app.web.requests import MAX_BODY_BYTES
 from tests.conftest import Caller, make_app
 from tests.contract import document
 

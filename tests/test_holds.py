@@ -14,8 +14,8 @@ from booking_app.booking import service
 from booking_app.booking.models import Booking
 from booking_app.catalog import service as catalog
 from booking_app.catalog.models import ShowSeat
-from booking_app.database import write_transaction
-from booking_app.errors import DomainError, Invalid
+from booking_app.core.database import write_transaction
+from booking_app.core.errors import DomainError, Invalid
 from tests.conftest import NOON, Caller, rows
 from tests.promise import broken_promises
 

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 
-from booking_app.database import db, engine_options, reading
+from booking_app.core.database import db, engine_options, reading
 from tests.conftest import ROOT, make_app
 
 MIGRATIONS = str(ROOT / "migrations")

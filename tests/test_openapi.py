@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from booking_app.extensions import PATH_ID_MAX
+from booking_app.web.requests import PATH_ID_MAX
 from tests.conftest import Caller
 
 

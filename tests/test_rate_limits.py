@@ -20,11 +20,12 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app import rate_limits
-from booking_app.audit import OPERATOR, AuditEvent
+from booking_app.audit.models import AuditEvent
+from booking_app.audit.service import OPERATOR
 from booking_app.auth import service
 from booking_app.auth.models import Session, User
-from booking_app.database import db
+from booking_app.core.database import db
+from booking_app.web import limits
 from tests.conftest import PASSWORD, Caller, make_app, rows
 from tests.serving import Server, wait_until
 
@@ -42,7 +43,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_900_000_000.0
         monkeypatch.setattr("limits.storage.memory.time", self)
-        monkeypatch.setattr("booking_app.rate_limits.time", self)
+        monkeypatch.setattr("booking_app.web.limits.time", self)
 
     def time(self) -> float:
         return self.now
@@ -70,8 +71,8 @@ def limited(make_client: Callable[..., FlaskClient]) -> FlaskClient:
 
 
 def lower(monkeypatch: pytest.MonkeyPatch, name: str, amount: int) -> None:
-    rule = replace(rate_limits.RULES[name], amount=amount)
-    monkeypatch.setitem(rate_limits.RULES, name, rule)
+    rule = replace(limits.RULES[name], amount=amount)
+    monkeypatch.setitem(limits.RULES, name, rule)
 
 
 def log_in(
@@ -292,7 +293,7 @@ def test_booking_writes_by_account_all_kinds_together(
 def test_a_generous_default_for_all_calls_together_by_address(
     limited: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert rate_limits.RULES["all"].amount >= 1000
+    assert limits.RULES["all"].amount >= 1000
     lower(monkeypatch, "all", 4)
     paths = ["/api/movies/", "/openapi.json", "/api/nothing/", "/api/me/", "/api/movies/"]
     headers = {"X-Forwarded-For": "192.0.2.1"}

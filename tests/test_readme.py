@@ -16,7 +16,7 @@ import pytest
 from flask import Flask
 
 import config
-from booking_app import problems, rate_limits
+from booking_app.web import limits, problems
 from tests.contract import document
 from tests.serving import ROOT, serve_demo
 
@@ -65,7 +65,7 @@ def codes_table() -> str:
 
 
 def limits_table() -> str:
-    def note(rule: rate_limits.Rule) -> str:
+    def note(rule: limits.Rule) -> str:
         return "shared out among the workers" if rule.split else "for each worker"
 
     return table(
@@ -77,7 +77,7 @@ def limits_table() -> str:
                 rule.by,
                 note(rule),
             )
-            for rule in rate_limits.RULES.values()
+            for rule in limits.RULES.values()
         ),
     )
 

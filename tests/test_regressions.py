@@ -19,8 +19,8 @@ from booking_app.booking import service
 from booking_app.booking.models import Booking
 from booking_app.catalog import service as catalog
 from booking_app.catalog.models import Screen, Show, ShowSeat
-from booking_app.database import write_transaction
-from booking_app.errors import DomainError
+from booking_app.core.database import write_transaction
+from booking_app.core.errors import DomainError
 from tests.conftest import NOON, PASSWORD, Caller, make_app, rows
 from tests.promise import broken_promises
 from tests.serving import Server

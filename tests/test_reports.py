@@ -16,7 +16,7 @@ from booking_app.booking.models import Booking
 from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
 from booking_app.catalog.models import Show, ShowSum
-from booking_app.database import begin_writing, db
+from booking_app.core.database import begin_writing, db
 from booking_app.reports import service
 from tests.conftest import NOON, Caller, empty, rows
 from tests.test_statements import counted, own
@@ -244,7 +244,7 @@ def test_a_report_is_answered_while_others_write(
 ) -> None:
     """It adds up for itself, and keeps the sums another time."""
     book(alice, house("Film", NOON + DAY), "A1")
-    monkeypatch.setattr("booking_app.database.LOCK_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("booking_app.core.database.LOCK_TIMEOUT_SECONDS", 0.01)
     queue: Any = db.engine
     with queue.writer_queue.thread:
         report = service.sales(by="day", **EVERYTHING, now=NOON + 9 * DAY)

@@ -10,7 +10,7 @@ import jwt
 import sqlalchemy as sa
 from flask import Flask
 
-from booking_app.database import db, reading
+from booking_app.core.database import db, reading
 from tests.conftest import ROOT
 from tests.serving import Server
 

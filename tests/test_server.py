@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from booking_app.booking.models import Booking
-from booking_app.database import db, reading
+from booking_app.core.database import db, reading
 from tests.conftest import PASSWORD, rows
 from tests.promise import broken_promises
 from tests.serving import Server, wait_until
@@ -68,7 +68,7 @@ def writers_wait_in_vain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     queue = getattr(db.engine, "writer_queue", None)
     with monkeypatch.context() as patched, writers_blocked():
-        patched.setattr("booking_app.database.LOCK_TIMEOUT_SECONDS", 0.1)
+        patched.setattr("booking_app.core.database.LOCK_TIMEOUT_SECONDS", 0.1)
         sa.event.listen(db.engine, "begin", short)
         if queue is not None:
             queue.thread.acquire()  # another thread of this process waits for the file

@@ -15,10 +15,11 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app.audit import OPERATOR, AuditEvent
+from booking_app.audit.models import AuditEvent
+from booking_app.audit.service import OPERATOR
 from booking_app.auth import service
 from booking_app.auth.models import Session, User
-from booking_app.database import db
+from booking_app.core.database import db
 from tests.conftest import NOON, PASSWORD, Caller, bearer, rows
 from tests.serving import Server
 

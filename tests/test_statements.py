@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app.database import db, reading
+from booking_app.core.database import db, reading
 from tests.conftest import PASSWORD, Caller
 
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")

@@ -30,11 +30,11 @@ from flask_wtf.csrf import generate_csrf, validate_csrf
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import ValidationError
 
-from booking_app.audit import Actor
+from booking_app.audit.service import Actor
 from booking_app.auth import service
 from booking_app.auth.access import anonymous
-from booking_app.extensions import read_body
-from booking_app.problems import MEDIA_TYPE, BadRequest
+from booking_app.web.problems import MEDIA_TYPE, BadRequest
+from booking_app.web.requests import read_body
 
 ROOT = "/admin"
 HOME = f"{ROOT}/"

@@ -25,9 +25,10 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from booking_app.admin.plan_text import EXAMPLE, PlanTextError, read_plan, write_plan
 from booking_app.catalog.models import STANDARD
 from booking_app.catalog.times import instant
-from booking_app.fields import Day, decimal_string, iso
-from booking_app.problems import ERRORS_SHOWN
+from booking_app.core.formats import decimal_string, iso
 from booking_app.reports.schemas import GROUPS
+from booking_app.web.fields import Day
+from booking_app.web.problems import ERRORS_SHOWN
 
 LOCAL = "%Y-%m-%dT%H:%M"
 REPORTS_BY = {by: "film" if by == "movie" else by for by in GROUPS}

@@ -15,11 +15,12 @@ from flask_admin.model.base import BaseModelView, ViewArgs
 from flask_admin.model.filters import BaseFilter
 from sqlalchemy.orm import InstrumentedAttribute
 
-from booking_app import csv_table
-from booking_app.database import Base, Query, fold, like_pattern, reading, streaming
-from booking_app.fields import Day, Text, Whole, iso
-from booking_app.paging import PAGE_MAX, fetch_page, listing
-from booking_app.problems import invalid
+from booking_app.core.database import Base, Query, fold, like_pattern, reading, streaming
+from booking_app.core.formats import iso
+from booking_app.core.paging import PAGE_MAX, fetch_page, listing
+from booking_app.web import csv
+from booking_app.web.fields import Day, Text, Whole
+from booking_app.web.problems import invalid
 
 PAGE_SIZE = 50
 BYTE_ORDER_MARK = "\ufeff"
@@ -62,7 +63,7 @@ def table_file(lines: Iterable[str], name: str) -> Response:
     """A table to be kept as a file. Spreadsheets know by its first sign that it is UTF-8."""
     return Response(
         chain([BYTE_ORDER_MARK], lines),
-        mimetype=csv_table.MEDIA_TYPE,
+        mimetype=csv.MEDIA_TYPE,
         headers={"Content-Disposition": f"attachment; filename={name}.csv"},
     )
 
@@ -306,6 +307,6 @@ class ListView(BaseModelView):
         begun = chain(list(islice(rows, 1)), rows)  # what fails at once still makes an error
         cells = ([column.show(row) for column in self.table.columns] for row in begun)
         labels = [column.label for column in self.table.columns]
-        response = table_file(csv_table.lines(labels, cells), self.name.lower())
+        response = table_file(csv.lines(labels, cells), self.name.lower())
         response.call_on_close(rows.close)
         return response

@@ -21,11 +21,11 @@ from booking_app.auth.access import by_name_or_own_address
 from booking_app.catalog import schemas, service, venues
 from booking_app.catalog.seat_picture import plan_picture
 from booking_app.catalog.times import local_time
-from booking_app.errors import Invalid
-from booking_app.fields import decimal_string
-from booking_app.rate_limits import limited, reset
+from booking_app.core.errors import Invalid
+from booking_app.core.formats import decimal_string
 from booking_app.reports import schemas as report_schemas
 from booking_app.reports import service as reports
+from booking_app.web.limits import limited, reset
 
 LOGIN, ACCOUNT = auth_schemas.LoginBody(), auth_schemas.AccountPatch()
 MOVIE, CINEMA = schemas.MovieBody(), schemas.CinemaBody()

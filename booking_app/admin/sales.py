@@ -9,13 +9,13 @@ from flask_admin import expose
 from werkzeug.datastructures import MultiDict
 from wtforms import Form
 
-from booking_app import csv_table
 from booking_app.admin import forms, tables
 from booking_app.admin.lists import table_file
 from booking_app.admin.plot import lying_bars, standing_bars
 from booking_app.admin.views import Page, attempt, queried
-from booking_app.fields import decimal_string
+from booking_app.core.formats import decimal_string
 from booking_app.reports import schemas, service
+from booking_app.web import csv
 
 SALES, ROW = schemas.SalesQuery(), schemas.Sales()
 DAYS_BACK, DAYS_AHEAD = 30, 7
@@ -52,7 +52,7 @@ class SalesView(Page):
         """The same as a table for a spreadsheet."""
         rows = ROW.dump(service.sales(**queried(SALES)), many=True)
         names = list(ROW.fields)
-        lines = csv_table.lines(names, ([row[name] for name in names] for row in rows))
+        lines = csv.lines(names, ([row[name] for name in names] for row in rows))
         return table_file(lines, "sales")
 
 

@@ -23,8 +23,9 @@ from booking_app.booking import service as booking
 from booking_app.catalog import schemas, service
 from booking_app.catalog.seat_picture import category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
-from booking_app.errors import Invalid
-from booking_app.fields import Day, decimal_string, iso
+from booking_app.core.errors import Invalid
+from booking_app.core.formats import decimal_string, iso
+from booking_app.web.fields import Day
 
 SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
 SEATS, CANCEL = booking_schemas.BookBody(), booking_schemas.CancelBody()

@@ -16,15 +16,15 @@ from booking_app.admin.lists import (
     is_true,
     plain,
 )
-from booking_app.audit import ACTIONS, OBJECT_TYPES, AuditEvent
+from booking_app.audit.models import ACTIONS, OBJECT_TYPES, AuditEvent
 from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.booking.service import live_labels
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, with_places
 from booking_app.catalog.times import local_time
-from booking_app.database import clock, reading
-from booking_app.errors import NotFound
-from booking_app.fields import decimal_string
+from booking_app.core.database import clock, reading
+from booking_app.core.errors import NotFound
+from booking_app.core.formats import decimal_string
 
 Row = Mapping[Any, Any]
 MANY = 2000  # choices in a form: more than any house has films on sale

@@ -16,9 +16,9 @@ from wtforms import Form
 from booking_app.admin import forms
 from booking_app.admin.lists import ListView
 from booking_app.catalog.times import by_clocks
-from booking_app.errors import DomainError, Invalid, NotFound
-from booking_app.extensions import IdConverter
-from booking_app.problems import CODES, invalid
+from booking_app.core.errors import DomainError, Invalid, NotFound
+from booking_app.web.problems import CODES, invalid
+from booking_app.web.requests import IdConverter
 
 
 class Page(BaseView):

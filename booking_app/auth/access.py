@@ -22,14 +22,15 @@ from flask_jwt_extended import (
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import ExpiredSignatureError, InvalidTokenError
 
-from booking_app.audit import Actor
+from booking_app.audit.service import Actor
 from booking_app.auth import schemas, service
-from booking_app.database import fold, is_unavailable
-from booking_app.extensions import Blueprint, View, jwt
-from booking_app.fields import INT64_MAX
-from booking_app.headers import client_address, request_id
-from booking_app.problems import BadRequest
-from booking_app.rate_limits import by_address, network
+from booking_app.auth.tokens import jwt
+from booking_app.core.database import fold, is_unavailable
+from booking_app.web.fields import INT64_MAX
+from booking_app.web.headers import client_address, request_id
+from booking_app.web.limits import by_address, network
+from booking_app.web.openapi import Blueprint, View
+from booking_app.web.problems import BadRequest
 
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}]
 NAME = schemas.LoginBody().fields["username"]

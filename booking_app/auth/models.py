@@ -5,8 +5,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.audit import ADDRESS_MAX
-from booking_app.database import Base, BigId, KeyText, UtcDateTime
+from booking_app.audit.models import ADDRESS_MAX
+from booking_app.core.database import Base, BigId, KeyText, UtcDateTime
 
 USERNAME_MAX = 150
 EMAIL_MAX = 254

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import current_app, request
 
-from booking_app import audit
+from booking_app.audit import service as audit
 from booking_app.auth import schemas, service
 from booking_app.auth.access import (
     SECURITY,
@@ -24,9 +24,9 @@ from booking_app.auth.access import (
     staff_only,
     tokens,
 )
-from booking_app.extensions import Blueprint
-from booking_app.paging import HEADER, PageQuery
-from booking_app.rate_limits import limited, reset
+from booking_app.web.limits import limited, reset
+from booking_app.web.openapi import Blueprint
+from booking_app.web.paging import HEADER, PageQuery, page_headers
 
 blp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts and sessions")
 
@@ -136,7 +136,7 @@ def list_sessions(query: dict[str, Any]) -> Any:
     Where you are logged in, newest first.
     """
     page = service.list_sessions(**current_session(), **query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/me/sessions/<id:session_id>/", methods=["DELETE"])
@@ -161,7 +161,7 @@ def list_accounts(query: dict[str, Any]) -> Any:
     For staff. By name; `search` narrows the list.
     """
     page = service.list_accounts(**query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/accounts/<id:account_id>/", methods=["GET"])
@@ -201,7 +201,7 @@ def list_audit_events(query: dict[str, Any]) -> Any:
     catalogue with its values before and after; newest first.
     """
     page = audit.list_events(**query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 def _client() -> dict[str, Any]:

@@ -5,10 +5,10 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.audit import ACTIONS, OBJECT_TYPES
+from booking_app.audit.models import ACTIONS, OBJECT_TYPES
 from booking_app.auth.models import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME_MAX
-from booking_app.fields import Answer, Flag, Instant, Text, Whole
-from booking_app.paging import PageQuery
+from booking_app.web.fields import Answer, Flag, Instant, Text, Whole
+from booking_app.web.paging import PageQuery
 
 TOKEN_MAX = 4096
 

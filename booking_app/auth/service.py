@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from booking_app import audit
-from booking_app.audit import LOGGED_IN, OPERATOR, Actor, AuditEvent
+from booking_app.audit import service as audit
+from booking_app.audit.models import LOGGED_IN, AuditEvent
+from booking_app.audit.service import OPERATOR, Actor
 from booking_app.auth.models import (
     PASSWORD_MAX,
     PASSWORD_MIN,
@@ -24,7 +25,7 @@ from booking_app.auth.models import (
     Session,
     User,
 )
-from booking_app.database import (
+from booking_app.core.database import (
     Query,
     Row,
     clock,
@@ -36,7 +37,7 @@ from booking_app.database import (
     violates,
     write_transaction,
 )
-from booking_app.errors import (
+from booking_app.core.errors import (
     Conflict,
     DomainError,
     Forbidden,
@@ -44,7 +45,7 @@ from booking_app.errors import (
     NotFound,
     Unauthenticated,
 )
-from booking_app.paging import Listing, Page, fetch_page, listing
+from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from booking_app.booking.models import IdempotencyKey
-from booking_app.database import clock, is_lock_timeout, reading, upsert, write_transaction
-from booking_app.errors import Conflict, DomainError
+from booking_app.core.database import clock, is_lock_timeout, reading, upsert, write_transaction
+from booking_app.core.errors import Conflict, DomainError
 
 KEPT_FOR = timedelta(hours=24)
 CLEANED_AT_ONCE = 5

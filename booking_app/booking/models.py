@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.database import Base, BigId, Json, UtcDateTime
+from booking_app.core.database import Base, BigId, Json, UtcDateTime
 
 HELD, BOOKED, CANCELLED, EXPIRED = "held", "booked", "cancelled", "expired"
 KEY_MAX = 255

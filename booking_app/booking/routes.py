@@ -9,10 +9,10 @@ from flask import Response, current_app, json, request
 from booking_app.auth.access import by_account, current_user_id, signed_in
 from booking_app.booking import schemas, service
 from booking_app.booking.idempotency import Answer, Attempt
-from booking_app.extensions import Blueprint, View
-from booking_app.paging import HEADER
-from booking_app.problems import invalid
-from booking_app.rate_limits import limited
+from booking_app.web.limits import limited
+from booking_app.web.openapi import Blueprint, View
+from booking_app.web.paging import HEADER, page_headers
+from booking_app.web.problems import invalid
 
 blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
 
@@ -135,7 +135,7 @@ def my_bookings(query: dict[str, Any]) -> Any:
     Newest first, cancelled ones too; `status` narrows the list.
     """
     page = service.list_bookings(user_id=current_user_id(), **query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/bookings/<id:booking_id>/", methods=["GET"])

@@ -7,8 +7,8 @@ from marshmallow import fields, validate
 
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, KEY_MAX
 from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
-from booking_app.fields import Answer, Instant, Items, Money, SeatLabel, Text, Whole
-from booking_app.paging import PageQuery
+from booking_app.web.fields import Answer, Instant, Items, Money, SeatLabel, Text, Whole
+from booking_app.web.paging import PageQuery
 
 STATUSES = [HELD, BOOKED, CANCELLED, EXPIRED]
 KEY_PATTERN = rf"[\x21-\x7e]{{1,{KEY_MAX}}}"  # visible ASCII

@@ -18,15 +18,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app import audit
-from booking_app.audit import Actor
+from booking_app.audit import service as audit
+from booking_app.audit.service import Actor
 from booking_app.auth.models import User
 from booking_app.auth.service import SessionEnded
 from booking_app.booking import best_available
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.catalog.models import Movie, Show, ShowSeat, is_free
 from booking_app.catalog.seating import seat_price
-from booking_app.database import (
+from booking_app.core.database import (
     Query,
     Row,
     Transact,
@@ -38,9 +38,9 @@ from booking_app.database import (
     violates,
     write_transaction,
 )
-from booking_app.errors import Conflict, Forbidden, Invalid, NotFound
-from booking_app.fields import iso
-from booking_app.paging import Listing, Page, fetch_page, listing
+from booking_app.core.errors import Conflict, Forbidden, Invalid, NotFound
+from booking_app.core.formats import iso
+from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 # Crockford's base 32: no I, L, O or U to misread. 32**10 is 10**15: in a million bookings the
 # next reference is one of theirs once in 10**9 times.

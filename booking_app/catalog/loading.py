@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from booking_app import audit
+from booking_app.audit import service as audit
 from booking_app.catalog import service, venues
 from booking_app.catalog.models import Cinema, Movie, Screen, Show
-from booking_app.database import LOADING, clock, fold, reading, take_turns, write_transaction
-from booking_app.errors import DomainError
-from booking_app.fields import iso
+from booking_app.core.database import LOADING, clock, fold, reading, take_turns, write_transaction
+from booking_app.core.errors import DomainError
+from booking_app.core.formats import iso
 
 # A daily show is made for today and this many days after, so a whole week always lies ahead.
 DAYS_AHEAD = 7

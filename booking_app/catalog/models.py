@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.database import Base, BigId, Json, KeyText, Query, UtcDateTime
+from booking_app.core.database import Base, BigId, Json, KeyText, Query, UtcDateTime
 
 LABEL_MAX = 10
 ROW_LABEL_MAX = 5

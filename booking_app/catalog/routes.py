@@ -7,8 +7,8 @@ from flask import Response, current_app, json, request
 from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import schemas, service, venues
 from booking_app.catalog.seat_picture import seat_picture
-from booking_app.extensions import Blueprint
-from booking_app.paging import HEADER, PageQuery
+from booking_app.web.openapi import Blueprint
+from booking_app.web.paging import HEADER, PageQuery, page_headers
 
 blp = Blueprint(
     "catalog", __name__, url_prefix="/api", description="Cinemas, screens, films and shows"
@@ -53,7 +53,7 @@ def list_movies(query: dict[str, Any]) -> Any:
     By title. `search`, `genre` and `language` narrow the list; case never counts.
     """
     page = service.list_movies(**query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/movies/", methods=["POST"])
@@ -118,7 +118,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
     Those to come, by time; `when=past` or `when=all` for the others, `date` for one day.
     """
     page = service.list_movie_shows(movie_id=movie_id, **query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/movies/<id:movie_id>/shows/", methods=["POST"])
@@ -146,7 +146,7 @@ def list_shows(query: dict[str, Any]) -> Any:
     Of all films, those to come, by time.
     """
     page = service.list_shows(**query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["GET"])
@@ -221,7 +221,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
     By name.
     """
     page = venues.list_cinemas(**query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/cinemas/", methods=["POST"])
@@ -284,7 +284,7 @@ def list_screens(query: dict[str, Any]) -> Any:
     By name, with their seat plans; `cinema` narrows the list.
     """
     page = venues.list_screens(**query)
-    return page.items, page.headers
+    return page.items, page_headers(page)
 
 
 @blp.route("/screens/", methods=["POST"])

@@ -14,9 +14,9 @@ from booking_app.catalog.models import (
 )
 from booking_app.catalog.seating import AVAILABLE, BOOKED, HELD
 from booking_app.catalog.times import is_timezone
-from booking_app.database import fold
-from booking_app.fields import Answer, Day, Flag, Instant, Items, Money, Text, Whole
-from booking_app.paging import PageQuery
+from booking_app.core.database import fold
+from booking_app.web.fields import Answer, Day, Flag, Instant, Items, Money, Text, Whole
+from booking_app.web.paging import PageQuery
 
 GENRES_MAX = 10
 CATEGORIES_MAX = 50

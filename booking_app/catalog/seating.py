@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, STANDARD
-from booking_app.database import Row
+from booking_app.core.database import Row
 
 AVAILABLE, HELD, BOOKED = "available", "held", "booked"
 

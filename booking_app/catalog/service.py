@@ -14,8 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app import audit
-from booking_app.audit import OPERATOR, Actor
+from booking_app.audit import service as audit
+from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import seating, venues
 from booking_app.catalog.models import (
     Movie,
@@ -27,7 +27,7 @@ from booking_app.catalog.models import (
     is_free,
 )
 from booking_app.catalog.times import local_date
-from booking_app.database import (
+from booking_app.core.database import (
     Query,
     Row,
     clock,
@@ -39,9 +39,9 @@ from booking_app.database import (
     violates,
     write_transaction,
 )
-from booking_app.errors import Conflict, Invalid, NotFound
-from booking_app.fields import iso
-from booking_app.paging import Listing, Page, fetch_page, listing
+from booking_app.core.errors import Conflict, Invalid, NotFound
+from booking_app.core.formats import iso
+from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 # A show further ahead than this is a slip of the pen.
 MAX_DAYS_AHEAD = 3653

@@ -5,12 +5,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app import audit
-from booking_app.audit import OPERATOR, Actor
+from booking_app.audit import service as audit
+from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import seating
 from booking_app.catalog.models import Cinema, Screen, Show
 from booking_app.catalog.times import local_date
-from booking_app.database import (
+from booking_app.core.database import (
     Row,
     fold,
     insert_or_ignore,
@@ -18,8 +18,8 @@ from booking_app.database import (
     violates,
     write_transaction,
 )
-from booking_app.errors import Conflict, Invalid, NotFound
-from booking_app.paging import Page, fetch_page, listing
+from booking_app.core.errors import Conflict, Invalid, NotFound
+from booking_app.core.paging import Page, fetch_page, listing
 
 DEFAULT_CINEMA = "Main cinema"
 

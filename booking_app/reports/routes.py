@@ -5,16 +5,16 @@ from typing import Any
 
 from flask import Response, json, request
 
-from booking_app import csv_table
 from booking_app.auth.access import staff_only
-from booking_app.extensions import Blueprint
-from booking_app.paging import HEADER
 from booking_app.reports import schemas, service
+from booking_app.web import csv
+from booking_app.web.openapi import Blueprint
+from booking_app.web.paging import HEADER, page_headers
 
 blp = Blueprint("reports", __name__, url_prefix="/api/reports", description="What was sold")
 
 SALES, COMING = schemas.Sales(), schemas.ComingShow()
-JSON, CSV = "application/json", csv_table.MEDIA_TYPE
+JSON, CSV = "application/json", csv.MEDIA_TYPE
 
 
 @blp.route("/sales/", methods=["GET"])
@@ -45,13 +45,13 @@ def coming_shows(query: dict[str, Any]) -> Response:
     """
     page = service.coming_shows(**query)
     answer = _answer(COMING.dump(page.items, many=True), list(COMING.fields))
-    answer.headers.extend(page.headers)
+    answer.headers.extend(page_headers(page))
     return answer
 
 
 def _answer(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Response:
     if request.accept_mimetypes.best_match([JSON, CSV], JSON) == CSV:
-        table = csv_table.lines(names, ([row[name] for name in names] for row in rows))
+        table = csv.lines(names, ([row[name] for name in names] for row in rows))
         response = Response("".join(table), mimetype=CSV)
     else:
         response = Response(json.dumps(rows), mimetype=JSON)

@@ -3,8 +3,8 @@
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.fields import Answer, Day, Instant, Money, Whole
-from booking_app.paging import PageQuery
+from booking_app.web.fields import Answer, Day, Instant, Money, Whole
+from booking_app.web.paging import PageQuery
 
 GROUPS = ["day", "movie", "screen", "category"]
 AMOUNT = {"pattern": r"^[0-9]{1,16}\.[0-9]{2}$"}

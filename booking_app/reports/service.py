@@ -24,7 +24,7 @@ from booking_app.catalog.models import (
     is_free,
     with_places,
 )
-from booking_app.database import (
+from booking_app.core.database import (
     Query,
     clock,
     clock_param,
@@ -35,8 +35,8 @@ from booking_app.database import (
     upsert,
     write_transaction,
 )
-from booking_app.errors import Invalid
-from booking_app.paging import Listing, Page, fetch_page, listing
+from booking_app.core.errors import Invalid
+from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from flask import Blueprint
 
-from booking_app.database import reading
+from booking_app.core.database import reading
 
 blp = Blueprint("health", __name__)
 

@@ -14,9 +14,9 @@ from flask import Flask, Response, current_app, json, request
 from flask_jwt_extended import JWTManager
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from booking_app.database import is_unavailable
-from booking_app.errors import DomainError
-from booking_app.headers import request_id
+from booking_app.core.database import is_unavailable
+from booking_app.core.errors import DomainError
+from booking_app.web.headers import request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1

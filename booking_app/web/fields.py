@@ -14,6 +14,8 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from booking_app.core.formats import decimal_string, iso
+
 INT64_MAX = 2**63 - 1
 RFC3339 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
 RFC3339 += r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -173,16 +175,6 @@ class SeatLabel(Text):
         if type(value) is int:
             value = str(value)
         return super()._deserialize(value, attr, data, **kwargs)
-
-
-def decimal_string(cents: int) -> str:
-    """950 -> "9.50"."""
-    return f"{cents // 100}.{cents % 100:02d}"
-
-
-def iso(value: datetime) -> str:
-    """An instant as it stands in answers: `2030-01-31T19:00:00Z`."""
-    return value.isoformat().replace("+00:00", "Z")
 
 
 class Answer(ma.Schema):

@@ -17,7 +17,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.http import generate_etag
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from booking_app.audit import ADDRESS_MAX, REQUEST_ID_MAX
+from booking_app.audit.models import ADDRESS_MAX, REQUEST_ID_MAX
 
 REQUEST_ID = "X-Request-ID"
 WELL_FORMED_ID = rf"[A-Za-z0-9._:/+=@-]{{1,{REQUEST_ID_MAX}}}"

@@ -18,8 +18,8 @@ from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from limits import RateLimitItem
 from limits import parse as parse_limit
 
-from booking_app import problems
-from booking_app.headers import client_address
+from booking_app.web import problems
+from booking_app.web.headers import client_address
 
 log = logging.getLogger(__name__)
 

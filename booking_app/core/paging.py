@@ -1,32 +1,15 @@
-"""Lists by the page: the query's fields, the page a service returns and the header for it."""
+"""Lists by the page: their statements, and the page that a service returns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import marshmallow as ma
-import orjson
 import sqlalchemy as sa
 
-from booking_app.database import Query
-from booking_app.fields import Whole
+from booking_app.core.database import Query
 
 PAGE_SIZE, PAGE_SIZE_MAX = 20, 100
 PAGE_MAX = 2**31  # times PAGE_SIZE_MAX it still is an OFFSET that the databases take
-
-HEADER = {
-    "X-Pagination": {
-        "description": "JSON: `total` items, `total_pages`, this `page` and its `page_size`.",
-        "schema": {"type": "string"},
-    }
-}
-
-
-class PageQuery(ma.Schema):
-    """The query of a list."""
-
-    page = Whole(1, PAGE_MAX, query=True, load_default=1)
-    page_size = Whole(1, PAGE_SIZE_MAX, query=True, load_default=PAGE_SIZE)
 
 
 @dataclass(frozen=True)
@@ -41,17 +24,6 @@ class Page:
     def map(self, convert: Callable[[Any], Any]) -> "Page":
         """The page with each item converted."""
         return replace(self, items=[convert(item) for item in self.items])
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The `X-Pagination` header."""
-        facts = {
-            "total": self.total,
-            "total_pages": -(-self.total // self.page_size),
-            "page": self.page,
-            "page_size": self.page_size,
-        }
-        return {"X-Pagination": orjson.dumps(facts).decode()}
 
 
 @dataclass(frozen=True)

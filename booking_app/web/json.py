@@ -1,0 +1,22 @@
+"""The JSON of the whole application, by orjson."""
+
+from typing import Any
+
+import orjson
+from flask import Response
+from flask.json.provider import JSONProvider
+
+
+class OrjsonProvider(JSONProvider):
+    """JSON of the whole app."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        # The errors of a list are by position, and a position is no text.
+        return orjson.dumps(obj, option=orjson.OPT_NON_STR_KEYS).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        data = orjson.dumps(self._prepare_response_obj(args, kwargs))
+        return Response(data, mimetype="application/json")

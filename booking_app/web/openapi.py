@@ -1,0 +1,181 @@
+"""The OpenAPI document: what `Blueprint` notes of each endpoint, and `Api` makes of it.
+
+`Blueprint` adds two things to flask-smorest's: the codes of the problems an endpoint can
+answer, in the document, and the check that a request carries nothing the endpoint does not
+know.
+"""
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import flask_smorest
+import orjson
+from flask import Response, current_app
+from sqlalchemy.exc import DBAPIError
+
+from booking_app.web import problems
+from booking_app.web.fields import Day, Instant, Money
+from booking_app.web.headers import cacheable
+from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
+
+RETRY_AFTER = {
+    "Retry-After": {"description": "In so many seconds.", "schema": {"type": "string"}},
+}
+
+# What the parameters of paths are.
+PATH_PARAMETERS = {
+    "movie_id": "The `id` of a film.",
+    "show_id": "The `id` of a show.",
+    "cinema_id": "The `id` of a cinema.",
+    "screen_id": "The `id` of a screen.",
+    "booking_id": "The `id` of one of your bookings.",
+    "account_id": "The `id` of an account.",
+    "session_id": "The `id` of one of your sessions.",
+}
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A feature's endpoints."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._prepare_problems_doc)
+
+    def arguments(
+        self, schema: Any, *, location: str = "json", **kwargs: Any
+    ) -> Callable[[View], View]:
+        schema = schema()  # once: webargs would make a class anew for each request
+        decorate = super().arguments(schema, location=location, **kwargs)
+
+        def decorator(view: View) -> View:
+            view = decorate(view)
+            if location == "query":
+                view.query_names = frozenset(schema.fields)  # type: ignore[attr-defined]
+            return view
+
+        return decorator
+
+    @staticmethod
+    def can_answer(*codes: str) -> Callable[[View], View]:
+        """Decorator: the codes, beyond those of every endpoint, that the view can answer."""
+        return lambda view: _note(view, "problems", codes)
+
+    @staticmethod
+    def public(shared_seconds: int = 0) -> Callable[[View], View]:
+        """Decorator: the answer is the same for everybody, and so it may be kept, by shared caches
+        for so long without asking (`headers.cacheable`)."""
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def kept(*args: Any, **kwargs: Any) -> Response:
+                return cacheable(view(*args, **kwargs), shared_seconds=shared_seconds)
+
+            noted: View = _note(kept, "public", [True])
+            return noted
+
+        return decorator
+
+    @staticmethod
+    def _prepare_problems_doc(
+        doc: dict[str, Any], doc_info: dict[str, Any], *, method: str, **kwargs: Any
+    ) -> dict[str, Any]:
+        # A query that no endpoint takes is refused everywhere, as is who asks too often; and any
+        # may find no database.
+        everywhere = {"validation_failed", "rate_limited", "database_unavailable"}
+        codes = {*everywhere, *doc_info.get("problems", ())}
+        if method.upper() in METHODS_WITH_BODY:
+            codes |= {"body_too_large", "malformed_body", "unsupported_media_type"}
+        by_status = defaultdict(list)
+        for code in sorted(codes):
+            by_status[problems.CODES[code].status].append(code)
+        responses = doc.setdefault("responses", {})
+        if doc_info.get("public"):
+            responses[200].setdefault("headers", {})["ETag"] = {
+                "description": "Of what is answered.",
+                "schema": {"type": "string"},
+            }
+            responses[304] = {
+                "description": "Nothing has changed since the `If-None-Match` of the request."
+            }
+        for status, names in sorted(by_status.items()):
+            headers = {"headers": RETRY_AFTER} if status in problems.WITH_RETRY_AFTER else {}
+            schemas = [{"$ref": f"#/components/schemas/{schema_name(name)}"} for name in names]
+            responses[status] = headers | {
+                "description": "; ".join(
+                    f"`{name}`: {problems.CODES[name].title}" for name in names
+                ),
+                "content": {
+                    problems.MEDIA_TYPE: {
+                        "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+                    }
+                },
+            }
+        return doc
+
+
+def schema_name(code: str) -> str:
+    """The component that describes a code's problem: `seat_taken` -> `SeatTakenProblem`."""
+    return "".join(word.capitalize() for word in code.split("_")) + "Problem"
+
+
+def _note(view: Any, name: str, values: Any) -> Any:
+    # flask-smorest copies `_apidoc` from wrapper to wrapper and hands it to the doc callbacks.
+    doc = getattr(view, "_apidoc", {})
+    view._apidoc = {**doc, name: [*doc.get(name, ()), *values]}
+    return view
+
+
+class Api(flask_smorest.Api):
+    """The API with its document. `live_examples` gives values for it at each request:
+    `{"show_id": 7, ...}`, so that "Try it out" works as it stands."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+    live_examples: Callable[[], dict[str, Any]] = staticmethod(dict)
+
+    def _register_error_handlers(self) -> None:
+        """`problems.init_app` does this."""
+
+    def _register_responses(self) -> None:
+        # flask-smorest refers to these by name; `_prepare_problems_doc` puts ours in their place.
+        self.spec.components.response("UNPROCESSABLE_ENTITY", {"description": ""}, lazy=True)
+        for code in problems.CODES:
+            self.spec.components.schema(schema_name(code), problems.problem_schema(code))
+
+    def _openapi_json(self) -> Response:
+        document = copy.deepcopy(self.spec.to_dict())
+        try:
+            values = self.live_examples()
+        except DBAPIError:  # the document does not depend on the database, only its examples do
+            values = {}
+        for path in document["paths"].values():
+            for parameter in path.get("parameters", ()):
+                parameter["description"] = PATH_PARAMETERS[parameter["name"]]
+                if parameter["name"] in values:
+                    parameter["example"] = values[parameter["name"]]
+            for operation in path.values():
+                if isinstance(operation, dict):
+                    _fill_example(operation, values)
+        return current_app.response_class(orjson.dumps(document), mimetype="application/json")
+
+
+def _fill_example(operation: dict[str, Any], values: dict[str, Any]) -> None:
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    for name in body.get("example", {}):
+        if name in values:
+            body["example"][name] = values[name]
+
+
+api = Api()
+api.register_converter(
+    IdConverter, lambda converter: {"type": "integer", "minimum": 1, "maximum": PATH_ID_MAX}
+)
+api.register_field(Money, "string", None)
+api.register_field(Instant, "string", "date-time")
+api.register_field(Day, "string", "date")
