@@ -101,6 +101,12 @@ def _database_url(text: str) -> str:
     raise ValueError(allowed)
 
 
+def _pooler(text: str) -> str:
+    if text not in ("none", "transaction"):
+        raise ValueError("none or transaction")
+    return text
+
+
 def _secret_key(text: str) -> str:
     return _previous_key(text) or _own_secret_key()
 
@@ -139,6 +145,12 @@ SETTINGS = (
         "`postgresql://USER:PASSWORD@HOST/DATABASE`",
         _database_url,
         secret=True,
+    ),
+    Setting(
+        "DATABASE_POOLER",
+        "none",
+        "`transaction`: PgBouncer in transaction mode stands in front of PostgreSQL",
+        _pooler,
     ),
     Setting(
         "SECRET_KEY",

@@ -15,9 +15,9 @@ from booking_app.auth.tokens import jwt
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.routes import blp as catalog_blp
 from booking_app.catalog.service import bookable_example
-from booking_app.core import database
+from booking_app.core import database, engines
 from booking_app.reports.routes import blp as reports_blp
-from booking_app.web import headers, health, limits, openapi, pages, problems, requests
+from booking_app.web import deadline, headers, health, limits, openapi, pages, problems, requests
 from booking_app.web.json import OrjsonProvider
 
 VERSION = "1.2.0"
@@ -30,8 +30,8 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.config.update(settings)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings["DATABASE_URL"],
-        SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(
-            settings["DATABASE_URL"], settings["WEB_THREADS"]
+        SQLALCHEMY_ENGINE_OPTIONS=engines.engine_options(
+            settings["DATABASE_URL"], settings["WEB_THREADS"], settings["DATABASE_POOLER"]
         ),
         JWT_SECRET_KEY=settings["SECRET_KEY"],
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings["ACCESS_TOKEN_MINUTES"]),
@@ -63,6 +63,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         },
     )
     database.init_app(app)
+    deadline.init_app(app)
     headers.init_app(app)
     limits.init_app(app)
     app.json = OrjsonProvider(app)

@@ -5,7 +5,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
-from booking_app.core.database import MIGRATING, begin_writing, db, is_unavailable, take_turns
+from booking_app.core import engines
+from booking_app.core.database import MIGRATING, begin_writing, db, take_turns
+from booking_app.core.outages import is_unavailable
 
 
 def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
@@ -44,11 +46,12 @@ def migrate(connection: sa.Connection) -> None:
 
 
 try:
+    engines.make_file(db.engine)
     with db.engine.connect() as bound:
         migrate(bound)
-except sa.exc.OperationalError as error:
+except Exception as error:
     if not is_unavailable(error):
         raise
     # The first thing that `make run` does: one line rather than a page for a wrong address.
-    reason = " ".join(str(error.orig).split())
+    reason = " ".join(str(getattr(error, "orig", error)).split())
     raise SystemExit(f"DATABASE_URL: the database can't be reached: {reason}") from error

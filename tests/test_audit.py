@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from booking_app.audit import service as audit
-from booking_app.audit.models import AuditEvent
+from booking_app.audit.models import ACTIONS, LOGGED_IN, AuditEvent
 from booking_app.auth import service
 from booking_app.catalog import loading
 from booking_app.core.database import write_transaction
@@ -232,8 +232,8 @@ def test_every_action_is_one_that_happens(app: Flask) -> None:
     sources = "".join(
         path.read_text()
         for path in (Path(service.__file__).parent.parent).rglob("*.py")
-        if path.name != "audit.py"
+        if path.parts[-2:] != ("audit", "models.py")
     )
-    missing = [action for action in audit.ACTIONS if f'"{action}"' not in sources]
-    assert missing == [audit.LOGGED_IN]
+    missing = [action for action in ACTIONS if f'"{action}"' not in sources]
+    assert missing == [LOGGED_IN]
     assert " LOGGED_IN," in sources

@@ -13,7 +13,9 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 
-from booking_app.core.database import db, engine_options, reading
+from booking_app.core import engines
+from booking_app.core.database import db, reading
+from booking_app.core.engines import engine_options
 from tests.conftest import ROOT, make_app
 
 MIGRATIONS = str(ROOT / "migrations")
@@ -37,6 +39,7 @@ def fresh_url(database_url: str, tmp_path: Path) -> Iterator[str]:
 def fresh_app(fresh_url: str) -> Iterator[Flask]:
     app = make_app(fresh_url)
     with app.app_context():
+        engines.make_file(db.engine)
         yield app
         db.engine.dispose()
 

@@ -258,6 +258,7 @@ def test_what_was_sent_does_not_stand_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A database without tables: the error of the sign-up has the account among its values."""
+    (tmp_path / "empty.db").touch()
     app = make_app(f"sqlite:///{tmp_path}/empty.db")
     with caplog.at_level(logging.DEBUG):
         answer = FlaskClient(app).post(

@@ -17,6 +17,7 @@ from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
 from booking_app.catalog.models import Show, ShowSum
 from booking_app.core.database import begin_writing, db
+from booking_app.core.engines import backend
 from booking_app.reports import service
 from tests.conftest import NOON, Caller, empty, rows
 from tests.test_statements import counted, own
@@ -244,9 +245,9 @@ def test_a_report_is_answered_while_others_write(
 ) -> None:
     """It adds up for itself, and keeps the sums another time."""
     book(alice, house("Film", NOON + DAY), "A1")
-    monkeypatch.setattr("booking_app.core.database.LOCK_TIMEOUT_SECONDS", 0.01)
-    queue: Any = db.engine
-    with queue.writer_queue.thread:
+    monkeypatch.setattr("booking_app.core.engines.LOCK_TIMEOUT_SECONDS", 0.01)
+    queue: Any = backend(db.engine)
+    with queue.queue.thread:
         report = service.sales(by="day", **EVERYTHING, now=NOON + 9 * DAY)
     assert [row["sold"] for row in report] == [1]
     assert rows(ShowSum) == []

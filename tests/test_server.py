@@ -16,6 +16,7 @@ from flask import Flask
 
 from booking_app.booking.models import Booking
 from booking_app.core.database import db, reading
+from booking_app.core.engines import backend
 from tests.conftest import PASSWORD, rows
 from tests.promise import broken_promises
 from tests.serving import Server, wait_until
@@ -49,11 +50,17 @@ def writers_blocked() -> Iterator[Callable[[], bool]]:
     lock = Path(f"{db.engine.url.database}.writer-lock")
     with lock.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        inode = f":{lock.stat().st_ino} "
 
         def somebody_waits() -> bool:
-            locks = Path("/proc/locks").read_text().splitlines()
-            return any("->" in line and inode in line for line in locks)
+            """Whoever tries to get the lock has its file open."""
+            opened = (path for path in Path("/proc").glob("[0-9]*/fd/*"))
+            return any(is_lock(path) for path in opened if path.parts[2] != str(os.getpid()))
+
+        def is_lock(opened: Path) -> bool:
+            try:
+                return opened.readlink() == lock
+            except OSError:  # closed meanwhile, or somebody else's
+                return False
 
         yield somebody_waits
 
@@ -66,9 +73,9 @@ def writers_wait_in_vain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET lock_timeout = '100ms'")
 
-    queue = getattr(db.engine, "writer_queue", None)
+    queue = getattr(backend(db.engine), "queue", None)
     with monkeypatch.context() as patched, writers_blocked():
-        patched.setattr("booking_app.core.database.LOCK_TIMEOUT_SECONDS", 0.1)
+        patched.setattr("booking_app.core.engines.LOCK_TIMEOUT_SECONDS", 0.1)
         sa.event.listen(db.engine, "begin", short)
         if queue is not None:
             queue.thread.acquire()  # another thread of this process waits for the file

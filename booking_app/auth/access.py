@@ -25,7 +25,8 @@ from jwt import ExpiredSignatureError, InvalidTokenError
 from booking_app.audit.service import Actor
 from booking_app.auth import schemas, service
 from booking_app.auth.tokens import jwt
-from booking_app.core.database import fold, is_unavailable
+from booking_app.core.database import fold
+from booking_app.core.outages import is_unavailable
 from booking_app.web.fields import INT64_MAX
 from booking_app.web.headers import client_address, request_id
 from booking_app.web.limits import by_address, network

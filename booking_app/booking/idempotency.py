@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from booking_app.booking.models import IdempotencyKey
-from booking_app.core.database import clock, is_lock_timeout, reading, upsert, write_transaction
+from booking_app.core.database import clock, reading, upsert, write_transaction
 from booking_app.core.errors import Conflict, DomainError
+from booking_app.core.outages import is_lock_timeout
 
 KEPT_FOR = timedelta(hours=24)
 CLEANED_AT_ONCE = 5
@@ -82,7 +82,7 @@ class Attempt:
             if kept is None:
                 raise
             return kept
-        except (DBAPIError, sa.exc.TimeoutError) as error:
+        except Exception as error:
             if not is_lock_timeout(error):
                 raise
             kept = _kept(self)

@@ -1,36 +1,31 @@
-"""The database: types, transactions, and everything that differs between SQLite and PostgreSQL.
+"""The database: types, the clock, transactions, and SQL that differs between the two kinds.
 
 Reading: `with reading() as connection`. Writing: `write_transaction(work)`.
 """
 
-import sqlite3
-import threading
+import random
+import time
 import unicodedata
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-import orjson
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.engine import Connection, Dialect, Engine, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 
-try:
-    import fcntl
-except ImportError:  # Windows: SQLite's own busy handler is the only queue
-    fcntl = None  # type: ignore[assignment]
+from booking_app.core import engines
+from booking_app.core.engines import LOCK_TIMEOUT_SECONDS, backend
+from booking_app.core.outages import RETRYABLE_SQLSTATES, seconds_left, sqlstate, time_limit
 
 T = TypeVar("T")
 # SELECTs and rows whose columns the type checker need not know
@@ -38,21 +33,9 @@ Query: TypeAlias = sa.Select[*tuple[Any, ...]]
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 
 WRITE_ATTEMPTS = 5
-LOCK_TIMEOUT_SECONDS = 5
+BACK_OFF_SECONDS = 0.01  # before the second attempt, doubled before each further one
 # Of `take_turns`; any numbers.
 MIGRATING, LOADING = 7_301_984, 7_301_985
-# serialization_failure, deadlock_detected: nothing was written, and trying again can succeed.
-RETRYABLE_SQLSTATES = ("40001", "40P01")
-LOCK_NOT_AVAILABLE = "55P03"
-UNAVAILABLE_SQLSTATES = (
-    *RETRYABLE_SQLSTATES,
-    LOCK_NOT_AVAILABLE,
-    "53300",  # too_many_connections
-    "57P01",  # admin_shutdown
-    "57P02",  # crash_shutdown
-    "57P03",  # cannot_connect_now
-    "25P03",  # idle_in_transaction_session_timeout
-)
 
 
 class Base(DeclarativeBase):
@@ -170,10 +153,34 @@ def fold(text: str) -> str:
 
 
 @contextmanager
-def reading() -> Iterator[Connection]:
-    """A connection for reading: no transaction, no lock; each statement sees what is committed."""
+def _connected() -> Iterator[Connection]:
+    """A connection of this thread's own; raises Unavailable at once where the database is known to
+    be down."""
+    backend(db.engine).watch.refuse_if_down()
+    seconds_left(LOCK_TIMEOUT_SECONDS)
     with db.engine.connect() as connection:
         yield connection
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection for reading: no lock; each statement sees what is committed."""
+    with _connected() as connection:
+        backend(db.engine).reading(connection)
+        yield connection
+
+
+def why_read_only() -> str | None:
+    """Why the database takes no writes just now, in words; None where it does."""
+    kind = backend(db.engine)
+    with reading() as connection:
+        reason = kind.why_read_only(connection)
+    if reason is not None:
+        # A session of PostgreSQL keeps what it was told when it began; a new one knows better.
+        db.engine.dispose()
+        with reading() as connection:
+            reason = kind.why_read_only(connection)
+    return reason
 
 
 STREAMED_ROWS = 1000
@@ -183,10 +190,14 @@ STREAM_IDLE_SECONDS = 60
 def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
     """The rows of `query` as they are read, of which there may be more than the memory holds, all
     as they are at one moment. PostgreSQL gives them so within a transaction only, and ends that
-    where nobody takes them for a minute."""
-    with db.engine.connect() as connection, connection.begin():
+    where nobody takes them for a minute. Exempt from the time limit of the request."""
+    with ExitStack() as stack:
+        with time_limit(None):
+            connection = stack.enter_context(_connected())
+        stack.enter_context(connection.begin())
         connection.exec_driver_sql("BEGIN")
         if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY")
             connection.exec_driver_sql(
                 f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_SECONDS}s'"
             )
@@ -203,52 +214,26 @@ def write_transaction(work: Callable[[Connection], T]) -> T:
     to the caller. A connection lost during COMMIT is not retried: whether it was written is
     unknown then, and doing it twice would be worse than not answering.
     """
-    for attempts_left in reversed(range(WRITE_ATTEMPTS)):
+    for attempt in range(WRITE_ATTEMPTS):
         try:
-            with db.engine.connect() as connection, _writer_turn(), begin_writing(connection):
+            with _connected() as connection, backend(db.engine).turn(), begin_writing(connection):
                 return work(connection)
         except DBAPIError as error:
-            if not attempts_left or sqlstate(error) not in RETRYABLE_SQLSTATES:
+            if attempt + 1 == WRITE_ATTEMPTS or sqlstate(error) not in RETRYABLE_SQLSTATES:
                 raise
+        # Those that ran into each other try again at different moments.
+        time.sleep(random.uniform(0, BACK_OFF_SECONDS * 2**attempt))  # noqa: S311 - no secret
     raise AssertionError("unreachable")
 
 
 @contextmanager
 def begin_writing(connection: Connection) -> Iterator[None]:
-    """One transaction on `connection`, committed at the end. SQLite takes the write lock before
-    the first read: one taken later fails at once with "database is locked"."""
+    """One transaction on `connection`, committed at the end."""
+    kind = backend(db.engine)
     with connection.begin():
-        connection.exec_driver_sql(
-            "BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN"
-        )
+        kind.begin(connection)
         yield
-
-
-@dataclass(frozen=True)
-class _WriterQueue:
-    """SQLite has one writer at a time. Its busy handler sleeps and tries again, which under
-    load makes some wait very long; a lock in front of it wakes the next at once. Threads of
-    this process queue for `thread`, and the first of them for the file lock, which the
-    system takes back when a process dies."""
-
-    path: Path
-    thread: threading.Lock
-
-
-@contextmanager
-def _writer_turn() -> Iterator[None]:
-    queue: _WriterQueue | None = getattr(db.engine, "writer_queue", None)
-    if queue is None:
-        yield
-        return
-    if not queue.thread.acquire(timeout=LOCK_TIMEOUT_SECONDS):
-        raise PoolTimeout("another thread has been writing for too long")
-    try:
-        with queue.path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    finally:
-        queue.thread.release()
+        kind.before_commit(connection)
 
 
 def take_turns(connection: Connection, lock: int) -> None:
@@ -274,41 +259,7 @@ def upsert(connection: Connection) -> Any:
     return sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
 
 
-# --- what errors mean -----------------------------------------------------------------------
-
-
-def sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's five-character code; None on SQLite and where the connection was lost."""
-    return getattr(error.orig, "sqlstate", None)
-
-
-def _sqlite_code(error: DBAPIError) -> int:
-    """SQLite's primary result code; 0 on PostgreSQL."""
-    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
-
-
-def is_unavailable(error: Exception) -> bool:
-    """Whether `error` means that the database can't be reached or is too busy just now."""
-    if isinstance(error, PoolTimeout):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated or sqlstate(error) in UNAVAILABLE_SQLSTATES:
-        return True
-    if isinstance(error.orig, sqlite3.OperationalError):
-        busy = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN)
-        return _sqlite_code(error) in busy
-    # psycopg: a connection that was refused or lost has no SQLSTATE
-    return isinstance(error, OperationalError) and sqlstate(error) is None
-
-
-def is_lock_timeout(error: Exception) -> bool:
-    """Whether `error` means that somebody else's transaction was in the way for too long."""
-    if isinstance(error, PoolTimeout):
-        return True
-    return isinstance(error, DBAPIError) and (
-        sqlstate(error) == LOCK_NOT_AVAILABLE or _sqlite_code(error) == sqlite3.SQLITE_BUSY
-    )
+# --- violated constraints --------------------------------------------------------------------
 
 
 def violates(error: IntegrityError, constraint: str) -> bool:
@@ -336,62 +287,15 @@ def _unique_columns() -> dict[str, str]:
     }
 
 
-# --- engines --------------------------------------------------------------------------------
-
-
-def engine_options(database_url: str, threads: int) -> dict[str, Any]:
-    """Keyword arguments of `create_engine` for `database_url` in a process of so many threads."""
-    options: dict[str, Any] = {
-        # The drivers begin no transaction by themselves: `begin_writing` does. SQLite's would
-        # begin only at the first write, after two bookings have both read "free";
-        # psycopg's would cost every read two round trips.
-        "isolation_level": "AUTOCOMMIT",
-        "pool_size": threads,
-        "max_overflow": 0,
-        "pool_timeout": LOCK_TIMEOUT_SECONDS,
-        "hide_parameters": True,  # what was asked for has no place in the log
-        "json_serializer": lambda value: orjson.dumps(value).decode(),
-        "json_deserializer": orjson.loads,
-    }
-    if make_url(database_url).get_backend_name() == "sqlite":
-        return options | {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
-    session = {
-        # One hung worker can't keep its seats from everyone else.
-        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
-        "idle_in_transaction_session_timeout": "15s",
-        # One plan for each prepared statement; planning = ANY($1) anew each time cost half of
-        # the backend's CPU for a booking.
-        "plan_cache_mode": "force_generic_plan",
-        "timezone": "UTC",
-    }
-    return options | {
-        "connect_args": {
-            "connect_timeout": LOCK_TIMEOUT_SECONDS,
-            "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
-        },
-        # Plans cached while a table was small are given up with the connection.
-        "pool_recycle": 600,
-    }
+# --- set-up -------------------------------------------------------------------------------------
 
 
 def init_app(app: Flask) -> None:
     """Bind `db` to the app and set up its engine."""
     db.init_app(app)
     with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            _set_up_sqlite(db.engine, Path(app.instance_path))
-
-
-def _set_up_sqlite(engine: Engine, instance: Path) -> None:
-    path = Path(str(engine.url.database))
-    if path.parent == instance:  # any other folder is the operator's to make, or a slip of the pen
-        instance.mkdir(exist_ok=True)
-    if fcntl is not None:
-        queue = _WriterQueue(path.with_name(path.name + ".writer-lock"), threading.Lock())
-        engine.writer_queue = queue  # type: ignore[attr-defined]
-
-    @event.listens_for(engine, "connect")
-    def connected(connection: sqlite3.Connection, record: object) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut
-        connection.execute("PRAGMA foreign_keys = ON")
+        engines.set_up(
+            db.engine,
+            instance=Path(app.instance_path),
+            pooler=app.config["DATABASE_POOLER"],
+        )

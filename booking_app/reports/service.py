@@ -29,13 +29,13 @@ from booking_app.core.database import (
     clock,
     clock_param,
     fold,
-    is_unavailable,
     now_params,
     reading,
     upsert,
     write_transaction,
 )
 from booking_app.core.errors import Invalid
+from booking_app.core.outages import is_unavailable
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 log = logging.getLogger(__name__)

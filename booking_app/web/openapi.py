@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import flask_smorest
 import orjson
 from flask import Response, current_app
-from sqlalchemy.exc import DBAPIError
 
+from booking_app.core.outages import is_unavailable
 from booking_app.web import problems
 from booking_app.web.fields import Day, Instant, Money
 from booking_app.web.headers import cacheable
@@ -152,8 +152,10 @@ class Api(flask_smorest.Api):
         document = copy.deepcopy(self.spec.to_dict())
         try:
             values = self.live_examples()
-        except DBAPIError:  # the document does not depend on the database, only its examples do
-            values = {}
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            values = {}  # the document does not depend on the database, only its examples do
         for path in document["paths"].values():
             for parameter in path.get("parameters", ()):
                 parameter["description"] = PATH_PARAMETERS[parameter["name"]]

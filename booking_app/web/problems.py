@@ -14,8 +14,8 @@ from flask import Flask, Response, current_app, json, request
 from flask_jwt_extended import JWTManager
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from booking_app.core.database import is_unavailable
 from booking_app.core.errors import DomainError
+from booking_app.core.outages import Down, is_unavailable
 from booking_app.web.headers import request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -103,6 +103,7 @@ CODES: dict[str, Code] = {
     ),
     # the server
     "internal_error": Code(500, "A defect in this server"),
+    "not_ready": Code(503, "This server is not ready", retry=True),
     "database_unavailable": Code(503, "The database can't be reached just now", retry=True),
 }
 
@@ -148,7 +149,7 @@ def problem(
         failed = code in ("invalid_token", "token_expired")
         challenge = 'Bearer realm="api"' + (', error="invalid_token"' if failed else "")
         response.headers["WWW-Authenticate"] = challenge
-    if code in ("database_unavailable", "idempotency_in_progress"):
+    if code in ("database_unavailable", "idempotency_in_progress", "not_ready"):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
@@ -233,7 +234,8 @@ def _http_error(error: HTTPException) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     if is_unavailable(error):
-        log.warning("request %s: database unavailable: %r", request_id(), error)
+        if not isinstance(error, Down):
+            log.warning("request %s: database unavailable: %r", request_id(), error)
         return problem(
             "database_unavailable",
             "The database did not answer in time. If this was a write without an answer before, "
