@@ -41,7 +41,7 @@ from flask import Flask
 import config
 from booking_app import create_app
 from booking_app.auth.service import find_session
-from booking_app.booking.best_available import Seat, best_blocks
+from booking_app.booking.seat_choice import Seat, best_blocks
 from booking_app.core.database import db, write_transaction
 
 ROOT = Path(__file__).parent.parent

@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from booking_app.booking import service
+from booking_app.booking import seats
 from booking_app.booking.models import Booking
+from booking_app.booking.queries import live_labels
 from booking_app.catalog.models import Show, ShowSeat
 from booking_app.core.database import reading
 
@@ -35,7 +36,7 @@ def broken_promises() -> list[str]:
     wrong = []
     sold: Counter[tuple[int, str]] = Counter()
     for booking in bookings:
-        labels = service.live_labels(booking.seats)
+        labels = live_labels(booking.seats)
         if not labels:
             wrong.append(f"booking {booking.id} has no seat")
         price = sum(seat["price_cents"] for seat in booking.seats if not seat["cancelled"])
@@ -114,9 +115,9 @@ def _buy(
     app = make_app(database_url)
     app.test_client_class = FlaskClient  # no look at each answer: the race is the point
     if without_condition:
-        service.is_free = lambda now: sa.true()
-        service._seats_query.cache_clear()
-        service._take_statement.cache_clear()
+        seats.is_free = lambda now: sa.true()
+        seats._lock_statement.cache_clear()
+        seats._take_statement.cache_clear()
     answers: Counter[tuple[int, str]] = Counter()
     lock = threading.Lock()
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from booking_app.booking import service
-from booking_app.booking.best_available import Seat, best_blocks, largest_block, runs, single_gaps
+from booking_app.booking.seat_choice import Seat, best_blocks, largest_block, runs, single_gaps
+from booking_app.booking.seats import NoAdjacentSeats
 from tests.conftest import Caller
 from tests.promise import broken_promises
 
@@ -258,7 +259,7 @@ def test_sixty_four_at_once_get_different_seats_while_a_block_is_left(
             together.wait()
             try:
                 booking = service.book(user_id=user_id, show_id=show, quantity=7)
-                outcomes.append(booking["seat_numbers"])
+                outcomes.append(booking.labels)
             except BaseException as error:
                 outcomes.append(error)
 
@@ -291,7 +292,7 @@ def test_the_last_blocks_are_waited_for(
                 try:
                     service.book(user_id=user_id, show_id=show, quantity=2)
                     outcomes.append("booked")
-                except service.NoAdjacentSeats as error:
+                except NoAdjacentSeats as error:
                     # Possible only where blocks begin at odd places; then two seats are apart.
                     outcomes.append(error.code)
 

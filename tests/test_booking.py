@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from booking_app.booking import service
 from booking_app.booking.models import Booking
+from booking_app.booking.policy import BookingPolicy
 from booking_app.catalog.models import ShowSeat
 from booking_app.core.errors import Invalid
 from tests.conftest import NOON, Caller, rows
@@ -101,9 +102,9 @@ def test_a_show_that_has_begun_cannot_be_booked_or_cancelled(
     assert (refused.status_code, refused.json["code"]) == (409, "show_started")
     earlier = datetime.now(UTC) - timedelta(hours=1)
     booking = service.book(user_id=alice.id, show_id=show, seat_number="1", now=earlier)
-    refused = alice.post(f"/api/bookings/{booking['id']}/cancel/")
+    refused = alice.post(f"/api/bookings/{booking.id}/cancel/")
     assert (refused.status_code, refused.json["code"]) == (409, "too_late")
-    assert owners()["1"] == booking["id"]
+    assert owners()["1"] == booking.id
 
 
 @pytest.mark.parametrize(
@@ -125,8 +126,8 @@ def test_cancelling_closes_before_the_show(
     def cancel() -> None:
         service.cancel(
             user_id=alice.id,
-            booking_id=booking["id"],
-            terms=service.Terms(cancel_cutoff_minutes=cutoff),
+            booking_id=booking.id,
+            policy=BookingPolicy(cancel_cutoff_minutes=cutoff),
             now=NOON - timedelta(minutes=minutes_before),
         )
 

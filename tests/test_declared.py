@@ -17,6 +17,7 @@ from flask import Flask
 from flask_jwt_extended import create_access_token, create_refresh_token
 
 from booking_app.booking import service as booking
+from booking_app.booking.policy import BookingPolicy
 from booking_app.catalog import service as catalog
 from booking_app.web import limits
 from booking_app.web.requests import MAX_BODY_BYTES
@@ -249,10 +250,10 @@ def holds(world: World) -> None:
             user_id=alice.id,
             show_id=world.make_show(),
             quantity=1,
-            terms=booking.Terms(hold_minutes=minutes),
+            policy=BookingPolicy(hold_minutes=minutes),
             now=datetime.now(UTC) + at,
         )
-        return int(made["id"])
+        return int(made.id)
 
     mine, expired = held(), held(-HOUR)
     for action in actions:
@@ -274,7 +275,7 @@ def holds(world: World) -> None:
     sold = booking.book(
         user_id=alice.id, show_id=show, quantity=1, now=datetime.now(UTC) - 2 * HOUR
     )
-    call("post", templates["cancel"], sold["id"], by=alice)
+    call("post", templates["cancel"], sold.id, by=alice)
 
 
 def retries(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from booking_app.booking import service
+from booking_app.booking import queries, service
 from booking_app.booking.models import Booking
+from booking_app.booking.policy import BookingPolicy
+from booking_app.booking.queries import BookingDetails
+from booking_app.booking.seats import SeatTaken
 from booking_app.catalog import service as catalog
 from booking_app.catalog.models import ShowSeat
 from booking_app.core.database import write_transaction
@@ -32,12 +34,12 @@ def after(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def hold(caller: Caller, show: int, *labels: str, at: float = 0, **terms: int) -> dict[str, Any]:
-    held: dict[str, Any] = service.hold(
+def hold(caller: Caller, show: int, *labels: str, at: float = 0, **terms: int) -> BookingDetails:
+    held: BookingDetails = service.hold(
         user_id=caller.id,
         show_id=show,
         seat_numbers=labels,
-        terms=service.Terms(**terms),
+        policy=BookingPolicy(**terms),
         now=after(at),
     )
     return held
@@ -73,20 +75,20 @@ def test_an_expired_hold_frees_its_seats_with_no_job_running(
     alice: Caller, bob: Caller, show: int
 ) -> None:
     mine = hold(alice, show, "1", "2")
-    with pytest.raises(service.SeatTaken):
+    with pytest.raises(SeatTaken):
         hold(bob, show, "2", "3", at=9.99)
     his = hold(bob, show, "2", "3", at=10)
-    assert his["seat_numbers"] == ["2", "3"]
+    assert his.labels == ["2", "3"]
     for minutes, status in ((9.99, "held"), (10, "expired")):
-        found = service.get_booking(user_id=alice.id, booking_id=mine["id"], now=after(minutes))
-        assert found["status"] == status
-    for status, ids in (("expired", [mine["id"]]), ("held", [])):
-        page = service.list_bookings(
+        found = queries.get_booking(user_id=alice.id, booking_id=mine.id, now=after(minutes))
+        assert found.status == status
+    for status, ids in (("expired", [mine.id]), ("held", [])):
+        page = queries.list_bookings(
             user_id=alice.id, status=status, page=1, page_size=5, now=after(10)
         )
-        assert [booking["id"] for booking in page.items] == ids
+        assert [booking.id for booking in page.items] == ids
     owners = {seat.label: seat.booking_id for seat in rows(ShowSeat)}
-    assert (owners["2"], owners["3"]) == (his["id"], his["id"])
+    assert (owners["2"], owners["3"]) == (his.id, his.id)
 
 
 @pytest.mark.parametrize("taken_over", [False, True])
@@ -99,7 +101,7 @@ def test_past_its_end_a_hold_can_only_be_made_anew(
         hold(bob, show, "1", at=10)
     before = rows(ShowSeat)
     with pytest.raises(service.HoldExpired):
-        getattr(service, action)(user_id=alice.id, booking_id=mine["id"], now=after(10))
+        getattr(service, action)(user_id=alice.id, booking_id=mine.id, now=after(10))
     assert rows(ShowSeat) == before
 
 
@@ -107,8 +109,8 @@ def test_extending_counts_from_now_and_ends_at_the_limit(alice: Caller, show: in
     mine = hold(alice, show, "1")
 
     def extend(at: float) -> datetime:
-        held = service.extend(user_id=alice.id, booking_id=mine["id"], now=after(at))
-        expires_at: datetime = held["expires_at"]
+        held = service.extend(user_id=alice.id, booking_id=mine.id, now=after(at))
+        expires_at: datetime = held.expires_at
         return expires_at
 
     assert extend(5) == after(15)
@@ -116,16 +118,16 @@ def test_extending_counts_from_now_and_ends_at_the_limit(alice: Caller, show: in
     assert extend(23) == after(30)  # the limit, counted from the first moment
     with pytest.raises(service.HoldLimit):
         extend(25)
-    service.confirm(user_id=alice.id, booking_id=mine["id"], now=after(29))
+    service.confirm(user_id=alice.id, booking_id=mine.id, now=after(29))
 
 
 def test_a_hold_never_outlives_the_start_of_its_show(alice: Caller, show: int) -> None:
     mine = hold(alice, show, "1", at=115)
-    assert mine["expires_at"] == after(120)
+    assert mine.expires_at == after(120)
     with pytest.raises(service.HoldLimit):
-        service.extend(user_id=alice.id, booking_id=mine["id"], now=after(116))
+        service.extend(user_id=alice.id, booking_id=mine.id, now=after(116))
     with pytest.raises(service.HoldExpired):
-        service.confirm(user_id=alice.id, booking_id=mine["id"], now=after(120))
+        service.confirm(user_id=alice.id, booking_id=mine.id, now=after(120))
 
 
 def test_cancelling_lets_go_of_a_hold_also_past_the_cutoff(
@@ -134,12 +136,12 @@ def test_cancelling_lets_go_of_a_hold_also_past_the_cutoff(
     mine = hold(alice, show, "1", "2", at=60)
     released = service.cancel(
         user_id=alice.id,
-        booking_id=mine["id"],
-        terms=service.Terms(cancel_cutoff_minutes=90),
+        booking_id=mine.id,
+        policy=BookingPolicy(cancel_cutoff_minutes=90),
         now=after(61),
     )
-    assert released["status"] == "cancelled"
-    assert hold(bob, show, "1", "2", at=61)["status"] == "held"
+    assert released.status == "cancelled"
+    assert hold(bob, show, "1", "2", at=61).status == "held"
 
 
 def test_some_seats_of_a_booking_are_cancelled(alice: Caller, bob: Caller, show_id: int) -> None:
@@ -170,7 +172,7 @@ def test_an_account_holds_at_most_so_many_seats_of_a_show(
     hold(bob, show, "5", max_seats=4)  # another account
     other = make_show(now=NOON, starts_in=2 * HOUR)
     hold(alice, other, "1", "2", "3", "4", max_seats=4)  # another show
-    service.confirm(user_id=alice.id, booking_id=mine["id"], now=after(1))
+    service.confirm(user_id=alice.id, booking_id=mine.id, now=after(1))
     hold(alice, show, "6", "7", "8", at=2, max_seats=4)  # confirmed ones don't count
     hold(alice, show, "9", at=11, max_seats=4)  # nor expired ones
 
@@ -206,7 +208,7 @@ def test_confirm_against_take_over_ten_thousand_times(
     """At the very end of a hold, over two connections at once: one confirms just before it by its
     clock, one takes over just after it by its own. 5,000 times on each database."""
     ends = after(10)
-    mine = hold(alice, show, "1", "2")["id"]
+    mine = hold(alice, show, "1", "2").id
     barrier = threading.Barrier(3)
     outcomes: dict[str, list[str]] = {"confirm": [], "book": []}
 

@@ -15,11 +15,12 @@ from flask import Flask
 
 from booking_app.booking import service
 from booking_app.booking.idempotency import (
-    Answer,
     Attempt,
     IdempotencyKeyReused,
+    StoredAnswer,
 )
 from booking_app.booking.models import Booking, IdempotencyKey
+from booking_app.booking.queries import BookingDetails
 from tests.conftest import NOON, PASSWORD, Caller, rows
 from tests.promise import broken_promises
 from tests.serving import Server, wait_until
@@ -105,9 +106,11 @@ def test_a_key_that_cannot_be_is_422(alice: Caller, show_id: int, key: str) -> N
     assert rows(Booking) == []
 
 
-def attempt(caller: Caller, key: str, minutes: float = 0, fingerprint: str = "f") -> Attempt:
-    def render(booking: dict[str, Any]) -> Answer:
-        return Answer(201, json.dumps({"id": booking["id"]}), None)
+def attempt(
+    caller: Caller, key: str, minutes: float = 0, fingerprint: str = "f"
+) -> Attempt[BookingDetails]:
+    def render(booking: BookingDetails) -> StoredAnswer:
+        return StoredAnswer(201, json.dumps({"id": booking.id}), None)
 
     return Attempt(caller.id, render, key, fingerprint, NOON + timedelta(minutes=minutes))
 
@@ -118,11 +121,11 @@ def test_keys_are_kept_for_24_hours_and_then_cleaned_up(
     show = make_show(now=NOON, starts_in=timedelta(days=5), total_seats=30)
 
     def book(seat: int, key: str, minutes: float) -> Any:
-        return service.book(
+        return attempt(alice, key, minutes, str(seat)).run(
+            service.book,
             user_id=alice.id,
             show_id=show,
             seat_number=str(seat),
-            transact=attempt(alice, key, minutes, str(seat)),
             now=NOON + timedelta(minutes=minutes),
         )
 

@@ -20,8 +20,10 @@ from hypothesis.stateful import (
 )
 
 from booking_app.auth import service as auth
-from booking_app.booking import service
+from booking_app.booking import queries, service
 from booking_app.booking.models import Booking
+from booking_app.booking.policy import BookingPolicy
+from booking_app.booking.seats import SeatTaken
 from booking_app.catalog import service as catalog
 from booking_app.catalog.models import ShowSeat
 from booking_app.core.database import db
@@ -30,7 +32,7 @@ from tests.conftest import NOON, Caller, empty, rows
 from tests.promise import broken_promises, buy_in_processes
 
 BUYERS = 16
-TERMS = service.Terms(max_seats=4)
+POLICY = BookingPolicy(max_seats=4)
 SEATS = [str(number) for number in range(1, 101)]
 
 
@@ -93,8 +95,8 @@ def test_booking_against_cancelling(
                 try:
                     wanted = [["1", "2"], ["3", "2"], ["2"], ["1", "3"]][(user_id + n) % 4]
                     booking = service.book(user_id=user_id, show_id=show, seat_numbers=wanted)
-                    service.cancel(user_id=user_id, booking_id=booking["id"])
-                except service.SeatTaken:
+                    service.cancel(user_id=user_id, booking_id=booking.id)
+                except SeatTaken:
                     pass
                 except BaseException as error:
                     unexpected.append(error)
@@ -128,7 +130,7 @@ def test_cancelled_twice_at_once_is_cancelled_once(
                 except DomainError as error:
                     done.append(error.code)
 
-        def cancel(booking_id: int = booking["id"]) -> None:
+        def cancel(booking_id: int = booking.id) -> None:
             service.cancel(user_id=alice.id, booking_id=booking_id)
 
         def take() -> None:
@@ -182,12 +184,12 @@ class BoxOffice(RuleBasedStateMachine):
             label: booking_id
             for booking_id, booking in self.expected.items()
             if self.status(booking) in ("held", "booked")
-            for label in booking["seat_numbers"]
+            for label in booking["labels"]
         }
 
     def holds_of(self, user_id: int) -> int:
         return sum(
-            len(booking["seat_numbers"])
+            len(booking["labels"])
             for booking in self.expected.values()
             if booking["user_id"] == user_id and self.status(booking) == "held"
         )
@@ -215,7 +217,7 @@ class BoxOffice(RuleBasedStateMachine):
             code = "not_on_sale"
         elif self.now >= self.starts_at:
             code = "show_started"
-        elif hold and self.holds_of(user_id) + len(labels) > TERMS.max_seats:
+        elif hold and self.holds_of(user_id) + len(labels) > POLICY.max_seats:
             code = "too_many_holds"
         elif "7" in labels:
             code = Invalid.code
@@ -228,7 +230,7 @@ class BoxOffice(RuleBasedStateMachine):
                 user_id=user_id,
                 show_id=self.show,
                 seat_numbers=labels,
-                terms=TERMS,
+                policy=POLICY,
                 now=self.now,
             ),
         )
@@ -236,14 +238,14 @@ class BoxOffice(RuleBasedStateMachine):
             if code == "seat_taken":
                 assert set(done.facts["seats"]) == set(labels) & set(owners)
             return multiple()
-        self.expected[done["id"]] = {
+        self.expected[done.id] = {
             "user_id": user_id,
             "status": "held" if hold else "booked",
-            "seat_numbers": sorted(labels, key=int),
+            "labels": sorted(labels, key=int),
             "created_at": self.now,
             "expires_at": min(self.now + timedelta(minutes=10), self.starts_at) if hold else None,
         }
-        return done["id"]
+        return done.id
 
     def refusal(self, booking: dict[str, Any], user: int) -> str | None:
         if booking["user_id"] != self.users[user]:
@@ -281,7 +283,7 @@ class BoxOffice(RuleBasedStateMachine):
         self.call(
             code,
             lambda: service.extend(
-                user_id=self.users[user], booking_id=booking_id, terms=TERMS, now=self.now
+                user_id=self.users[user], booking_id=booking_id, policy=POLICY, now=self.now
             ),
         )
         if code is None:
@@ -297,7 +299,7 @@ class BoxOffice(RuleBasedStateMachine):
         code = self.refusal(booking, user)
         if code is None and booking["status"] == "booked" and self.now >= self.starts_at:
             code = "too_late"
-        if code is None and part is not None and set(part) - set(booking["seat_numbers"]):
+        if code is None and part is not None and set(part) - set(booking["labels"]):
             code = Invalid.code
         self.call(
             code,
@@ -305,16 +307,16 @@ class BoxOffice(RuleBasedStateMachine):
                 user_id=self.users[user],
                 booking_id=booking_id,
                 seat_numbers=part,
-                terms=TERMS,
+                policy=POLICY,
                 now=self.now,
             ),
         )
         if code is not None:
             return
-        if part is None or len(part) == len(booking["seat_numbers"]):
+        if part is None or len(part) == len(booking["labels"]):
             booking |= {"status": "cancelled", "expires_at": None}
         else:
-            booking["seat_numbers"] = [s for s in booking["seat_numbers"] if s not in part]
+            booking["labels"] = [s for s in booking["labels"] if s not in part]
 
     @rule(minutes=st.integers(1, 15))
     def wait(self, minutes: int) -> None:
@@ -352,10 +354,10 @@ class BoxOffice(RuleBasedStateMachine):
             if row.label in owners:
                 assert row.booking_id == owners[row.label]
         for booking_id, booking in self.expected.items():
-            found = service.get_booking(
+            found = queries.get_booking(
                 user_id=booking["user_id"], booking_id=booking_id, now=self.now
             )
-            seen = {name: found[name] for name in booking}
+            seen = {name: getattr(found, name) for name in booking}
             assert seen == booking | {"status": self.status(booking)}
         shown = catalog.get_show(show_id=self.show, now=self.now)
         assert shown["available_seats"] == 6 - len(owners)

@@ -55,7 +55,7 @@ def test_a_hold_confirmed_at_its_end_keeps_its_seat_from_staff(
     """Staff see the hold ended, the customer confirms just before: one of the two is refused."""
     show = make_show(now=NOON, starts_in=timedelta(hours=5), total_seats=9)
     ends = NOON + timedelta(minutes=10)
-    mine = service.hold(user_id=alice.id, show_id=show, seat_number="9", now=NOON)["id"]
+    mine = service.hold(user_id=alice.id, show_id=show, seat_number="9", now=NOON).id
     before = rows(Show)
 
     def confirm() -> None:

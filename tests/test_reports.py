@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from booking_app.booking import service as booking
 from booking_app.booking.models import Booking
+from booking_app.booking.policy import BookingPolicy
+from booking_app.booking.queries import live_labels
 from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
 from booking_app.catalog.models import Show, ShowSum
@@ -24,7 +26,7 @@ from tests.test_statements import counted, own
 
 DAY = timedelta(days=1)
 PLAN = [{"label": "A", "seats": 4}, {"label": "B", "seats": 2, "category": "vip"}]
-TERMS = booking.Terms(max_seats=100)
+POLICY = BookingPolicy(max_seats=100)
 EVERYTHING = {"since": date(2030, 6, 1), "until": date(2030, 6, 30)}
 
 
@@ -51,7 +53,7 @@ def house(app: Flask, alice: Caller) -> Callable[..., int]:
 
 def book(caller: Caller, show: int, *labels: str) -> int:
     made = booking.book(user_id=caller.id, show_id=show, seat_numbers=labels, now=NOON)
-    return int(made["id"])
+    return int(made.id)
 
 
 def figures(by: str, **period: Any) -> list[tuple[Any, ...]]:
@@ -342,8 +344,8 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
                 if what in ("book", "hold"):
                     take = booking.book if what == "book" else booking.hold
                     names = sorted(labels)
-                    taken = take(show_id=shows[which], seat_numbers=names, terms=TERMS, **who)
-                    made.append(taken["id"])
+                    taken = take(show_id=shows[which], seat_numbers=names, policy=POLICY, **who)
+                    made.append(taken.id)
                 elif what == "price":
                     catalog.update_show(show_id=shows[which], price_cents=len(labels), now=NOON)
                 elif made:
@@ -357,7 +359,7 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
                 continue
         booked = [b for b in rows(Booking) if b.status == "booked"]
         total = sum(b.total_cents for b in booked)
-        sold = sum(len(booking.live_labels(b.seats)) for b in booked)
+        sold = sum(len(live_labels(b.seats)) for b in booked)
         added_up = {}
         for by in service.GROUPS:
             report = added_up[by] = service.sales(by=by, **EVERYTHING, now=NOON)

@@ -18,8 +18,11 @@ from booking_app.admin.lists import text_of
 from booking_app.admin.views import Rows, attempt, chosen, digest
 from booking_app.auth import service as auth
 from booking_app.auth.schemas import LoginBody
+from booking_app.booking import queries
 from booking_app.booking import schemas as booking_schemas
 from booking_app.booking import service as booking
+from booking_app.booking.policy import BookingPolicy
+from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import schemas, service
 from booking_app.catalog.seat_picture import category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
@@ -127,8 +130,8 @@ class ShowView(Rows):
         if request.method == "POST":
             made = attempt(form, lambda: _book(form, show_id))
             if made:
-                flash(f"Booked: {made['reference']}.", "success")
-                return redirect(self.get_url("admin_bookings.one", booking_id=made["id"]), 303)
+                flash(f"Booked: {made.reference}.", "success")
+                return redirect(self.get_url("admin_bookings.one", booking_id=made.id), 303)
         seat_map = service.get_seat_map(show_id=show_id)
         seats = [seat for row in seat_map["rows"] for seat in row["seats"]]
         prices = {seat["category"]: seat["price_cents"] for seat in seats}
@@ -160,7 +163,7 @@ def _book(form: Form, show_id: int) -> Any:
         user_id=customer["id"],
         show_id=show_id,
         **forms.read(form, SEATS, seat_numbers=seats),
-        terms=booking.Terms.of(current_app.config),
+        policy=BookingPolicy.from_settings(current_app.config),
         by=access.actor(),
     )
 
@@ -259,8 +262,8 @@ class BookingView(Rows):
     def one(self, booking_id: int) -> AnyResponse:
         """A booking, and cancelling it, or some of its seats, for the customer."""
         form = Form()  # its fields are the seats, checkboxes of the page
-        row = booking.find_booking(booking_id=booking_id)
-        show = _find_show(row["show_id"])
+        row = queries.get_any_booking(booking_id=booking_id)
+        show = _find_show(row.show_id)
         g.timezone = show["timezone"]
         if request.method == "POST" and attempt(form, lambda: _cancel(form, row)):
             flash("Cancelled.", "success")
@@ -271,18 +274,18 @@ class BookingView(Rows):
             row=row,
             show=show,
             starts=local_time(show["starts_at"], g.timezone),
-            customer=auth.get_account(user_id=row["user_id"]),
+            customer=auth.get_account(user_id=row.user_id),
             money=decimal_string,
             text_of=text_of,
         )
 
 
-def _cancel(form: Form, row: Mapping[str, Any]) -> Any:
-    seats = row["seat_numbers"] if "whole" in request.form else _seats_of(form)
+def _cancel(form: Form, row: BookingDetails) -> Any:
+    seats = row.labels if "whole" in request.form else _seats_of(form)
     return booking.cancel(
-        user_id=row["user_id"],
-        booking_id=row["id"],
+        user_id=row.user_id,
+        booking_id=row.id,
         **forms.read(form, CANCEL, seat_numbers=seats),
-        terms=booking.Terms.of(current_app.config),
+        policy=BookingPolicy.from_settings(current_app.config),
         by=access.actor(),
     )

@@ -19,7 +19,7 @@ from booking_app.admin.lists import (
 from booking_app.audit.models import ACTIONS, OBJECT_TYPES, AuditEvent
 from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
-from booking_app.booking.service import live_labels
+from booking_app.booking.queries import live_labels
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, with_places
 from booking_app.catalog.times import local_time
 from booking_app.core.database import clock, reading

@@ -8,14 +8,17 @@ row (or is refused, its first having taken the seats) and is then given the firs
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
 from booking_app.booking.models import IdempotencyKey
-from booking_app.core.database import clock, reading, upsert, write_transaction
+from booking_app.core.database import NOW, UseCase, later, reading, upsert
 from booking_app.core.errors import Conflict, DomainError
 from booking_app.core.outages import is_lock_timeout
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEPT_FOR = timedelta(hours=24)
 CLEANED_AT_ONCE = 5
@@ -30,7 +33,7 @@ class IdempotencyKeyReused(DomainError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class StoredAnswer:
     """An answer as it was sent: the JSON text of its body."""
 
     status: int
@@ -44,41 +47,41 @@ class _Duplicate(Exception):
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """A request to a writing service, which calls it with its work in place of
-    `write_transaction`.
+class Attempt(Generic[T]):
+    """A request that its caller may send again.
 
-    `render` makes the answer of what the work returns. `key` is the caller's, None where there
+    `render` makes the answer of what the use case returns. `key` is the caller's, None where there
     is none; `fingerprint` is of the request's method, path and body.
     """
 
     user_id: int
-    render: Callable[[dict[str, Any]], Answer]
+    render: Callable[[T], StoredAnswer]
     key: str | None = None
     fingerprint: str = ""
     now: datetime | None = None
 
-    def __call__(self, work: Callable[[sa.Connection], dict[str, Any]]) -> Answer:
-        """Do `work` in a transaction and answer; for a key that was answered, that answer again.
+    def run(self, use_case: UseCase[P, T], *args: P.args, **kwargs: P.kwargs) -> StoredAnswer:
+        """Run the use case and answer; for a key that was answered, give that answer again.
 
         A second request with a key whose first is in progress waits for it, at the key's row or
-        at the seats. Raises what `work` raises, IdempotencyKeyReused where the key came with
+        at the seats. Raises what the use case raises, IdempotencyKeyReused where the key came with
         another request, and IdempotencyInProgress where the wait was too long.
         """
         if self.key is None:
-            return self.render(write_transaction(work))
+            return self.render(use_case(*args, **kwargs))
 
-        def keyed(connection: sa.Connection) -> Answer:
-            answer = self.render(work(connection))
+        def keep(connection: sa.Connection, result: T) -> StoredAnswer:
+            answer = self.render(result)
             _keep(connection, self, answer)
             return answer
 
         try:
-            return write_transaction(keyed)
+            return use_case.followed_by(keep, *args, **kwargs)
         except (_Duplicate, DomainError) as error:
             kept = _kept(self)
             if kept is None and isinstance(error, _Duplicate):
-                return write_transaction(keyed)  # it came to the end of its 24 hours just now
+                # The stored key expired in between.
+                return use_case.followed_by(keep, *args, **kwargs)
             if kept is None:
                 raise
             return kept
@@ -94,23 +97,24 @@ class Attempt:
             return kept
 
 
-def _keep(connection: sa.Connection, attempt: Attempt, answer: Answer) -> None:
+def _keep(connection: sa.Connection, attempt: Attempt[Any], answer: StoredAnswer) -> None:
     """Write the answer beside the work, and take a few of the caller's old ones away."""
     values = {
         "fingerprint": attempt.fingerprint,
         "status": answer.status,
         "body": answer.body,
         "location": answer.location,
-        "expires_at": clock(attempt.now, plus=KEPT_FOR),
+        "expires_at": later(KEPT_FOR),
     }
-    over = IdempotencyKey.expires_at <= clock(attempt.now)
+    over = IdempotencyKey.expires_at <= NOW
     insert = upsert(connection)(IdempotencyKey).values(
         user_id=attempt.user_id, key=attempt.key, **values
     )
     written = connection.execute(
         insert.on_conflict_do_update(
             index_elements=["user_id", "key"], set_=values, where=over
-        ).returning(IdempotencyKey.key)
+        ).returning(IdempotencyKey.key),
+        {"now": attempt.now},
     ).first()
     if written is None:
         raise _Duplicate
@@ -123,11 +127,12 @@ def _keep(connection: sa.Connection, attempt: Attempt, answer: Answer) -> None:
     connection.execute(
         sa.delete(IdempotencyKey).where(
             IdempotencyKey.user_id == attempt.user_id, IdempotencyKey.key.in_(old)
-        )
+        ),
+        {"now": attempt.now},
     )
 
 
-def _kept(attempt: Attempt) -> Answer | None:
+def _kept(attempt: Attempt[Any]) -> StoredAnswer | None:
     """The answer that the key has; raises IdempotencyKeyReused where it is of another request."""
     with reading() as connection:
         row = connection.execute(
@@ -139,8 +144,9 @@ def _kept(attempt: Attempt) -> Answer | None:
             ).where(
                 IdempotencyKey.user_id == attempt.user_id,
                 IdempotencyKey.key == attempt.key,
-                IdempotencyKey.expires_at > clock(attempt.now),
-            )
+                IdempotencyKey.expires_at > NOW,
+            ),
+            {"now": attempt.now},
         ).first()
     if row is None:
         return None
@@ -148,4 +154,4 @@ def _kept(attempt: Attempt) -> Answer | None:
         raise IdempotencyKeyReused(
             "This Idempotency-Key came with another request before; make a new key for each."
         )
-    return replace(Answer(row.status, row.body, row.location), replayed=True)
+    return replace(StoredAnswer(row.status, row.body, row.location), replayed=True)

@@ -2,17 +2,22 @@
 
 import hashlib
 import re
-from typing import Any
+from typing import Any, ParamSpec
 
 from flask import Response, current_app, json, request
 
 from booking_app.auth.access import by_account, current_user_id, signed_in
-from booking_app.booking import schemas, service
-from booking_app.booking.idempotency import Answer, Attempt
+from booking_app.booking import queries, schemas, service
+from booking_app.booking.idempotency import Attempt, StoredAnswer
+from booking_app.booking.policy import BookingPolicy
+from booking_app.booking.queries import BookingDetails
+from booking_app.core.database import UseCase
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint, View
 from booking_app.web.paging import HEADER, page_headers
 from booking_app.web.problems import invalid
+
+P = ParamSpec("P")
 
 blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
 
@@ -57,7 +62,8 @@ def book(data: dict[str, Any], show_id: int) -> Response:
     One by `seat_number`, several by `seat_numbers`: all of them or none, and where one is taken,
     the answer names exactly the `seats` in the way. Or the best `quantity` side by side.
     """
-    return _respond(service.book(show_id=show_id, **_by_caller(201), terms=_terms(), **data))
+    user_id = current_user_id()
+    return _respond(201, service.book, user_id=user_id, show_id=show_id, policy=_policy(), **data)
 
 
 @blp.route("/shows/<id:show_id>/hold/", methods=["POST"])
@@ -73,7 +79,8 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
     Nobody else can take them until `expires_at`. Confirm in time; a hold that is not confirmed
     becomes `expired`, and its seats are free again.
     """
-    return _respond(service.hold(show_id=show_id, **_by_caller(201), terms=_terms(), **data))
+    user_id = current_user_id()
+    return _respond(201, service.hold, user_id=user_id, show_id=show_id, policy=_policy(), **data)
 
 
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
@@ -88,7 +95,7 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 
     It becomes a booking.
     """
-    return _respond(service.confirm(booking_id=booking_id, **_by_caller(200)))
+    return _respond(200, service.confirm, user_id=current_user_id(), booking_id=booking_id)
 
 
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
@@ -104,7 +111,8 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 
     From now, but not without end, and not beyond the start of the show.
     """
-    return _respond(service.extend(booking_id=booking_id, **_by_caller(200), terms=_terms()))
+    user_id = current_user_id()
+    return _respond(200, service.extend, user_id=user_id, booking_id=booking_id, policy=_policy())
 
 
 @blp.route("/bookings/<id:booking_id>/cancel/", methods=["POST"])
@@ -121,8 +129,10 @@ def cancel(data: dict[str, Any], booking_id: int) -> Response:
     by anyone at once. Not after the show has begun, nor in the last minutes before where the house
     has set that.
     """
-    terms = _terms()
-    return _respond(service.cancel(booking_id=booking_id, **_by_caller(200), terms=terms, **data))
+    user_id = current_user_id()
+    return _respond(
+        200, service.cancel, user_id=user_id, booking_id=booking_id, policy=_policy(), **data
+    )
 
 
 @blp.route("/my-bookings/", methods=["GET"])
@@ -134,7 +144,7 @@ def my_bookings(query: dict[str, Any]) -> Any:
 
     Newest first, cancelled ones too; `status` narrows the list.
     """
-    page = service.list_bookings(user_id=current_user_id(), **query)
+    page = queries.list_bookings(user_id=current_user_id(), **query)
     return page.items, page_headers(page)
 
 
@@ -147,16 +157,17 @@ def get_booking(booking_id: int) -> Any:
 
     Also one that is cancelled or expired.
     """
-    return service.get_booking(user_id=current_user_id(), booking_id=booking_id)
+    return queries.get_booking(user_id=current_user_id(), booking_id=booking_id)
 
 
-def _terms() -> service.Terms:
-    return service.Terms.of(current_app.config)
+def _policy() -> BookingPolicy:
+    return BookingPolicy.from_settings(current_app.config)
 
 
-def _by_caller(status: int) -> dict[str, Any]:
-    """Who calls, and the attempt to run the work in: one that may be repeated where a key came."""
-    user_id = current_user_id()
+def _respond(
+    status: int, use_case: UseCase[P, BookingDetails], *args: P.args, **kwargs: P.kwargs
+) -> Response:
+    """Run the use case, and answer its booking; once only, where the caller sent a key."""
     key = request.headers.get(KEY_HEADER)
     fingerprint = ""
     if key is not None:
@@ -165,15 +176,12 @@ def _by_caller(status: int) -> dict[str, Any]:
         place = f"{request.method} {request.path.rstrip('/')}\n".encode()
         fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
 
-    def render(booking: dict[str, Any]) -> Answer:
-        location = f"{blp.url_prefix}/bookings/{booking['id']}/"
-        body = json.dumps(BOOKING.dump(booking))
-        return Answer(status, body, location if status == 201 else None)
+    def render(booking: BookingDetails) -> StoredAnswer:
+        location = f"{blp.url_prefix}/bookings/{booking.id}/" if status == 201 else None
+        return StoredAnswer(status, json.dumps(BOOKING.dump(booking)), location)
 
-    return {"user_id": user_id, "transact": Attempt(user_id, render, key, fingerprint)}
-
-
-def _respond(answer: Answer) -> Response:
+    attempt = Attempt(current_user_id(), render, key, fingerprint)
+    answer = attempt.run(use_case, *args, **kwargs)
     response = Response(answer.body, answer.status, mimetype="application/json")
     if answer.location is not None:
         response.headers["Location"] = answer.location

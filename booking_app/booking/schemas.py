@@ -74,7 +74,7 @@ class BookingQuery(PageQuery):
 
 
 class BookedSeat(Answer):
-    seat_number = fields.String(required=True)
+    seat_number = fields.String(required=True, attribute="label")
     price = Money(required=True, attribute="price_cents")
     cancelled = fields.Boolean(required=True)
 
@@ -89,10 +89,15 @@ class Booking(Answer):
     show = Whole(1, required=True, attribute="show_id")
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     seat_number = fields.String(
-        required=True, allow_none=True, metadata={"description": "Null unless it is exactly one."}
+        required=True,
+        allow_none=True,
+        attribute="only_label",
+        metadata={"description": "Null unless it is exactly one."},
     )
-    seat_numbers = fields.List(fields.String(), required=True)
-    cancelled_seat_numbers = fields.List(fields.String(), required=True)
+    seat_numbers = fields.List(fields.String(), required=True, attribute="labels")
+    cancelled_seat_numbers = fields.List(
+        fields.String(), required=True, attribute="cancelled_labels"
+    )
     seats = fields.List(
         fields.Nested(BookedSeat),
         required=True,

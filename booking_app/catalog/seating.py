@@ -77,7 +77,9 @@ def seat_map(show: Mapping[str, Any], seats: Sequence[Row]) -> dict[str, Any]:
                     "seat_number": seat.label,
                     "status": AVAILABLE if seat.free else HELD if seat.held else BOOKED,
                     "category": seat.category,
-                    "price_cents": seat_price(show, seat.category),
+                    "price_cents": seat_price(
+                        seat.category, base_cents=show["price_cents"], prices=show["prices"]
+                    ),
                     "accessible": seat.accessible,
                     "aisle_after": seat.aisle_after,
                 }
@@ -94,11 +96,9 @@ def seat_map(show: Mapping[str, Any], seats: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def seat_price(show: Mapping[str, Any], category: str) -> int:
+def seat_price(category: str, *, base_cents: int, prices: Mapping[str, int]) -> int:
     """The price of a seat of that category in cents: the category's own, or the base price."""
-    prices: Mapping[str, int] = show["prices"]
-    base: int = show["price_cents"]
-    return prices.get(category, base)
+    return prices.get(category, base_cents)
 
 
 def _row_seats(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

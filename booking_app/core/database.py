@@ -9,8 +9,9 @@ import unicodedata
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import update_wrapper
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from flask import Flask
@@ -27,6 +28,8 @@ from booking_app.core import engines
 from booking_app.core.engines import LOCK_TIMEOUT_SECONDS, backend
 from booking_app.core.outages import RETRYABLE_SQLSTATES, seconds_left, sqlstate, time_limit
 
+P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 # SELECTs and rows whose columns the type checker need not know
 Query: TypeAlias = sa.Select[*tuple[Any, ...]]
@@ -92,6 +95,44 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 def _in_utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class _Now(sa.sql.functions.FunctionElement[datetime]):
+    """`now` of the parameters, which a test passes, else the database's clock, so that hosts whose
+    clocks differ agree; and so many seconds more."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(sa.bindparam("now", type_=UtcDateTime()), sa.literal_column(str(seconds)))
+
+
+@compiles(_Now, "postgresql")
+def _now_of_postgresql(element: _Now, compiler: Any, **kw: Any) -> str:
+    # Not now(): that is the start of the transaction, which may have waited for a lock since.
+    # Not clock_timestamp(): it changes within a statement, so no index could be used with it.
+    now, seconds = (compiler.process(one, **kw) for one in element.clauses)
+    present = f"coalesce(CAST({now} AS timestamptz), statement_timestamp())"
+    return present if seconds == "0" else f"{present} + make_interval(secs => {seconds})"
+
+
+@compiles(_Now, "sqlite")
+def _now_of_sqlite(element: _Now, compiler: Any, **kw: Any) -> str:
+    now, seconds = (compiler.process(one, **kw) for one in element.clauses)
+    form = "'%Y-%m-%d %H:%M:%f000'"
+    if seconds == "0":
+        return f"coalesce({now}, strftime({form}, 'now'))"
+    return f"strftime({form}, coalesce({now}, 'now'), '{seconds} seconds')"
+
+
+# The present. A statement with it takes the parameter `now`: a test's time, or None.
+NOW = _Now(0)
+
+
+def later(delay: timedelta) -> sa.ColumnElement[datetime]:
+    """The present and so much later, in whole seconds; with the parameter `now`, as `NOW`."""
+    return _Now(int(delay.total_seconds()))
 
 
 class _DatabaseNow(sa.sql.functions.FunctionElement[datetime]):
@@ -206,24 +247,85 @@ def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
             yield from result.mappings()
 
 
+class AfterCommit(Exception):
+    """Raised in a transaction that is to be committed all the same, such as with the audit of a
+    refusal; then `error` is raised."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class WaitForLocks(Exception):
+    """Raised by work that could not have what it wants without waiting: it is run again in a new
+    transaction, which holds no lock yet, and there `may_wait` is true."""
+
+
+def may_wait(connection: Connection) -> bool:
+    """Whether the transaction may wait for what others have locked, which it must not while it
+    holds locks that it took in another order than theirs."""
+    return bool(connection.get_execution_options().get("may_wait", False))
+
+
 def write_transaction(work: Callable[[Connection], T]) -> T:
-    """Run `work` in one transaction and commit it; on any exception nothing is written.
+    """Run `work` in one transaction and commit it; on any exception but AfterCommit nothing is
+    written.
 
     `work` is run again, as a whole, when the database gave it up for a deadlock or a
-    serialization failure, also one reported at COMMIT; after `WRITE_ATTEMPTS` the error goes
-    to the caller. A connection lost during COMMIT is not retried: whether it was written is
-    unknown then, and doing it twice would be worse than not answering.
+    serialization failure, also one reported at COMMIT, and on WaitForLocks; after
+    `WRITE_ATTEMPTS` the error goes to the caller. A connection lost during COMMIT is not retried:
+    whether it was written is unknown then, and doing it twice would be worse than not answering.
     """
+    waits = False
     for attempt in range(WRITE_ATTEMPTS):
         try:
             with _connected() as connection, backend(db.engine).turn(), begin_writing(connection):
-                return work(connection)
+                if waits:
+                    connection.execution_options(may_wait=True)
+                try:
+                    return work(connection)
+                except AfterCommit as kept:
+                    refusal = kept.error
+            raise refusal
+        except WaitForLocks:
+            waits = True
+            continue
         except DBAPIError as error:
             if attempt + 1 == WRITE_ATTEMPTS or sqlstate(error) not in RETRYABLE_SQLSTATES:
                 raise
         # Those that ran into each other try again at different moments.
         time.sleep(random.uniform(0, BACK_OFF_SECONDS * 2**attempt))  # noqa: S311 - no secret
     raise AssertionError("unreachable")
+
+
+class UseCase(Generic[P, T]):
+    """A function that takes a connection first, as `writes` makes of it a use case."""
+
+    def __init__(self, function: Callable[Concatenate[Connection, P], T]) -> None:
+        self._function = function
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it in a transaction of its own (`write_transaction`)."""
+        return write_transaction(lambda connection: self._function(connection, *args, **kwargs))
+
+    def within(self, connection: Connection, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it in the caller's transaction. Who began that tries again where it must be."""
+        return self._function(connection.execution_options(may_wait=True), *args, **kwargs)
+
+    def followed_by(
+        self, finish: Callable[[Connection, T], S], *args: P.args, **kwargs: P.kwargs
+    ) -> S:
+        """Run it, and then `finish` with its result, in one transaction; the result of `finish`."""
+        return write_transaction(
+            lambda connection: finish(connection, self._function(connection, *args, **kwargs))
+        )
+
+
+def writes(function: Callable[Concatenate[Connection, P], T]) -> UseCase[P, T]:
+    """Decorator: the function runs in one transaction, as a whole again where it must be tried
+    again. It is called without the connection, or by `within` in another's transaction."""
+    return UseCase(function)
 
 
 @contextmanager
@@ -260,6 +362,18 @@ def upsert(connection: Connection) -> Any:
 
 
 # --- violated constraints --------------------------------------------------------------------
+
+
+@contextmanager
+def refusing(**refusals: Exception) -> Iterator[None]:
+    """Raises, in place of the violation of a constraint, the exception given by its name."""
+    try:
+        yield
+    except IntegrityError as error:
+        for constraint, refusal in refusals.items():
+            if violates(error, constraint):
+                raise refusal from error
+        raise
 
 
 def violates(error: IntegrityError, constraint: str) -> bool:

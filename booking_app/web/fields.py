@@ -178,7 +178,7 @@ class SeatLabel(Text):
 
 
 class Answer(ma.Schema):
-    """Base of the schemas of answers: dumps plain mappings.
+    """Base of the schemas of answers: dumps mappings and objects by their attributes.
 
     Most values are JSON already and are copied; only Money, Instant and nested answers are
     converted. marshmallow's own dump, which looks each attribute up by five ways and calls
@@ -201,9 +201,14 @@ class Answer(ma.Schema):
             return [self._one(item) for item in obj]
         return self._one(obj)
 
-    def _one(self, item: Mapping[str, Any]) -> dict[str, Any]:
+    def _one(self, item: Any) -> dict[str, Any]:
+        if isinstance(item, Mapping):
+            return {
+                name: item[key] if convert is None else convert(item[key])
+                for name, key, convert in self._columns
+            }
         return {
-            name: item[key] if convert is None else convert(item[key])
+            name: getattr(item, key) if convert is None else convert(getattr(item, key))
             for name, key, convert in self._columns
         }
 
