@@ -40,7 +40,7 @@ from flask import Flask
 
 import config
 from booking_app import create_app
-from booking_app.auth.service import find_session
+from booking_app.auth.sessions import find_session
 from booking_app.booking.seat_choice import Seat, best_blocks
 from booking_app.core.database import db, write_transaction
 

@@ -25,7 +25,7 @@ from flask_migrate import upgrade
 import config
 from benchmarks.__main__ import ROOT, postgresql
 from booking_app import create_app
-from booking_app.auth import access, service
+from booking_app.auth import access, accounts, sessions
 from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
 from booking_app.core.database import db, write_transaction
@@ -102,7 +102,7 @@ def fill(url: str) -> int:
     for number in range(films):
         catalog.create_movie(title=f"Film {number}", duration_minutes=100)
     users = 500
-    service.create_user(username="staff", password=PASSWORD, is_staff=True)
+    accounts.create_user(username="staff", password=PASSWORD, is_staff=True)
     values: dict[str, Any] = {"films": films, "seats": SEATS, "back": DAYS_BACK}
     values |= {"ahead": DAYS_AHEAD, "screens": SCREENS, "slots": SHOWS_A_DAY}
     values |= {"sold": SOLD_OF_TEN, "users": users}
@@ -129,8 +129,8 @@ def milliseconds(work: Callable[[], Any]) -> tuple[float, float]:
     return times[0], median(times[1:])
 
 
-def open_session(connection: sa.Connection) -> service.OpenSession:
-    return service.open_session(connection, user_id=1, lasts=timedelta(days=1))
+def open_session(connection: sa.Connection) -> sessions.OpenSession:
+    return sessions.open_session(connection, user_id=1, lasts=timedelta(days=1))
 
 
 def bench(

@@ -10,7 +10,7 @@ import marshmallow as ma
 from flask import current_app
 from flask.cli import with_appcontext
 
-from booking_app.auth import service as auth
+from booking_app.auth import accounts
 from booking_app.catalog import loading
 from booking_app.catalog.schemas import Catalog
 from booking_app.core.errors import DomainError
@@ -50,10 +50,10 @@ def load_demo() -> None:
 def create_superuser(username: str, password: str) -> None:
     """Make a staff account. Asks for what is left out, the password without echo."""
     try:
-        account = auth.create_user(username=username, password=password, is_staff=True)
+        account = accounts.create_user(username=username, password=password, is_staff=True)
     except DomainError as error:
         raise click.ClickException(error.detail) from error
-    click.echo(f"Made the staff account {account['username']}.")
+    click.echo(f"Made the staff account {account.username}.")
 
 
 def _load(content: bytes, name: str, *, is_demo: bool) -> None:

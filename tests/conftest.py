@@ -22,10 +22,9 @@ from flask_migrate import upgrade
 
 import config
 from booking_app import create_app
-from booking_app.auth import access
-from booking_app.auth import service as auth
+from booking_app.auth import access, accounts, passwords, sessions
 from booking_app.catalog import service as catalog
-from booking_app.core.database import db, reading, write_transaction
+from booking_app.core.database import db, reading, writes
 from tests.browser import page  # noqa: F401 - a fixture of all
 from tests.contract import check_answer
 
@@ -43,7 +42,7 @@ NOON = datetime(2030, 6, 1, 12, 0, tzinfo=UTC)
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_hashes() -> None:
     """argon2 is slow on purpose; its real parameters are tested in test_auth.py."""
-    auth.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    passwords.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(scope="session")
@@ -173,10 +172,8 @@ class Caller:
 
 def open_tokens(user_id: int) -> dict[str, str]:
     """The tokens of a new session of the account, as logging in gives them."""
-    opened = write_transaction(
-        lambda connection: auth.open_session(connection, user_id=user_id, lasts=timedelta(days=7))
-    )
-    return access.tokens(opened)
+    open_session = writes(sessions.open_session)
+    return access.tokens(open_session(user_id=user_id, lasts=timedelta(days=7)))
 
 
 def bearer(tokens: dict[str, str]) -> dict[str, str]:
@@ -186,8 +183,8 @@ def bearer(tokens: dict[str, str]) -> dict[str, str]:
 @pytest.fixture
 def make_caller(app: Flask, client: FlaskClient) -> Callable[..., Caller]:
     def make(username: str = "alice", *, is_staff: bool = False) -> Caller:
-        account = auth.create_user(username=username, password=PASSWORD, is_staff=is_staff)
-        return Caller(account["id"], username, client, bearer(open_tokens(account["id"])))
+        account = accounts.create_user(username=username, password=PASSWORD, is_staff=is_staff)
+        return Caller(account.id, username, client, bearer(open_tokens(account.id)))
 
     return make
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import OPERATOR
-from booking_app.auth import service
+from booking_app.auth import accounts
 from tests.conftest import PASSWORD, Caller, open_tokens, rows
 
 # Who may do what does not depend on the database.
@@ -157,7 +157,7 @@ def test_who_may_call_it(
     answered = {}
     for who in order:
         if who == "disabled":
-            service.update_account(user_id=owner.id, is_disabled=True, by=OPERATOR)
+            accounts.update_account(user_id=owner.id, is_disabled=True, by=OPERATOR)
         body = dict(BODIES.get((method, template), {}))
         if path == "/api/signup/":
             body = {"username": f"new-{who}", "password": PASSWORD}

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from booking_app.admin import tables
 from booking_app.audit.models import AuditEvent
-from booking_app.auth import service as auth
+from booking_app.audit.service import OPERATOR
+from booking_app.auth import accounts
 from booking_app.booking.models import Booking
 from booking_app.catalog import service as catalog
 from booking_app.catalog import venues
@@ -579,7 +580,7 @@ def test_staff_book_for_a_customer_from_the_map(
         answer = site.post(f"shows/{show_id}/seats/", form | {"seat_numbers": ["5"]} | wrong)
         assert answer.status_code == status, wrong
         assert any(error in message for message in messages(answer)), wrong
-    auth.update_account(user_id=alice.id, is_disabled=True, by=auth.OPERATOR)
+    accounts.update_account(user_id=alice.id, is_disabled=True, by=OPERATOR)
     answer = site.post(f"shows/{show_id}/seats/", form | {"seat_numbers": ["5"]})
     assert (answer.status_code, messages(answer)) == (403, ["The account 'alice' is disabled."])
     assert len(rows(Booking)) == 2
@@ -632,9 +633,9 @@ def test_accounts_are_disabled_and_made_staff_but_never_ones_own(
     site: Site, staff: Caller, alice: Caller
 ) -> None:
     assert site.post("accounts/edit/", {"is_staff": "y"}, {"id": alice.id}).status_code == 302
-    assert auth.get_account(user_id=alice.id)["is_staff"]
+    assert accounts.get_account(user_id=alice.id)["is_staff"]
     site.post("accounts/edit/", {"is_disabled": "y"}, {"id": alice.id})
-    account = auth.get_account(user_id=alice.id)
+    account = accounts.get_account(user_id=alice.id)
     assert (account["is_staff"], account["is_disabled"]) == (False, True)
     assert alice.get("/api/me/").status_code == 401
     assert len(written("account.changed")) == 2
@@ -642,7 +643,7 @@ def test_accounts_are_disabled_and_made_staff_but_never_ones_own(
     answer = site.post("accounts/edit/", {}, {"id": staff.id})
     assert answer.status_code == 409
     assert messages(answer) == ["Another member of staff must change your account."]
-    assert auth.get_account(user_id=staff.id)["is_staff"]
+    assert accounts.get_account(user_id=staff.id)["is_staff"]
 
 
 # --- lists ----------------------------------------------------------------------------------
@@ -747,7 +748,7 @@ def test_shows_accounts_and_events_are_filtered_too(
     assert titles(by_film) == ["Two"]
     # Withdrawn films can be chosen too, and what is chosen is shown.
     assert f'<option value="{films[1]}" selected>Two</option>' in by_film.text
-    auth.create_user(username="zoe", password=PASSWORD, email="someone@example.org")
+    accounts.create_user(username="zoe", password=PASSWORD, email="someone@example.org")
     assert titles(site.get("accounts/", search="SOMEONE@")) == ["zoe"]
     today = datetime.now(UTC).date()
     some = len(table(site.get("audit/")))

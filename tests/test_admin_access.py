@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from booking_app.admin.access import LASTS, LOG_IN, safe_next, signing_key
 from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import OPERATOR
-from booking_app.auth import service
+from booking_app.auth import accounts
 from booking_app.auth.models import Session
 from booking_app.catalog.models import Movie
 from tests.admin_site import Site, messages
@@ -134,7 +134,7 @@ def test_logging_out_ends_the_session_on_every_worker(app: Flask, site: Site) ->
 def test_a_session_ends_with_the_right_to_it(
     app: Flask, site: Site, staff: Caller, change: dict[str, bool], status: int, text: str
 ) -> None:
-    service.update_account(user_id=staff.id, **change, by=OPERATOR)
+    accounts.update_account(user_id=staff.id, **change, by=OPERATOR)
     answer = site.get()
     assert answer.status_code == status
     assert text in (answer.text if status == 403 else site.get("login/").text)
@@ -147,7 +147,7 @@ def test_a_session_can_be_ended_over_the_api_and_lasts_half_a_day(
     newest = staff.get("/api/me/sessions/").json[0]
     assert newest["address"] == "127.0.0.1"
     assert timedelta(hours=12) == LASTS
-    at = service.Session.created_at
+    at = Session.created_at
     (created, expires) = rows(Session, at, Session.expires_at)[-1]
     assert abs(expires - created - LASTS) < timedelta(seconds=5)
     assert staff.delete(f"/api/me/sessions/{newest['id']}/").status_code == 204
@@ -241,7 +241,7 @@ def test_forms_that_are_cut_short_or_carry_files_are_none(site: Site) -> None:
 
 
 def test_who_is_not_staff_any_more_can_still_log_out(site: Site, staff: Caller) -> None:
-    service.update_account(user_id=staff.id, is_staff=False, by=OPERATOR)
+    accounts.update_account(user_id=staff.id, is_staff=False, by=OPERATOR)
     assert site.post("logout/").status_code == 303
     assert len(rows(Session)) == 1  # the fixture's own
 
@@ -352,7 +352,7 @@ def test_a_token_from_before_the_log_in_is_none_after_it(app: Flask, staff: Call
 
 
 def test_that_the_session_has_ended_is_said_once(site: Site, staff: Caller) -> None:
-    service.update_account(user_id=staff.id, is_disabled=True, by=OPERATOR)
+    accounts.update_account(user_id=staff.id, is_disabled=True, by=OPERATOR)
     for said in (True, False):
         onward = site.get("films/edit/", id=1).headers["Location"]
         assert onward == "/admin/login/?next=%2Fadmin%2Ffilms%2Fedit%2F%3Fid%3D1"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from booking_app.audit.service import OPERATOR
-from booking_app.auth import service
+from booking_app.auth import accounts, passwords, sessions
 from booking_app.auth.models import User
 from booking_app.auth.tokens import jwt
 from booking_app.core.database import fold
@@ -41,7 +41,7 @@ def test_sign_up_log_in_and_see_the_account(client: FlaskClient) -> None:
 
 
 def test_passwords_are_kept_as_argon2id_hashes_with_the_librarys_parameters(app: Flask) -> None:
-    service.create_user(username="alice", password=PASSWORD)
+    accounts.create_user(username="alice", password=PASSWORD)
     ((stored,),) = rows(User, User.password_hash)
     assert stored.startswith("$argon2id$")
     assert PasswordHasher().type is Type.ID
@@ -90,10 +90,10 @@ def test_passwords_that_are_refused(client: FlaskClient, password: str) -> None:
 @given(st.text(max_size=200))
 def test_a_name_is_kept_as_it_is_compared_or_refused(name: str) -> None:
     try:
-        kept = service.checked_username(name)
+        kept = accounts.checked_username(name)
     except Invalid:
         return
-    assert service.checked_username(kept) == kept
+    assert accounts.checked_username(kept) == kept
     assert fold(kept) == fold(fold(kept))
     assert len(kept) <= 150
 
@@ -110,7 +110,7 @@ def test_an_unknown_name_and_a_wrong_password_are_answered_alike(client: FlaskCl
 
 def test_an_unknown_name_costs_a_hash_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same time means the same work: one verification, whether the name is known or not."""
-    service.create_user(username="alice", password=PASSWORD)
+    accounts.create_user(username="alice", password=PASSWORD)
     verified = []
 
     class Counting(PasswordHasher):
@@ -118,11 +118,11 @@ def test_an_unknown_name_costs_a_hash_too(app: Flask, monkeypatch: pytest.Monkey
             verified.append(hashed.rsplit("$", 2)[0])
             return super().verify(hashed, password)
 
-    monkeypatch.setattr(service, "hasher", Counting(time_cost=1, memory_cost=8, parallelism=1))
-    service._nobodys_hash.cache_clear()
+    monkeypatch.setattr(passwords, "hasher", Counting(time_cost=1, memory_cost=8, parallelism=1))
+    passwords.nobodys_hash.cache_clear()
     for username in ("alice", "nobody"):
-        with pytest.raises(service.InvalidCredentials):
-            service.log_in(
+        with pytest.raises(sessions.InvalidCredentials):
+            sessions.log_in(
                 username=username,
                 password="wrong-password",
                 lasts=timedelta(days=7),

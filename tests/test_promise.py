@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from booking_app.auth import service as auth
+from booking_app.auth import accounts
 from booking_app.booking import queries, service
 from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
@@ -167,7 +167,7 @@ class BoxOffice(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.users = [
-            auth.create_user(username=name, password="correct-horse")["id"] for name in ("a", "b")
+            accounts.create_user(username=name, password="correct-horse").id for name in ("a", "b")
         ]
         movie = catalog.create_movie(title="Film", duration_minutes=90)["id"]
         self.show = catalog.create_show(

@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 
 from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import OPERATOR
-from booking_app.auth import service
+from booking_app.auth import access, accounts, passwords, sessions
 from booking_app.auth.models import Session, User
 from booking_app.core.database import db
 from booking_app.web import limits
@@ -92,7 +92,7 @@ REFUSED, LIMITED = (401, "invalid_credentials"), (429, "rate_limited")
 def test_ten_log_ins_a_minute_for_one_name_known_or_not(
     limited: FlaskClient, clock: Clock, name: str
 ) -> None:
-    service.create_user(**ALICE)
+    accounts.create_user(**ALICE)
     body = {"username": name, "password": "wrong-password"}
     # However it is spelled, it is one name.
     spelled = [body | {"username": name.upper()}, body | {"username": f" {name} "}] * 5
@@ -109,7 +109,7 @@ def test_ten_log_ins_a_minute_for_one_name_known_or_not(
 
 
 def test_a_name_is_guarded_against_many_addresses(limited: FlaskClient, clock: Clock) -> None:
-    service.create_user(**ALICE)
+    accounts.create_user(**ALICE)
     answers = [log_in(limited, address=f"198.51.100.{n}") for n in range(50)]
     assert answers == [REFUSED] * 10 + [LIMITED] * 40
     assert log_in(limited, WRONG | {"username": "bob"}, "198.51.100.1") == REFUSED
@@ -118,7 +118,7 @@ def test_a_name_is_guarded_against_many_addresses(limited: FlaskClient, clock: C
 def test_the_owner_gets_in_where_it_has_been_and_no_one_is_locked_out_for_good(
     limited: FlaskClient, clock: Clock
 ) -> None:
-    service.create_user(**ALICE)
+    accounts.create_user(**ALICE)
     home = "203.0.113.9"
     assert log_in(limited, ALICE, home) == (200, "")
     for minute in range(3):
@@ -131,8 +131,8 @@ def test_the_owner_gets_in_where_it_has_been_and_no_one_is_locked_out_for_good(
     # Also after a log-out, which ends the session there.
     for n in range(11):
         log_in(limited, address=f"198.51.100.{n}")
-    session = service.log_in(**ALICE, lasts=timedelta(days=7), user_agent="", by=OPERATOR)
-    service.log_out(session_id=session.id, user_id=session.user_id, by=OPERATOR)
+    session = sessions.log_in(**ALICE, lasts=timedelta(days=7), user_agent="", by=OPERATOR)
+    sessions.log_out(session_id=session.id, user_id=session.user_id, by=OPERATOR)
     with db.engine.connect() as connection:
         connection.execute(sa.delete(Session))
     assert log_in(limited, ALICE, home) == (200, "")
@@ -141,7 +141,7 @@ def test_the_owner_gets_in_where_it_has_been_and_no_one_is_locked_out_for_good(
 
 
 def test_a_log_in_that_succeeds_counts_for_nothing(limited: FlaskClient) -> None:
-    service.create_user(**ALICE)
+    accounts.create_user(**ALICE)
     for _ in range(12):
         assert log_in(limited, ALICE) == (200, "")
     for _ in range(9):
@@ -205,7 +205,7 @@ def test_without_redis_the_workers_share_the_log_ins_out(
 
 def test_the_owner_s_network_of_ipv6_is_known_as_one(limited: FlaskClient) -> None:
     """Addresses within it change all the time."""
-    service.create_user(**ALICE)
+    accounts.create_user(**ALICE)
     assert log_in(limited, ALICE, "2001:db8:1:2::1") == (200, "")
     for n in range(11):
         log_in(limited, address=f"198.51.100.{n}")
@@ -222,7 +222,7 @@ def test_a_database_that_is_away_for_a_moment_resets_no_count(
         raise sa.exc.TimeoutError("no connection is free")
 
     with monkeypatch.context() as patched:
-        patched.setattr(service, "known_addresses", away)
+        patched.setattr(access, "known_addresses", away)
         assert log_in(limited) == LIMITED
     assert log_in(limited) == LIMITED
 
@@ -464,7 +464,7 @@ def test_a_redis_that_goes_away_during_a_log_in_changes_no_answer(
     """After the call was counted, and before its count is set back or its failure counted."""
     if REDIS_SERVER is None:
         pytest.skip("no redis-server on this machine: apt-get install redis-server")
-    service.create_user(**ALICE)
+    accounts.create_user(**ALICE)
     server = RedisServer(tmp_path)
     with server as url:
         client = make_app(database_url, RATELIMIT_ENABLED="on", REDIS_URL=url).test_client()
@@ -475,5 +475,5 @@ def test_a_redis_that_goes_away_during_a_log_in_changes_no_answer(
                 server.process.wait()
                 return super().verify(hash, password)
 
-        monkeypatch.setattr(service, "hasher", Deadly(time_cost=1, memory_cost=8, parallelism=1))
+        monkeypatch.setattr(passwords, "hasher", Deadly(time_cost=1, memory_cost=8, parallelism=1))
         assert log_in(client, ALICE | {"password": password}) == answer

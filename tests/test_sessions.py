@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 
 from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import OPERATOR
-from booking_app.auth import service
+from booking_app.auth import accounts, passwords, sessions
 from booking_app.auth.models import Session, User
 from booking_app.core.database import db
 from tests.conftest import NOON, PASSWORD, Caller, bearer, rows
@@ -41,10 +41,10 @@ def log_in(client: FlaskClient) -> Callable[[], dict[str, str]]:
     return log_in
 
 
-def log_into(username: str, password: str, **kwargs: Any) -> service.OpenSession:
+def log_into(username: str, password: str, **kwargs: Any) -> sessions.OpenSession:
     """What a log-in over the API does."""
     terms = {"lasts": timedelta(days=7), "user_agent": "", "by": OPERATOR, **kwargs}
-    return service.log_in(username=username, password=password, **terms)
+    return sessions.log_in(username=username, password=password, **terms)
 
 
 def me(client: FlaskClient, tokens: dict[str, str]) -> int:
@@ -227,12 +227,12 @@ def test_a_deleted_account_is_out_at_once(client: FlaskClient, log_in: Callable[
 
 
 def test_expired_sessions_are_not_listed_and_go_with_the_next_log_in(app: Flask) -> None:
-    service.create_user(username="alice", password=PASSWORD)
+    accounts.create_user(username="alice", password=PASSWORD)
     lasts = timedelta(days=7)
     opened = log_into(**ALICE, lasts=lasts, now=NOON)
 
     def listed(now: Any) -> int:
-        return service.list_sessions(
+        return sessions.list_sessions(
             user_id=opened.user_id, session_id=opened.id, page=1, page_size=20, now=now
         ).total
 
@@ -240,8 +240,8 @@ def test_expired_sessions_are_not_listed_and_go_with_the_next_log_in(app: Flask)
     last, over = NOON + lasts - timedelta(seconds=1), NOON + lasts
     assert listed(last) == 1
     assert listed(over) == 0
-    assert service.find_session(**own, now=last) is not None
-    assert service.find_session(**own, now=over) is None
+    assert sessions.find_session(**own, now=last) is not None
+    assert sessions.find_session(**own, now=over) is None
     log_into(**ALICE, lasts=lasts, now=over)
     assert len(rows(Session)) == 1
 
@@ -249,13 +249,13 @@ def test_expired_sessions_are_not_listed_and_go_with_the_next_log_in(app: Flask)
 def test_a_session_that_is_over_cannot_be_refreshed_and_nobody_is_called_a_thief(
     app: Flask,
 ) -> None:
-    service.create_user(username="alice", password=PASSWORD)
+    accounts.create_user(username="alice", password=PASSWORD)
     lasts = timedelta(days=7)
     terms: dict[str, Any] = {"lasts": lasts, "user_agent": "", "by": OPERATOR}
     opened = log_into(**ALICE, lasts=lasts, now=NOON)
 
-    def spend(refresh_id: str, now: Any) -> service.OpenSession:
-        return service.refresh_session(
+    def spend(refresh_id: str, now: Any) -> sessions.OpenSession:
+        return sessions.refresh_session(
             session_id=opened.id,
             user_id=opened.user_id,
             refresh_id=refresh_id,
@@ -265,7 +265,7 @@ def test_a_session_that_is_over_cannot_be_refreshed_and_nobody_is_called_a_thief
 
     middle = NOON + lasts / 2
     renewed = spend(opened.refresh_id, middle)
-    with pytest.raises(service.SessionEnded):
+    with pytest.raises(accounts.SessionEnded):
         spend(renewed.refresh_id, middle + lasts)
     assert rows(Session) == []
     assert "session.refresh_token_reused" not in actions()
@@ -323,8 +323,8 @@ def test_a_password_change_during_a_log_in_leaves_no_session_with_the_old_passwo
         assert answer.status_code == 204
 
     if not condition:
-        monkeypatch.setattr(service, "_unchanged", lambda account: User.id == account.id)
-    monkeypatch.setattr(service, "hasher", Slow(change))
+        monkeypatch.setattr(sessions, "_unchanged", lambda account: User.id == account.id)
+    monkeypatch.setattr(passwords, "hasher", Slow(change))
     late = client.post("/api/login/", json=ALICE)
     if condition:
         assert (late.status_code, late.json["code"]) == (401, "invalid_credentials")
@@ -345,7 +345,7 @@ def test_disabling_during_a_log_in_leaves_no_session(
         answer = staff.patch(f"/api/accounts/{account}/", {"is_disabled": True})
         assert answer.status_code == 200
 
-    monkeypatch.setattr(service, "hasher", Slow(disable))
+    monkeypatch.setattr(passwords, "hasher", Slow(disable))
     late = client.post("/api/login/", json=ALICE)
     assert (late.status_code, late.json["code"]) == (403, "account_disabled")
     assert [row.user_id for row in rows(Session)] == [staff.id]
@@ -362,13 +362,13 @@ def test_log_ins_race_a_password_change(app: Flask, log_in: Callable[..., Any]) 
         def enter(old: str = old, start: threading.Barrier = start) -> None:
             with app.app_context():
                 start.wait()
-                with suppress(service.InvalidCredentials):
+                with suppress(sessions.InvalidCredentials):
                     log_into("alice", old)
 
         with ThreadPoolExecutor(4) as pool:
             entered = [pool.submit(enter) for _ in range(4)]
             start.wait()
-            service.change_password(
+            sessions.change_password(
                 user_id=account.id,
                 session_id=own.id,
                 old_password=old,

@@ -6,7 +6,6 @@ log-in page is open. The cookie is sent to these paths alone, so no call of the 
 
 import hashlib
 import hmac
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -31,7 +30,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import ValidationError
 
 from booking_app.audit.service import Actor
-from booking_app.auth import service
+from booking_app.auth import accounts, sessions
 from booking_app.auth.access import anonymous
 from booking_app.web.problems import MEDIA_TYPE, BadRequest
 from booking_app.web.requests import read_body
@@ -76,8 +75,8 @@ def signing_key(secret_key: str) -> str:
 
 
 def log_in(*, username: str, password: str) -> None:
-    """Open a session for the browser; raises what `service.log_in` raises for staff."""
-    opened = service.log_in(
+    """Open a session for the browser; raises what `sessions.log_in` raises for staff."""
+    opened = sessions.log_in(
         username=username,
         password=password,
         lasts=LASTS,
@@ -86,8 +85,8 @@ def log_in(*, username: str, password: str) -> None:
         staff_only=True,
     )
     if before := _named():  # somebody logs in anew over it
-        with suppress(service.SessionEnded):
-            service.log_out(**before, by=replace(anonymous(), user_id=before["user_id"]))
+        with suppress(accounts.SessionEnded):
+            sessions.log_out(**before, by=replace(anonymous(), user_id=before["user_id"]))
     session.clear()
     g.pop("csrf_token", None)  # where the library keeps the one of the request
     session["id"], session["user"] = opened.id, opened.user_id
@@ -95,7 +94,7 @@ def log_in(*, username: str, password: str) -> None:
 
 def log_out() -> None:
     """End the browser's session, also in the database."""
-    service.log_out(**_named(), by=actor())
+    sessions.log_out(**_named(), by=actor())
     session.clear()
 
 
@@ -106,15 +105,15 @@ def _named() -> dict[str, Any]:
     return {"session_id": session["id"], "user_id": session["user"]}
 
 
-def account() -> Mapping[Any, Any]:
+def account() -> accounts.Account:
     """The account that is logged in."""
-    found: Mapping[Any, Any] = g.staff
+    found: accounts.Account = g.staff
     return found
 
 
 def actor() -> Actor:
     """The account that is logged in, as the audit names it."""
-    return replace(anonymous(), user_id=account()["id"], username=account()["username"])
+    return replace(anonymous(), user_id=account().id, username=account().username)
 
 
 def safe_next(path: str) -> str:
@@ -143,7 +142,7 @@ def _check() -> AnyResponse | None:
     if request.path.rstrip("/") == LOG_IN.rstrip("/"):
         return None
     named = _named()
-    found = service.find_session(**named) if named else None
+    found = sessions.find_session(**named) if named else None
     if found is None:
         if named:
             session.clear()
@@ -153,7 +152,7 @@ def _check() -> AnyResponse | None:
         return redirect(f"{LOG_IN}?{urlencode({'next': onward})}", 303)
     g.staff = found
     if request.path.rstrip("/") != LOG_OUT.rstrip("/"):
-        service.require_staff(found)
+        accounts.require_staff(found)
     return None
 
 

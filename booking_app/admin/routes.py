@@ -3,6 +3,7 @@ the audit. Each reads its form, calls one service function and shows what it say
 the words in which something is refused, are the services'."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from flask import Flask, Response, current_app, redirect, request
@@ -15,8 +16,8 @@ from booking_app.admin import access, forms, tables
 from booking_app.admin.sales import SalesView
 from booking_app.admin.shows import BookingView, ShowView
 from booking_app.admin.views import Page, Rows, attempt, chosen, queried
+from booking_app.auth import accounts
 from booking_app.auth import schemas as auth_schemas
-from booking_app.auth import service as auth
 from booking_app.auth.access import by_name_or_own_address
 from booking_app.catalog import schemas, service, venues
 from booking_app.catalog.seat_picture import plan_picture
@@ -158,17 +159,17 @@ class AccountView(Rows):
         return str(row["username"])
 
     def may_edit(self, row: Mapping[Any, Any]) -> bool:
-        return bool(row["id"] != access.account()["id"])  # which would be refused
+        return bool(row["id"] != access.account().id)  # which would be refused
 
     def find(self, key: int) -> Mapping[Any, Any]:
-        return auth.get_account(user_id=key)
+        return asdict(accounts.get_account(user_id=key))
 
     def shown(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         return forms.filled(ACCOUNT, row)
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
         values = forms.read(form, ACCOUNT)
-        return auth.update_account(user_id=row["id"], **values, by=access.actor())
+        return accounts.update_account(user_id=row["id"], **values, by=access.actor())
 
 
 class AuditView(Rows):

@@ -16,7 +16,7 @@ from wtforms import Form, SelectChoice
 from booking_app.admin import access, forms, tables
 from booking_app.admin.lists import text_of
 from booking_app.admin.views import Rows, attempt, chosen, digest
-from booking_app.auth import service as auth
+from booking_app.auth import accounts
 from booking_app.auth.schemas import LoginBody
 from booking_app.booking import queries
 from booking_app.booking import schemas as booking_schemas
@@ -158,9 +158,9 @@ def _find_show(show_id: int) -> dict[str, Any]:
 
 def _book(form: Form, show_id: int) -> Any:
     seats = _seats_of(form)
-    customer = auth.find_customer(**forms.read(form, NAME))
+    customer = accounts.get_customer(**forms.read(form, NAME))
     return booking.book(
-        user_id=customer["id"],
+        user_id=customer.id,
         show_id=show_id,
         **forms.read(form, SEATS, seat_numbers=seats),
         policy=BookingPolicy.from_settings(current_app.config),
@@ -274,7 +274,7 @@ class BookingView(Rows):
             row=row,
             show=show,
             starts=local_time(show["starts_at"], g.timezone),
-            customer=auth.get_account(user_id=row.user_id),
+            customer=accounts.get_account(user_id=row.user_id),
             money=decimal_string,
             text_of=text_of,
         )

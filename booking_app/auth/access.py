@@ -23,7 +23,9 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import ExpiredSignatureError, InvalidTokenError
 
 from booking_app.audit.service import Actor
-from booking_app.auth import schemas, service
+from booking_app.auth import schemas
+from booking_app.auth.accounts import Account, require_staff
+from booking_app.auth.sessions import OpenSession, find_session, known_addresses
 from booking_app.auth.tokens import jwt
 from booking_app.core.database import fold
 from booking_app.core.outages import is_unavailable
@@ -70,7 +72,7 @@ def _find_account(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Any:
     if claims["type"] == "refresh":
         return claims
     session = _session_of(claims) if claims["type"] == "access" else None
-    return session and service.find_session(**session)
+    return session and find_session(**session)
 
 
 def _session_of(claims: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -83,15 +85,15 @@ def _session_of(claims: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"session_id": session_id, "user_id": int(subject)}
 
 
-def current_account() -> Mapping[str, Any]:
+def current_account() -> Account:
     """The account whose access token came with the request."""
-    account: Mapping[str, Any] = current_user
+    account: Account = current_user
     return account
 
 
 def current_user_id() -> int:
     """The id of the account whose access token came with the request."""
-    return int(current_user["id"])
+    return current_account().id
 
 
 def current_session() -> dict[str, Any]:
@@ -101,7 +103,8 @@ def current_session() -> dict[str, Any]:
 
 def actor() -> Actor:
     """The caller, as the audit names it."""
-    return Actor(current_user["id"], current_user["username"], client_address(), request_id())
+    account = current_account()
+    return Actor(account.id, account.username, client_address(), request_id())
 
 
 def anonymous() -> Actor:
@@ -121,7 +124,7 @@ def staff_only(view: View) -> View:
 
     @wraps(view)
     def check(*args: Any, **kwargs: Any) -> Any:
-        service.require_staff(current_account())
+        require_staff(current_account())
         return view(*args, **kwargs)
 
     checked: Callable[..., Any] = Blueprint.can_answer("staff_only")(check)
@@ -145,7 +148,7 @@ def by_name_or_own_address() -> str:
     """As `by_name`; but apart from all others where the account has logged in from this address, so
     that strangers who guess elsewhere can't lock its owner out."""
     try:
-        known = {network(address) for address in service.known_addresses(username=_name())}
+        known = {network(address) for address in known_addresses(username=_name())}
     except Exception as error:
         if not is_unavailable(error):
             raise
@@ -163,7 +166,7 @@ def _name() -> str:
 # --- tokens ---------------------------------------------------------------------------------
 
 
-def tokens(session: service.OpenSession) -> dict[str, str]:
+def tokens(session: OpenSession) -> dict[str, str]:
     """The pair of tokens of a session."""
     identity = str(session.user_id)
     claims = {"sid": session.id}

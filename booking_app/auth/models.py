@@ -37,7 +37,7 @@ class User(Base):
 class Session(Base):
     """What a log-in opened. Its tokens are good as long as its row is there, and no longer.
 
-    `refresh_hash` is of the one refresh token that is not spent yet (`service.fingerprint`).
+    `refresh_hash` is of the one refresh token that is not spent yet (`sessions.hash_refresh_id`).
     """
 
     __tablename__ = "user_session"

@@ -6,7 +6,7 @@ from typing import Any
 from flask import current_app, request
 
 from booking_app.audit import service as audit
-from booking_app.auth import schemas, service
+from booking_app.auth import accounts, schemas, sessions
 from booking_app.auth.access import (
     SECURITY,
     TOKEN_CODES,
@@ -49,7 +49,7 @@ def signup(data: dict[str, Any]) -> Any:
 
     Makes an account. Then log in to get tokens.
     """
-    return service.create_user(by=anonymous(), **data)
+    return accounts.create_user(by=anonymous(), **data)
 
 
 @blp.route("/login/", methods=["POST"])
@@ -66,7 +66,7 @@ def login(data: dict[str, Any]) -> Any:
     of other calls (in Swagger UI: press Authorize and paste it), and a refresh token to get the
     next pair with. An unknown name and a wrong password are answered alike.
     """
-    opened = service.log_in(by=anonymous(), **_client(), **data)
+    opened = sessions.log_in(by=anonymous(), **_client(), **data)
     reset("log_in_name")
     return tokens(opened)
 
@@ -84,7 +84,7 @@ def refresh(data: dict[str, Any]) -> Any:
     time may be stolen, and ends its session. So don't repeat a call that got no answer; log in.
     """
     token = read_refresh_token(data.get("refresh"))
-    return tokens(service.refresh_session(**token, by=anonymous(), **_client()))
+    return tokens(sessions.refresh_session(**token, by=anonymous(), **_client()))
 
 
 @blp.route("/logout/", methods=["POST"])
@@ -98,7 +98,7 @@ def logout(data: dict[str, Any]) -> None:
     Ends the session of the access token in the header or, where it is sent, of the refresh token
     in the body: both are refused from the next request on. Other sessions live on.
     """
-    service.log_out(**session_to_end(data.get("refresh")))
+    sessions.log_out(**session_to_end(data.get("refresh")))
 
 
 @blp.route("/me/", methods=["GET"])
@@ -123,7 +123,7 @@ def change_password(data: dict[str, Any]) -> None:
 
     Ends every other session of the account; this one goes on.
     """
-    service.change_password(**current_session(), by=actor(), **data)
+    sessions.change_password(**current_session(), by=actor(), **data)
 
 
 @blp.route("/me/sessions/", methods=["GET"])
@@ -135,7 +135,7 @@ def list_sessions(query: dict[str, Any]) -> Any:
 
     Where you are logged in, newest first.
     """
-    page = service.list_sessions(**current_session(), **query)
+    page = sessions.list_sessions(**current_session(), **query)
     return page.items, page_headers(page)
 
 
@@ -148,7 +148,7 @@ def end_session(session_id: int) -> None:
 
     Its tokens are refused from the next request on.
     """
-    service.end_session(session_id=session_id, user_id=current_user_id(), by=actor())
+    sessions.end_session(session_id=session_id, user_id=current_user_id(), by=actor())
 
 
 @blp.route("/accounts/", methods=["GET"])
@@ -160,7 +160,7 @@ def list_accounts(query: dict[str, Any]) -> Any:
 
     For staff. By name; `search` narrows the list.
     """
-    page = service.list_accounts(**query)
+    page = accounts.list_accounts(**query)
     return page.items, page_headers(page)
 
 
@@ -173,7 +173,7 @@ def get_account(account_id: int) -> Any:
 
     For staff.
     """
-    return service.get_account(user_id=account_id)
+    return accounts.get_account(user_id=account_id)
 
 
 @blp.route("/accounts/<id:account_id>/", methods=["PATCH"])
@@ -187,7 +187,7 @@ def update_account(data: dict[str, Any], account_id: int) -> Any:
     For staff. Disabling ends the account's sessions at once. Nobody can change their own
     account here, so there is always somebody left who can.
     """
-    return service.update_account(user_id=account_id, by=actor(), **data)
+    return accounts.update_account(user_id=account_id, by=actor(), **data)
 
 
 @blp.route("/audit/", methods=["GET"])

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import Actor
+from booking_app.auth.accounts import SessionEnded
 from booking_app.auth.models import User
-from booking_app.auth.service import SessionEnded
 from booking_app.booking import seats
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking
 from booking_app.booking.policy import DEFAULT_POLICY, BookingPolicy

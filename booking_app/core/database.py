@@ -26,7 +26,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from booking_app.core import engines
 from booking_app.core.engines import LOCK_TIMEOUT_SECONDS, backend
-from booking_app.core.outages import RETRYABLE_SQLSTATES, seconds_left, sqlstate, time_limit
+from booking_app.core.outages import RETRYABLE_SQLSTATES, sqlstate, time_limit, waiting
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -198,8 +198,7 @@ def _connected() -> Iterator[Connection]:
     """A connection of this thread's own; raises Unavailable at once where the database is known to
     be down."""
     backend(db.engine).watch.refuse_if_down()
-    seconds_left(LOCK_TIMEOUT_SECONDS)
-    with db.engine.connect() as connection:
+    with waiting(), db.engine.connect() as connection:
         yield connection
 
 

@@ -112,40 +112,64 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 # --- how long a request waits ---------------------------------------------------------------
 
-_ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
+
+@dataclass
+class _Allowance:
+    """How many seconds may still be spent on waiting."""
+
+    left: float
+
+
+_allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
 
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
     """Within, nobody waits for the database for longer than that, all waits together; a
     connection that is taken under None is exempt."""
-    before = _ends_at.get()
+    before = _allowance.get()
     set_time_limit(seconds)
     try:
         yield
     finally:
-        _ends_at.set(before)
+        _allowance.set(before)
 
 
 def set_time_limit(seconds: float | None) -> None:
     """As `time_limit`, until it is set again."""
-    _ends_at.set(None if seconds is None else time.monotonic() + seconds)
+    _allowance.set(None if seconds is None else _Allowance(seconds))
 
 
 def has_time_limit() -> bool:
     """Whether waiting is bounded here, as it is in requests."""
-    return _ends_at.get() is not None
+    return _allowance.get() is not None
 
 
 def seconds_left(most: float) -> float:
     """How long one may wait now, at most `most`. Raises Unavailable where the time is over."""
-    ends_at = _ends_at.get()
-    if ends_at is None:
+    allowance = _allowance.get()
+    if allowance is None:
         return most
-    left = ends_at - time.monotonic()
-    if left <= 0:
+    if allowance.left <= 0:
         raise Unavailable("the time for this request is over")
-    return min(left, most)
+    return min(allowance.left, most)
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """What is done within counts as waiting for the database; what a request computes does not.
+    Raises Unavailable where the time is over."""
+    allowance = _allowance.get()
+    if allowance is None:
+        yield
+        return
+    if allowance.left <= 0:
+        raise Unavailable("the time for this request is over")
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        allowance.left -= time.monotonic() - begun
 
 
 # --- who is answered at once ----------------------------------------------------------------
@@ -201,10 +225,11 @@ class Watch:
 
     def begin(self, key: int, end: Callable[[], None]) -> None:
         """A use begins, unless it is exempt; `end` makes what it waits for fail."""
-        ends_at = _ends_at.get()
-        if ends_at is None:
+        allowance = _allowance.get()
+        if allowance is None:
             return
-        self._uses[key] = _Use(time.monotonic(), ends_at, end)
+        now = time.monotonic()
+        self._uses[key] = _Use(now, now + allowance.left, end)
         if not self._is_running:
             self._start()
 

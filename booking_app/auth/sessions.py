@@ -1,0 +1,384 @@
+"""Sessions: logging in, refreshing, logging out, and who somebody is."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+import sqlalchemy as sa
+
+from booking_app.audit import service as audit
+from booking_app.audit.models import LOGGED_IN, AuditEvent
+from booking_app.audit.service import Actor
+from booking_app.auth.accounts import COLUMNS, Account, AccountDisabled, SessionEnded, StaffOnly
+from booking_app.auth.models import USER_AGENT_MAX, Session, User
+from booking_app.auth.passwords import check_password, hash_password, matches
+from booking_app.core.database import NOW, AfterCommit, Row, fold, later, reading, writes
+from booking_app.core.errors import DomainError, Forbidden, NotFound, Unauthenticated
+from booking_app.core.paging import Page, fetch_page, listing
+
+EXPIRED_SESSIONS_CLEANED = 20
+ADDRESSES_KNOWN = 50
+
+
+class InvalidCredentials(Unauthenticated):
+    code = "invalid_credentials"
+
+
+class WrongPassword(Forbidden):
+    code = "wrong_password"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """What the tokens of a session are made of. `refresh_id` is the secret of its next refresh
+    token; the database keeps only its hash."""
+
+    id: int
+    user_id: int
+    refresh_id: str
+
+
+# --- opening --------------------------------------------------------------------------------
+
+
+def log_in(
+    *,
+    username: str,
+    password: str,
+    lasts: timedelta,
+    user_agent: str,
+    by: Actor,
+    staff_only: bool = False,
+    now: datetime | None = None,
+) -> OpenSession:
+    """Open a session for the account with this name and password.
+
+    It ends when it has not been refreshed for as long as it `lasts`. Raises InvalidCredentials
+    and, where the password is right, AccountDisabled, and StaffOnly for a customer where only
+    staff may. An unknown name costs the same time as a wrong password: one look-up, one hash and
+    one row of the audit.
+    """
+    account = _account_of_name(username)
+    right = matches(account.password_hash if account else None, password)
+    return _open_checked_session(
+        account=account,
+        right=right,
+        lasts=lasts,
+        user_agent=user_agent,
+        by=by,
+        staff_only=staff_only,
+        now=now,
+    )
+
+
+def _account_of_name(username: str) -> Row | None:
+    query = sa.select(User.id, User.username, User.password_hash)
+    with reading() as connection:
+        return connection.execute(query.where(User.username_key == fold(username))).first()
+
+
+@writes
+def _open_checked_session(
+    connection: sa.Connection,
+    *,
+    account: Row | None,
+    right: bool,
+    lasts: timedelta,
+    user_agent: str,
+    by: Actor,
+    staff_only: bool,
+    now: datetime | None,
+) -> OpenSession:
+    """Open the session where all is well, and write down that it was, or that it was refused."""
+    if account is None or not right:
+        _refuse_log_in(connection, account, _wrong_credentials(), by, now)
+    if refusal := _find_refusal(connection, account, staff_only=staff_only):
+        _refuse_log_in(connection, account, refusal, by, now)
+    opened = open_session(
+        connection,
+        user_id=account.id,
+        lasts=lasts,
+        user_agent=user_agent,
+        address=by.address,
+        now=now,
+    )
+    audit.record(
+        connection,
+        LOGGED_IN,
+        by=replace(by, user_id=account.id, username=account.username),
+        object_id=account.id,
+        after={"session": opened.id},
+        now=now,
+    )
+    return opened
+
+
+def _refuse_log_in(
+    connection: sa.Connection,
+    account: Row | None,
+    refusal: DomainError,
+    by: Actor,
+    now: datetime | None,
+) -> NoReturn:
+    # Not the name that was tried: people type their password there by mistake.
+    known = None if account is None else account.id
+    audit.record(connection, "account.log_in_refused", by=by, object_id=known, now=now)
+    raise AfterCommit(refusal)
+
+
+def _wrong_credentials() -> InvalidCredentials:
+    return InvalidCredentials("The user name or the password is wrong.")
+
+
+def _find_refusal(
+    connection: sa.Connection, account: Row, *, staff_only: bool
+) -> DomainError | None:
+    """Why an account whose password is right may not log in; None where it may.
+
+    A change of the password waits for this lock and then ends the new session too; after one that
+    came first there is no row with the password that was looked at.
+    """
+    query = sa.select(User.is_disabled, User.is_staff).where(_unchanged(account))
+    locked = connection.execute(query.with_for_update(read=True)).first()
+    if locked is None:
+        return _wrong_credentials()
+    if locked.is_disabled:
+        return AccountDisabled("This account is disabled; ask the cinema's staff.")
+    if staff_only and not locked.is_staff:
+        return StaffOnly("Only staff may log in here.")
+    return None
+
+
+def open_session(
+    connection: sa.Connection,
+    *,
+    user_id: int,
+    lasts: timedelta,
+    user_agent: str = "",
+    address: str | None = None,
+    now: datetime | None = None,
+) -> OpenSession:
+    """A new session of the account, within the caller's transaction; deletes a few expired ones,
+    whosever they are."""
+    over = sa.select(Session.id).where(Session.expires_at <= NOW)
+    cleaned = over.limit(EXPIRED_SESSIONS_CLEANED).with_for_update(skip_locked=True)
+    connection.execute(sa.delete(Session).where(Session.id.in_(cleaned)), {"now": now})
+    refresh_id = secrets.token_urlsafe(24)
+    insert = sa.insert(Session).values(
+        user_id=user_id,
+        created_at=NOW,
+        **_refreshed(refresh_id, lasts, address, user_agent),
+    )
+    session_id = connection.execute(insert.returning(Session.id), {"now": now}).scalar_one()
+    return OpenSession(session_id, user_id, refresh_id)
+
+
+# --- while it is open -----------------------------------------------------------------------
+
+
+@writes
+def refresh_session(
+    connection: sa.Connection,
+    *,
+    session_id: int,
+    user_id: int,
+    refresh_id: str,
+    lasts: timedelta,
+    user_agent: str,
+    by: Actor,
+    now: datetime | None = None,
+) -> OpenSession:
+    """Spend the session's refresh token and give it the next one; the session lasts anew.
+
+    Raises SessionEnded. A token that is spent already is in two hands, and nobody can tell
+    which are the thief's: the session ends (RFC 9700, section 4.14.2).
+    """
+    next_id = secrets.token_urlsafe(24)
+    own = _own(session_id, user_id)
+    unspent = Session.refresh_hash == hash_refresh_id(refresh_id)
+    spend = sa.update(Session).where(own, unspent, Session.expires_at > NOW)
+    values = _refreshed(next_id, lasts, by.address, user_agent)
+    if connection.execute(spend.values(**values), {"now": now}).rowcount:
+        return OpenSession(session_id, user_id, next_id)
+    ended = sa.delete(Session).where(own).returning(unspent.label("unspent"))
+    session = connection.execute(ended).first()
+    if session is None or session.unspent:  # unspent, but over
+        raise AfterCommit(SessionEnded())
+    audit.record(
+        connection,
+        "session.refresh_token_reused",
+        by=by,
+        object_id=session_id,
+        before={"user_id": user_id},
+        now=now,
+    )
+    raise AfterCommit(
+        SessionEnded(
+            "This refresh token was used before, so somebody else may have it; its session is "
+            "ended. Log in again."
+        )
+    )
+
+
+SESSION_ACCOUNT = (
+    sa.select(*COLUMNS)
+    .join(Session, Session.user_id == User.id)
+    .where(
+        Session.id == sa.bindparam("session"),
+        User.id == sa.bindparam("user"),
+        Session.expires_at > NOW,
+        sa.not_(User.is_disabled),
+    )
+)
+
+
+def find_session(*, session_id: int, user_id: int, now: datetime | None = None) -> Account | None:
+    """The account of an open session; None where the session is over or the account disabled.
+
+    The one check of each request with an access token, and its one statement.
+    """
+    params = {"session": session_id, "user": user_id, "now": now}
+    with reading() as connection:
+        account = connection.execute(SESSION_ACCOUNT, params).first()
+    return None if account is None else Account(*account)
+
+
+def list_sessions(
+    *, user_id: int, session_id: int, page: int, page_size: int, now: datetime | None = None
+) -> Page:
+    """The account's open sessions, newest first; `session_id` is the caller's `current` one."""
+    query = (
+        sa.select(
+            Session.id,
+            Session.created_at,
+            Session.refreshed_at,
+            Session.expires_at,
+            Session.address,
+            Session.user_agent,
+            (Session.id == session_id).label("current"),
+        )
+        .where(Session.user_id == user_id, Session.expires_at > NOW)
+        .order_by(Session.id.desc())
+    )
+    with reading() as connection:
+        return fetch_page(connection, listing(query), {"now": now}, page=page, page_size=page_size)
+
+
+def known_addresses(*, username: str) -> set[str]:
+    """Where the account of this name was logged into from lately; none where there is none."""
+    query = (
+        sa.select(AuditEvent.address)
+        .join(User, User.id == AuditEvent.actor_id)
+        .where(User.username_key == fold(username), AuditEvent.action == LOGGED_IN)
+        .order_by(AuditEvent.id.desc())
+        .limit(ADDRESSES_KNOWN)
+    )
+    with reading() as connection:
+        return {address for address in connection.execute(query).scalars() if address}
+
+
+# --- ending ---------------------------------------------------------------------------------
+
+
+@writes
+def end_session(
+    connection: sa.Connection,
+    *,
+    session_id: int,
+    user_id: int,
+    by: Actor,
+    now: datetime | None = None,
+) -> None:
+    """End a session of the account: its tokens are refused from now on. Raises NotFound."""
+    if not connection.execute(sa.delete(Session).where(_own(session_id, user_id))).rowcount:
+        raise NotFound("session", session_id)
+    if by.username is None:  # known by a refresh token or a cookie alone
+        name = sa.select(User.username).where(User.id == user_id)
+        by = replace(by, username=connection.execute(name).scalar())
+    audit.record(connection, "session.ended", by=by, object_id=session_id, now=now)
+
+
+def log_out(*, session_id: int, user_id: int, by: Actor) -> None:
+    """As `end_session`; raises SessionEnded where there is nothing left to end."""
+    try:
+        end_session(session_id=session_id, user_id=user_id, by=by)
+    except NotFound as error:
+        raise SessionEnded from error
+
+
+def change_password(
+    *,
+    user_id: int,
+    session_id: int,
+    old_password: str,
+    new_password: str,
+    by: Actor,
+    now: datetime | None = None,
+) -> None:
+    """Give the account a new password, and end every session of it but this one.
+
+    Raises Invalid for a password that is not allowed, WrongPassword, and SessionEnded where the
+    account was deleted meanwhile.
+    """
+    with reading() as connection:
+        query = sa.select(User.id, User.username, User.password_hash).where(User.id == user_id)
+        account = connection.execute(query).first()
+    if account is None:
+        raise SessionEnded
+    check_password(new_password, username=account.username, field="new_password")
+    right = matches(account.password_hash, old_password)
+    new_hash = hash_password(new_password) if right else None
+    _set_password(account=account, new_hash=new_hash, session_id=session_id, by=by, now=now)
+
+
+@writes
+def _set_password(
+    connection: sa.Connection,
+    *,
+    account: Row,
+    new_hash: str | None,
+    session_id: int,
+    by: Actor,
+    now: datetime | None,
+) -> None:
+    """Raises WrongPassword, which is written down, for no `new_hash`; and where another change was
+    first: the old password is wrong by now."""
+    update = sa.update(User).where(_unchanged(account)).values(password_hash=new_hash)
+    if new_hash is None or not connection.execute(update).rowcount:
+        audit.record(connection, "account.password_refused", by=by, object_id=account.id, now=now)
+        raise AfterCommit(WrongPassword("The old password is wrong."))
+    others = sa.and_(Session.user_id == account.id, Session.id != session_id)
+    connection.execute(sa.delete(Session).where(others))
+    audit.record(connection, "account.password_changed", by=by, object_id=account.id, now=now)
+
+
+# --- columns --------------------------------------------------------------------------------
+
+
+def hash_refresh_id(refresh_id: str) -> str:
+    """What is kept of the secret of a refresh token. It is random, so a fast hash will do."""
+    return hashlib.sha256(refresh_id.encode()).hexdigest()
+
+
+def _own(session_id: int, user_id: int) -> sa.ColumnElement[bool]:
+    return sa.and_(Session.id == session_id, Session.user_id == user_id)
+
+
+def _unchanged(account: Row) -> sa.ColumnElement[bool]:
+    """The account, while its password is the one that was looked at."""
+    return sa.and_(User.id == account.id, User.password_hash == account.password_hash)
+
+
+def _refreshed(
+    refresh_id: str, lasts: timedelta, address: str | None, user_agent: str
+) -> dict[str, Any]:
+    """The columns of a session that a log-in sets and each refresh sets anew."""
+    return {
+        "refresh_hash": hash_refresh_id(refresh_id),
+        "refreshed_at": NOW,
+        "expires_at": later(lasts),
+        "address": address or "",
+        "user_agent": "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_MAX],
+    }
