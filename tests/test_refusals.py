@@ -1,4 +1,4 @@
-"""Forms that are too large, and what refused bodies count for."""
+"""Headers and forms that are too large, and what refused bodies count for."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from booking_app.admin.access import FIELDS_MAX
 from booking_app.auth.models import PASSWORD_MAX, USERNAME_MAX
 from booking_app.catalog.models import Movie
 from booking_app.web import limits
-from booking_app.web.requests import ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES
+from booking_app.web.requests import ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, HeaderLimit
 from tests.admin_site import Site
 from tests.conftest import PASSWORD, Caller, make_app, rows
 from tests.test_bodies import JSON, Upload, chunked, names, on_sqlite, sized
@@ -20,6 +20,68 @@ from tests.test_rate_limits import LIMITED, REFUSED, Clock, log_in, lower
 FORM = {"content_type": "application/x-www-form-urlencoded"}
 ALICE = {"username": "alice", "password": PASSWORD}
 ADDRESS = {"X-Forwarded-For": "192.0.2.1"}
+
+# --- headers --------------------------------------------------------------------------------
+
+PATHS = [
+    "/api/movies/",
+    "/api/me/",
+    "/api/shows/1/seats/",
+    "/swagger/",
+    "/admin/login/",
+    "/health/",
+]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("If-None-Match", "*,"),
+        ("Accept", "a/b;q=0.1,"),
+        ("Authorization", "a,"),
+        ("Cookie", "a=\\377;"),
+        ("X-Unknown", "x"),
+    ],
+)
+def test_a_header_of_more_than_8_kib_is_refused_on_every_path(
+    app: Flask, name: str, part: str
+) -> None:
+    # Not the client of the API's contract: no call declares what comes before all of them.
+    client = FlaskClient(app, app.response_class, use_cookies=False)
+    for path in PATHS:
+        headers = {name: part * (8500 // len(part))}
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == 400, path
+        assert f"A header may have at most 8 KiB, all its lines together: {name}." in answer.text
+        answer = client.get(path, headers={name: part * (8000 // len(part))})
+        assert answer.status_code < 500
+        assert answer.status_code != 400
+
+
+def test_nothing_takes_a_large_header_apart() -> None:
+    seen: dict[str, Any] = {}
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.update(environ)
+        return []
+
+    short = {"HTTP_HOST": "here", "HTTP_X_FORWARDED_FOR": "192.0.2.1", "PATH_INFO": "/" * 8000}
+    large = {"HTTP_COOKIE": "x" * 20_000, "HTTP_ACCEPT": "x" * 20_000}
+    HeaderLimit(app)({**short, **large}, None)
+    assert {name: seen[name] for name in short} == short
+    assert not set(large) & set(seen)
+
+
+def test_a_large_header_counts_for_its_address(
+    counting: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lower(monkeypatch, "all", 2)
+    plain = FlaskClient(counting.application, counting.application.response_class)
+    headers = ADDRESS | {"X-Unknown": "x" * 8500}
+    assert [plain.get("/", headers=headers).status_code for _ in range(3)] == [400, 400, 429]
+    assert plain.get("/", headers={"X-Forwarded-For": "192.0.2.2"}).status_code == 200
+
 
 # --- the admin site -------------------------------------------------------------------------
 
