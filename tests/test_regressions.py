@@ -190,8 +190,8 @@ def test_a_body_that_is_cut_short_or_broken_is_400_and_does_nothing(
     [
         ("/api/movies/", {"title": "x", "duration_minutes": 1, "genres": [1] * 200_000}),
         ("/api/shows/1/book/", {"seat_numbers": [[]] * 200_000}),
-        ("/api/signup/", {f"key{n}": 1 for n in range(50_000)}),
-        ("/api/login/", {"username": " " * 900_000 + "a", "password": "x"}),
+        ("/api/signup/", {f"key{n}": 1 for n in range(1_000)}),
+        ("/api/login/", {"username": " " * 15_000 + "a", "password": "x"}),
     ],
 )
 def test_a_small_body_makes_no_large_answer(staff: Caller, path: str, body: dict[str, Any]) -> None:

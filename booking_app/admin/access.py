@@ -32,8 +32,14 @@ from wtforms import ValidationError
 from booking_app.audit.service import Actor
 from booking_app.auth import accounts, sessions
 from booking_app.auth.access import anonymous
+from booking_app.web.limits import by_address
 from booking_app.web.problems import MEDIA_TYPE, BadRequest
-from booking_app.web.requests import read_body
+from booking_app.web.requests import (
+    ANONYMOUS_BODY_BYTES,
+    MAX_BODY_BYTES,
+    read_body,
+    refusals_limited,
+)
 
 ROOT = "/admin"
 HOME = f"{ROOT}/"
@@ -42,6 +48,7 @@ LOG_OUT = f"{ROOT}/logout/"
 COOKIE = "admin_session"
 LASTS = timedelta(hours=12)  # a long day's work
 NEXT_MAX = 2000
+FIELDS_MAX = 10_000  # the largest form has a box for each of a show's seats
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -126,23 +133,16 @@ def _check() -> AnyResponse | None:
     """Refuse what does not come from one of our own forms, and whoever is not staff now."""
     if not of_admin(request.path):
         return None
+    logs_in = request.path.rstrip("/") == LOG_IN.rstrip("/")
+    named = _named()
+    found = sessions.find_session(**named) if named and not logs_in else None
     if request.method not in ("GET", "HEAD", "OPTIONS"):
-        read_body()
-        if request.files:
-            raise BadRequest("bad_request", "No form of this site sends files.")
-        if not _is_our_form(request.form.get("csrf_token")):
-            raise BadRequest(
-                "bad_request",
-                "This form is out of date: its session has ended. Go back, copy what you typed, "
-                "load the page again and paste it.",
-            )
+        _check_form(known=found is not None)
     target = request.values.get("url", HOME)  # where the library would go on to
     if target != safe_next(target):
         raise BadRequest("bad_request", "url must be a page of this site.")
-    if request.path.rstrip("/") == LOG_IN.rstrip("/"):
+    if logs_in:
         return None
-    named = _named()
-    found = sessions.find_session(**named) if named else None
     if found is None:
         if named:
             session.clear()
@@ -154,6 +154,27 @@ def _check() -> AnyResponse | None:
     if request.path.rstrip("/") != LOG_OUT.rstrip("/"):
         accounts.require_staff(found)
     return None
+
+
+def _check_form(*, known: bool) -> None:
+    """Read the form, of a stranger's only as much as a log-in needs, and see that it is ours."""
+    most, too_large = MAX_BODY_BYTES, "A form may have at most 1 MiB."
+    if not known:
+        most = ANONYMOUS_BODY_BYTES
+        too_large = "The form of somebody who is not logged in may have at most 16 KiB. "
+        too_large += "If your session has ended: go back, copy what you typed, log in and paste it."
+    with refusals_limited(None if known else by_address()):
+        body = read_body(most, too_large)
+        if body.count(b"&") >= FIELDS_MAX:
+            raise BadRequest("body_too_large", f"A form may have at most {FIELDS_MAX} fields.")
+        if request.files:
+            raise BadRequest("bad_request", "No form of this site sends files.")
+        if not _is_our_form(request.form.get("csrf_token")):
+            raise BadRequest(
+                "bad_request",
+                "This form is out of date: its session has ended. Go back, copy what you typed, "
+                "load the page again and paste it.",
+            )
 
 
 def _is_our_form(token: str | None) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, abort, current_app, request
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from limits import RateLimitItem
 from limits import parse as parse_limit
@@ -51,6 +51,7 @@ RULES = {
     "refresh": Rule("`POST /api/token/refresh/`", 120, 1, "address"),
     "password": Rule("`PUT /api/me/password/`", 10, 1, "account", split=True),
     "booking": Rule("book, hold, confirm, extend and cancel together", 300, 1, "account"),
+    "refused_body": Rule("bodies that are refused unread", 60, 1, "address or account"),
 }
 
 
@@ -138,8 +139,9 @@ limiter.request_filter(lambda: request.endpoint == NEVER_LIMITED)
 def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], Any]:
     """Decorator: the rule of this name holds for the view, its calls counted by `key`.
 
-    Below `arguments`, so that what can't be read counts for no one. Of several the lowest is looked
-    at first, and where it refuses, the others don't count.
+    Below `arguments`, so that what can't be read counts for no name; "refused_body" counts it for
+    the address. Of several the lowest is looked at first, and where it refuses, the others don't
+    count.
     """
     refused = (lambda response: response.status_code == 401) if RULES[name].failures else None
     return limiter.shared_limit(_amount(name), scope=name, key_func=key, deduct_when=refused)
@@ -149,10 +151,31 @@ def reset(name: str) -> None:
     """Count this caller's calls under the rule of this name anew."""
     for counted in limiter.current_limits:
         if counted.request_args[1] == name:
-            try:
-                limiter.limiter.clear(counted.limit, *counted.request_args)
-            except Exception:  # of whatever storage it is: what was done stays done
-                log.warning("the counters do not answer", exc_info=True)
+            _ask(limiter.limiter.clear, counted.limit, *counted.request_args)
+
+
+def refuse_over(name: str, counted_by: str) -> None:
+    """Answer 429 where `counted_by` has used up the rule of this name; counts nothing."""
+    if not current_app.config["RATELIMIT_ENABLED"]:
+        return
+    item, key = _parsed(_amount(name)()), [counted_by, name]
+    if _ask(limiter.limiter.test, item, *key) is False:
+        abort(_too_many(RequestLimit(limiter, item, key, True, True)))
+
+
+def count(name: str, counted_by: str) -> None:
+    """Count one for `counted_by` under the rule of this name."""
+    if current_app.config["RATELIMIT_ENABLED"]:
+        _ask(limiter.limiter.hit, _parsed(_amount(name)()), counted_by, name)
+
+
+def _ask(counters: Callable[..., Any], *args: Any) -> Any:
+    """What the counters answer; None where they are away just now."""
+    try:
+        return counters(*args)
+    except Exception:  # of whatever storage it is: no call is refused, and nothing undone, for that
+        log.warning("the counters do not answer", exc_info=True)
+        return None
 
 
 def init_app(app: Flask) -> None:

@@ -22,6 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 WITH_RETRY_AFTER = (429, 503)
 ERRORS_SHOWN = 20
+NAME_SHOWN = 100
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ CODES: dict[str, Code] = {
     "not_your_booking": Code(403, "The booking is another account's"),
     "not_found": Code(404, "Not found"),
     "method_not_allowed": Code(405, "The method is not allowed here"),
-    "body_too_large": Code(413, "The body is larger than 1 MiB"),
+    "body_too_large": Code(413, "The body is too large"),
     "unsupported_media_type": Code(415, "The body is not labelled application/json"),
     "rate_limited": Code(429, "Too many requests", retry=True),
     "validation_failed": Code(422, "A value is not allowed", facts={"errors": BY_PLACE}),
@@ -176,8 +177,15 @@ def invalid(place: str, errors: Mapping[str, Any]) -> BadRequest:
 def _capped(errors: Any) -> Any:
     """The first errors of each place: a small body must not make a large answer."""
     if isinstance(errors, Mapping):
-        return {key: _capped(value) for key, value in list(errors.items())[:ERRORS_SHOWN]}
+        first = list(errors.items())[:ERRORS_SHOWN]
+        return {_short(key): _capped(value) for key, value in first}
     return errors
+
+
+def _short(name: Any) -> Any:
+    """A name as an error repeats it: the caller's own, and so of any length."""
+    long = isinstance(name, str) and len(name) > NAME_SHOWN
+    return f"{name[:NAME_SHOWN]}..." if long else name
 
 
 def _first_message(errors: Any) -> str:
@@ -206,7 +214,7 @@ def _bad_request(error: BadRequest) -> Response:
 HTTP_CODES = {
     404: ("not_found", "There is nothing at this path."),
     405: ("method_not_allowed", "This path does not have that method; see the Allow header."),
-    413: ("body_too_large", "The body may have at most 1 MiB."),
+    413: ("body_too_large", "The body has more bytes or parts than are read here."),
 }
 
 
