@@ -26,8 +26,7 @@ import config
 from benchmarks.__main__ import ROOT, postgresql
 from booking_app import create_app
 from booking_app.auth import access, accounts, sessions
-from booking_app.catalog import service as catalog
-from booking_app.catalog import venues
+from booking_app.catalog import movies, venues
 from booking_app.core.database import db, write_transaction
 
 ROUNDS = 9
@@ -100,7 +99,7 @@ def fill(url: str) -> int:
         venues.create_screen(name=f"Screen {number}", rows=plan, cinema=1)
     films = 40
     for number in range(films):
-        catalog.create_movie(title=f"Film {number}", duration_minutes=100)
+        movies.create_movie(title=f"Film {number}", duration_minutes=100)
     users = 500
     accounts.create_user(username="staff", password=PASSWORD, is_staff=True)
     values: dict[str, Any] = {"films": films, "seats": SEATS, "back": DAYS_BACK}

@@ -13,8 +13,8 @@ from booking_app.admin import routes as admin
 from booking_app.auth.routes import blp as auth_blp
 from booking_app.auth.tokens import jwt
 from booking_app.booking.routes import blp as booking_blp
+from booking_app.catalog.examples import bookable_example
 from booking_app.catalog.routes import blp as catalog_blp
-from booking_app.catalog.service import bookable_example
 from booking_app.core import database, engines
 from booking_app.reports.routes import blp as reports_blp
 from booking_app.web import deadline, headers, health, limits, openapi, pages, problems, requests

@@ -23,7 +23,7 @@ from flask_migrate import upgrade
 import config
 from booking_app import create_app
 from booking_app.auth import access, accounts, passwords, sessions
-from booking_app.catalog import service as catalog
+from booking_app.catalog import movies, shows
 from booking_app.core.database import db, reading, writes
 from tests.browser import page  # noqa: F401 - a fixture of all
 from tests.contract import check_answer
@@ -207,7 +207,7 @@ def staff(make_caller: Callable[..., Caller]) -> Caller:
 @pytest.fixture
 def make_movie(app: Flask) -> Callable[..., int]:
     def make(title: str = "The Third Man", duration_minutes: int = 104, **values: Any) -> int:
-        movie = catalog.create_movie(title=title, duration_minutes=duration_minutes, **values)
+        movie = movies.create_movie(title=title, duration_minutes=duration_minutes, **values)
         return int(movie["id"])
 
     return make
@@ -228,7 +228,7 @@ def make_show(app: Flask, make_movie: Callable[..., int]) -> Callable[..., int]:
         nonlocal made
         made += 1
         date_time = (now or datetime.now(UTC)) + starts_in
-        show = catalog.create_show(
+        show = shows.create_show(
             movie_id=movie_id or make_movie(),
             date_time=date_time,
             now=date_time - timedelta(days=1),

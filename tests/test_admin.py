@@ -18,7 +18,7 @@ from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import OPERATOR
 from booking_app.auth import accounts
 from booking_app.booking.models import Booking
-from booking_app.catalog import service as catalog
+from booking_app.catalog import shows as show_writes
 from booking_app.catalog import venues
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat
 from booking_app.catalog.times import instant
@@ -410,9 +410,9 @@ def test_many_shows_are_made_at_once(
         assert site.post("shows/many/", form_now).status_code == 200
     # nor what was in the way when it was listed, and is not any more.
     at = instant(date(2030, 6, 7), time(16, 0), VIENNA)
-    other = catalog.create_show(movie_id=int(form["movie"]), screen=screen, date_time=at)["id"]
+    other = show_writes.create_show(movie_id=int(form["movie"]), screen=screen, date_time=at)["id"]
     some = checked_in(site.post("shows/many/", form | {"check": "1"}))
-    catalog.delete_show(show_id=other)
+    show_writes.delete_show(show_id=other)
     again = site.post("shows/many/", form | {"make": "1", "checked": some})
     assert again.status_code == 200
     assert checked_in(again) == checked
@@ -435,7 +435,7 @@ def test_clashes_are_listed_before_anything_is_written(
 ) -> None:
     film = make_movie()
     at = instant(date(2030, 6, 8), time(21, 0), VIENNA)
-    other = catalog.create_show(movie_id=film, screen=screen, date_time=at)
+    other = show_writes.create_show(movie_id=film, screen=screen, date_time=at)
     # The third of the day would run into the second, as well as into what is there.
     form = many(film, screen, times="17:00, 20:15, 21:00")
     answer = site.post("shows/many/", form | {"check": "1"})
@@ -520,10 +520,10 @@ def test_shows_made_at_once_are_all_there_or_none(
     """Also the seats and the audit, and whatever the order in which they are named."""
     times = [NOON + timedelta(days=day) for day in (3, 1, 2)]
     values: dict[str, Any] = {"movie_id": make_movie(), "screen": screen, "now": NOON}
-    planned = catalog.create_shows(date_times=[*times, NOON - timedelta(1)], **values)
+    planned = show_writes.create_shows(date_times=[*times, NOON - timedelta(1)], **values)
     assert [one.error is None for one in planned] == [True, True, True, False]
     assert (rows(Show), rows(ShowSeat), written("show.created")) == ([], [], [])
-    assert all(one.error is None for one in catalog.create_shows(date_times=times, **values))
+    assert all(one.error is None for one in show_writes.create_shows(date_times=times, **values))
     assert len(rows(Show)) == 3
 
 
@@ -534,7 +534,7 @@ def test_looking_writes_no_seats_and_a_house_full_is_bounded(
     with counted() as statements:
         assert site.post("shows/many/", form).status_code == 200
     assert not [one for one in statements if "INSERT INTO show_seat" in one]
-    monkeypatch.setattr(catalog, "SEATS_AT_ONCE", 23)
+    monkeypatch.setattr(show_writes, "SEATS_AT_ONCE", 23)
     answer = site.post("shows/many/", form)
     assert answer.status_code == 422
     assert messages(answer) == ["These shows have 24 seats in all; at most 23 can be made at once."]
@@ -633,10 +633,10 @@ def test_accounts_are_disabled_and_made_staff_but_never_ones_own(
     site: Site, staff: Caller, alice: Caller
 ) -> None:
     assert site.post("accounts/edit/", {"is_staff": "y"}, {"id": alice.id}).status_code == 302
-    assert accounts.get_account(user_id=alice.id)["is_staff"]
+    assert accounts.get_account(user_id=alice.id).is_staff
     site.post("accounts/edit/", {"is_disabled": "y"}, {"id": alice.id})
     account = accounts.get_account(user_id=alice.id)
-    assert (account["is_staff"], account["is_disabled"]) == (False, True)
+    assert (account.is_staff, account.is_disabled) == (False, True)
     assert alice.get("/api/me/").status_code == 401
     assert len(written("account.changed")) == 2
     assert messages(site.get("accounts/")) == ["Record was successfully saved."] * 2

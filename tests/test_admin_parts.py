@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from booking_app.admin.plan_text import EXAMPLE, PlanTextError, read_plan, write_plan
 from booking_app.admin.plot import HEIGHT, WIDTH, lying_bars, standing_bars
-from booking_app.catalog import schemas, seating
+from booking_app.catalog import schemas, seat_plans
 from booking_app.catalog.models import CATEGORY_MAX, ROW_LABEL_MAX, STANDARD
 from booking_app.catalog.times import instant, local_time
 
@@ -68,7 +68,7 @@ def test_whatever_is_typed_is_a_plan_or_said_to_be_none(text: str) -> None:
 
 def test_the_example_is_a_plan() -> None:
     rows = schemas.PlanRow(many=True).load(read_plan(EXAMPLE))
-    seating.check_plan(rows)
+    seat_plans.check_plan(rows)
     assert [row["label"] for row in rows] == ["A", "B", "C", "D"]
 
 

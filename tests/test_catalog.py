@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from booking_app.booking import service as booking
-from booking_app.catalog import service
+from booking_app.catalog import show_queries, show_rules, shows
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from tests.conftest import NOON, Caller, rows
 
@@ -141,7 +141,7 @@ def test_shows_to_come_by_default_past_ones_when_asked(
 def test_a_date_is_the_day_in_the_cinemas_time_zone(
     client: FlaskClient, make_movie: Callable[..., int], moment: datetime, day: date
 ) -> None:
-    show = service.create_show(
+    show = shows.create_show(
         movie_id=make_movie(),
         screen_name="Saal",
         date_time=moment,
@@ -356,7 +356,7 @@ def test_two_staff_members_at_once_cannot_make_overlapping_shows(
         with app.app_context():
             barrier.wait()
             try:
-                service.create_show(
+                shows.create_show(
                     movie_id=movie,
                     screen_name="Screen",
                     date_time=NOON + timedelta(minutes=10 * number),
@@ -364,7 +364,7 @@ def test_two_staff_members_at_once_cannot_make_overlapping_shows(
                     now=NOON - timedelta(days=1),
                 )
                 outcomes.append("made")
-            except service.ShowOverlap:
+            except show_rules.ShowOverlap:
                 outcomes.append("overlap")
 
     threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
@@ -391,14 +391,14 @@ def test_a_show_cannot_be_moved_while_a_seat_of_it_is_being_sold(
                 try:
                     work()
                     outcome[name] = "done"
-                except service.HasBookings:
+                except show_rules.HasBookings:
                     outcome[name] = "refused"
 
         def sell(show: int = show) -> None:
             booking.book(user_id=alice.id, show_id=show, seat_number="1")
 
         def move(show: int = show, number: int = number) -> None:
-            service.update_show(show_id=show, screen_name=f"Moved {number}")
+            shows.update_show(show_id=show, screen_name=f"Moved {number}")
 
         threads = [
             threading.Thread(target=run, args=("sell", sell)),
@@ -409,5 +409,5 @@ def test_a_show_cannot_be_moved_while_a_seat_of_it_is_being_sold(
         for thread in threads:
             thread.join()
         assert outcome["sell"] == "done"
-        moved = service.get_show(show_id=show)["screen_name"] == f"Moved {number}"
+        moved = show_queries.get_show(show_id=show)["screen_name"] == f"Moved {number}"
         assert moved == (outcome["move"] == "done")

@@ -11,8 +11,7 @@ import pytest
 from flask import Flask
 
 from booking_app.auth.models import User
-from booking_app.catalog import loading
-from booking_app.catalog import service as catalog
+from booking_app.catalog import loading, movies, show_queries, shows
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from booking_app.catalog.schemas import Catalog
 from tests.conftest import NOON, PASSWORD, Caller, rows
@@ -188,7 +187,7 @@ def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> 
     first = 1 if hour == 23 else 0
     for days in range(first, first + 7):
         day = (now + timedelta(days=days)).date()
-        page = catalog.list_shows(date=day, page=1, page_size=100, now=now)
+        page = show_queries.list_shows(date=day, page=1, page_size=100, now=now)
         assert page.total > 0, day
         assert len({show["screen_id"] for show in page.items}) > 1 or days == 0
     assert len(rows(Cinema)) == 2
@@ -197,21 +196,21 @@ def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> 
 
 def test_a_later_start_stocks_the_days_up_and_brings_nothing_back(app: Flask) -> None:
     load_demo(NOON)
-    movies = rows(Movie)
-    catalog.delete_movie(movie_id=movies[0].id)
-    catalog.update_movie(movie_id=movies[1].id, on_sale=False, now=NOON)
-    catalog.update_movie(movie_id=movies[2].id, title="Renamed", now=NOON)
+    films = rows(Movie)
+    movies.delete_movie(movie_id=films[0].id)
+    movies.update_movie(movie_id=films[1].id, on_sale=False, now=NOON)
+    movies.update_movie(movie_id=films[2].id, title="Renamed", now=NOON)
     assert load_demo(NOON) == (0, 0)
     later = NOON + timedelta(days=3)
     films, shows = load_demo(later)
     assert films == 0
     assert shows > 0
     on_new_days = [show for show in rows(Show) if show.starts_at > NOON + timedelta(days=8)]
-    assert {show.movie_id for show in on_new_days}.isdisjoint({movies[0].id, movies[1].id})
+    assert {show.movie_id for show in on_new_days}.isdisjoint({films[0].id, films[1].id})
     assert load_demo(later) == (0, 0)
     for days in range(7):
         day = (later + timedelta(days=days)).date()
-        assert catalog.list_shows(date=day, page=1, page_size=1, now=later).items, day
+        assert show_queries.list_shows(date=day, page=1, page_size=1, now=later).items, day
 
 
 def test_a_demo_show_gives_way_to_one_of_staff(app: Flask) -> None:
@@ -219,9 +218,9 @@ def test_a_demo_show_gives_way_to_one_of_staff(app: Flask) -> None:
     movie = rows(Movie)[0]
     screen = rows(Screen)[0].id
     day = NOON + timedelta(days=10)
-    of_staff = catalog.create_show(movie_id=movie.id, screen=screen, date_time=day, now=NOON)
-    _, shows = load_demo(NOON + timedelta(days=4))
-    assert shows > 0
+    of_staff = shows.create_show(movie_id=movie.id, screen=screen, date_time=day, now=NOON)
+    _, added = load_demo(NOON + timedelta(days=4))
+    assert added > 0
     at_noon = [
         show
         for show in rows(Show)

@@ -18,7 +18,7 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 
 from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
-from booking_app.catalog import service as catalog
+from booking_app.catalog import shows
 from booking_app.web import limits
 from booking_app.web.requests import MAX_BODY_BYTES
 from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens
@@ -219,7 +219,7 @@ def cinemas_and_screens(world: World) -> None:
 def taking_seats(world: World) -> None:
     call, alice = world.call, world.alice
     withdrawn = world.make_show()
-    catalog.update_show(show_id=withdrawn, on_sale=False)
+    shows.update_show(show_id=withdrawn, on_sale=False)
     gaps = world.make_show(no_single_gaps=True)
     for way in ("book", "hold"):
         template = f"/api/shows/{{show_id}}/{way}/"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app.catalog import service as catalog
+from booking_app.catalog import show_queries
 from booking_app.core.database import db
 from booking_app.core.engines import backend
 from booking_app.core.errors import DomainError
@@ -120,7 +120,7 @@ def test_a_defect_is_500_and_logged_under_the_request_id(
     def broken(**kwargs: Any) -> None:
         raise KeyError("a secret of the database")
 
-    monkeypatch.setattr(catalog, "list_shows", broken)
+    monkeypatch.setattr(show_queries, "list_shows", broken)
     with caplog.at_level(logging.ERROR):
         # A 500 is declared nowhere, so this goes past the client that checks it.
         answer = FlaskClient(client.application).get("/api/shows/")

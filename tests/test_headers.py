@@ -60,7 +60,7 @@ def test_a_defect_has_them_too(client: FlaskClient, monkeypatch: pytest.MonkeyPa
     def broken(**kwargs: Any) -> None:
         raise KeyError
 
-    monkeypatch.setattr("booking_app.catalog.service.list_shows", broken)
+    monkeypatch.setattr("booking_app.catalog.show_queries.list_shows", broken)
     answer = FlaskClient(client.application).get("/api/shows/")
     assert answer.status_code == 500
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -14,7 +14,7 @@ from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.booking.seats import SeatTaken
-from booking_app.catalog import service as catalog
+from booking_app.catalog import shows
 from booking_app.catalog.models import ShowSeat
 from booking_app.core.database import write_transaction
 from booking_app.core.errors import DomainError, Invalid
@@ -273,6 +273,6 @@ def test_a_hold_names_its_seats_like_a_booking(alice: Caller, show: int) -> None
         hold(alice, show, "11")
     with pytest.raises(service.ShowStarted):
         hold(alice, show, "1", at=120)
-    catalog.update_show(show_id=show, on_sale=False, now=NOON)
+    shows.update_show(show_id=show, on_sale=False, now=NOON)
     with pytest.raises(service.NotOnSale):
         hold(alice, show, "1")

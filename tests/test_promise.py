@@ -24,7 +24,7 @@ from booking_app.booking import queries, service
 from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.seats import SeatTaken
-from booking_app.catalog import service as catalog
+from booking_app.catalog import movies, show_queries, shows
 from booking_app.catalog.models import ShowSeat
 from booking_app.core.database import db
 from booking_app.core.errors import DomainError, Invalid
@@ -169,8 +169,8 @@ class BoxOffice(RuleBasedStateMachine):
         self.users = [
             accounts.create_user(username=name, password="correct-horse").id for name in ("a", "b")
         ]
-        movie = catalog.create_movie(title="Film", duration_minutes=90)["id"]
-        self.show = catalog.create_show(
+        movie = movies.create_movie(title="Film", duration_minutes=90)["id"]
+        self.show = shows.create_show(
             movie_id=movie, screen_name="1", date_time=self.starts_at, total_seats=6, now=NOON
         )["id"]
 
@@ -324,7 +324,7 @@ class BoxOffice(RuleBasedStateMachine):
 
     @rule(on_sale=st.booleans())
     def withdraw(self, on_sale: bool) -> None:
-        catalog.update_show(show_id=self.show, on_sale=on_sale, now=self.now)
+        shows.update_show(show_id=self.show, on_sale=on_sale, now=self.now)
         self.on_sale = on_sale
 
     @rule(total_seats=st.integers(1, 6))
@@ -332,12 +332,12 @@ class BoxOffice(RuleBasedStateMachine):
         sold = [label for label in self.owners() if int(label) > total_seats]
         done = self.call(
             "seats_sold" if sold else None,
-            lambda: catalog.update_show(show_id=self.show, total_seats=total_seats, now=self.now),
+            lambda: shows.update_show(show_id=self.show, total_seats=total_seats, now=self.now),
         )
         if sold:
             assert done.facts["seats"] == sorted(sold, key=int)
         else:
-            catalog.update_show(show_id=self.show, total_seats=6, now=self.now)
+            shows.update_show(show_id=self.show, total_seats=6, now=self.now)
 
     @invariant()
     def as_the_model_says(self) -> None:
@@ -359,7 +359,7 @@ class BoxOffice(RuleBasedStateMachine):
             )
             seen = {name: getattr(found, name) for name in booking}
             assert seen == booking | {"status": self.status(booking)}
-        shown = catalog.get_show(show_id=self.show, now=self.now)
+        shown = show_queries.get_show(show_id=self.show, now=self.now)
         assert shown["available_seats"] == 6 - len(owners)
         assert broken_promises() == []
 

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 
 from booking_app.booking import service
 from booking_app.booking.models import Booking
-from booking_app.catalog import service as catalog
+from booking_app.catalog import shows
 from booking_app.catalog.models import Screen, Show, ShowSeat
 from booking_app.core.database import write_transaction
 from booking_app.core.errors import DomainError
@@ -63,7 +63,7 @@ def test_a_hold_confirmed_at_its_end_keeps_its_seat_from_staff(
         service.confirm(user_id=alice.id, booking_id=mine, now=just_before)
 
     def shrink() -> None:
-        catalog.update_show(show_id=show, total_seats=8, now=ends)
+        shows.update_show(show_id=show, total_seats=8, now=ends)
 
     def as_before(connection: sa.Connection) -> None:
         connection.execute(sa.update(Booking).values(status="held", expires_at=ends))
@@ -90,8 +90,8 @@ def test_two_changes_of_a_show_at_once_both_find_it(
     for number in range(25):
         outcomes = at_once(
             app,
-            lambda number=number: catalog.update_show(show_id=show, screen_name=f"S{number}"),
-            lambda: catalog.update_show(show_id=show, price_cents=100),
+            lambda number=number: shows.update_show(show_id=show, screen_name=f"S{number}"),
+            lambda: shows.update_show(show_id=show, price_cents=100),
         )
         assert outcomes == ["done", "done"]
 
@@ -113,7 +113,7 @@ def test_a_screen_renamed_and_looked_for_at_once(
     """The one that is looked for is found, or made anew under its old name."""
     movie = make_movie()
     for number in range(15):
-        made = catalog.create_show(
+        made = shows.create_show(
             movie_id=movie,
             screen_name=f"Old {number}",
             date_time=NOON + timedelta(days=number),
@@ -127,7 +127,7 @@ def test_a_screen_renamed_and_looked_for_at_once(
             lambda made=made, n=number: venues.update_screen(
                 screen_id=made["screen_id"], name=f"New {n}"
             ),
-            lambda n=number: catalog.create_show(
+            lambda n=number: shows.create_show(
                 movie_id=movie,
                 screen_name=f"Old {n}",
                 date_time=NOON + timedelta(days=100 + n),

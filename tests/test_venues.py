@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking_app.catalog import seating
+from booking_app.catalog import seat_plans
 from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, Screen, ShowSeat
 from tests.conftest import Caller, rows
 
@@ -121,11 +121,11 @@ ROWS = st.lists(
 @given(ROWS)
 def test_a_plan_that_is_let_through_has_distinct_seats_in_their_places(plan: Any) -> None:
     try:
-        seating.check_plan(plan)
-    except seating.PlanError as error:
+        seat_plans.check_plan(plan)
+    except seat_plans.PlanError as error:
         assert error.field == "label"
         return
-    seats = seating.plan_seats(plan)
+    seats = seat_plans.plan_seats(plan)
     assert len(seats) == sum(row["seats"] for row in plan) <= SEATS_MAX
     assert len({seat["label"] for seat in seats}) == len(seats)
     assert all(len(seat["label"]) <= LABEL_MAX for seat in seats)

@@ -19,7 +19,7 @@ from booking_app.admin.views import Page, Rows, attempt, chosen, queried
 from booking_app.auth import accounts
 from booking_app.auth import schemas as auth_schemas
 from booking_app.auth.access import by_name_or_own_address
-from booking_app.catalog import schemas, service, venues
+from booking_app.catalog import movies, schemas, venues
 from booking_app.catalog.seat_picture import plan_picture
 from booking_app.catalog.times import local_time
 from booking_app.core.errors import Invalid
@@ -45,21 +45,21 @@ class MovieView(Rows):
         return str(row["title"])
 
     def find(self, key: int) -> Mapping[Any, Any]:
-        return service.get_movie(movie_id=key)
+        return movies.get_movie(movie_id=key)
 
     def shown(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         return forms.filled(MOVIE, row)
 
     def add(self, form: Form) -> Any:
         values = forms.read(form, MOVIE)
-        return service.create_movie(**values, by=access.actor())
+        return movies.create_movie(**values, by=access.actor())
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
         values = forms.read(form, MOVIE)
-        return service.update_movie(movie_id=row["id"], **values, by=access.actor())
+        return movies.update_movie(movie_id=row["id"], **values, by=access.actor())
 
     def remove(self, key: int) -> None:
-        service.delete_movie(movie_id=key, by=access.actor())
+        movies.delete_movie(movie_id=key, by=access.actor())
 
 
 class CinemaView(Rows):

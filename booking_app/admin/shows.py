@@ -23,7 +23,8 @@ from booking_app.booking import schemas as booking_schemas
 from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
-from booking_app.catalog import schemas, service
+from booking_app.catalog import schemas, show_queries, shows
+from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
 from booking_app.core.errors import Invalid
@@ -79,7 +80,7 @@ class ShowView(Rows):
         movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
         g.timezone = tables.timezone_of(screen)
         values = forms.read(form, SHOW, timezone=g.timezone)
-        return service.create_show(movie_id=movie_id, **values, by=access.actor())
+        return shows.create_show(movie_id=movie_id, **values, by=access.actor())
 
     def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
         g.timezone = row["timezone"]
@@ -91,10 +92,10 @@ class ShowView(Rows):
             del values["screen_name"]
         elif values["screen_name"] not in tables.screens_beside(row["screen_id"]):
             raise Invalid("screen_name", "There is no such screen in this cinema.")
-        return service.update_show(show_id=row["id"], **values, by=access.actor())
+        return shows.update_show(show_id=row["id"], **values, by=access.actor())
 
     def remove(self, key: int) -> None:
-        service.delete_show(show_id=key, by=access.actor())
+        shows.delete_show(show_id=key, by=access.actor())
 
     @expose("/many/", methods=("GET", "POST"))
     def many(self) -> AnyResponse:
@@ -132,15 +133,15 @@ class ShowView(Rows):
             if made:
                 flash(f"Booked: {made.reference}.", "success")
                 return redirect(self.get_url("admin_bookings.one", booking_id=made.id), 303)
-        seat_map = service.get_seat_map(show_id=show_id)
-        seats = [seat for row in seat_map["rows"] for seat in row["seats"]]
+        plan = get_seat_map(show_id=show_id)
+        seats = [seat for row in plan["rows"] for seat in row["seats"]]
         prices = {seat["category"]: seat["price_cents"] for seat in seats}
         return self.render(
             "admin/seats.html",
             form=form,
             show=show,
             starts=local_time(show["starts_at"], g.timezone),
-            map=seat_map,
+            map=plan,
             accessible=any(seat["accessible"] for seat in seats),
             prices=prices,
             letters=category_letters(prices) if len(prices) > 1 else {},
@@ -153,7 +154,7 @@ class ShowView(Rows):
 
 def _find_show(show_id: int) -> dict[str, Any]:
     """The show as the service gives it, with `tables.facts_of_show`."""
-    return {**service.get_show(show_id=show_id), **tables.facts_of_show(show_id)}
+    return {**show_queries.get_show(show_id=show_id), **tables.facts_of_show(show_id)}
 
 
 def _book(form: Form, show_id: int) -> Any:
@@ -183,7 +184,7 @@ def _seats_of(form: Form) -> list[str]:
 class _Looked:
     """What is in the way of the shows. `checked` stands for them and for which are free."""
 
-    planned: Sequence[service.Planned]
+    planned: Sequence[shows.Planned]
     checked: str
     made: bool = False
 
@@ -195,17 +196,17 @@ def _look_or_make(form: Form) -> _Looked:
     """Look, and then make those that are in nobody's way, where it is them that were listed."""
     plan = _plan(form)
     by = access.actor()
-    planned = service.create_shows(**plan, dry_run=True, by=by)
+    planned = shows.create_shows(**plan, dry_run=True, by=by)
     free = [one.date_time for one in planned if not one.error]
     checked = digest({**plan, "free": free})
     if not free or "check" in request.form or request.form.get("checked") != checked:
         return _Looked(planned, checked)
-    made = service.create_shows(**{**plan, "date_times": free}, by=by)
+    made = shows.create_shows(**{**plan, "date_times": free}, by=by)
     return _Looked(made, checked, made=not any(one.error for one in made))
 
 
 def _plan(form: Form) -> dict[str, Any]:
-    """The arguments of `service.create_shows`; raises `forms.Refused`."""
+    """The arguments of `shows.create_shows`; raises `forms.Refused`."""
     movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
     g.timezone = tables.timezone_of(screen)
     times = _times(form, g.timezone)
@@ -235,8 +236,8 @@ def _times(form: Form, timezone: str) -> list[datetime]:
     days = [day for day in days if str(day.weekday()) in form.weekdays.data]
     if not days:
         form.weekdays.errors = ["None of these days lies between the first and the last."]
-    if len(days) * len(set(clocks)) > service.SHOWS_AT_ONCE:
-        form.times.errors = [f"At most {service.SHOWS_AT_ONCE} shows can be made at once."]
+    if len(days) * len(set(clocks)) > shows.SHOWS_AT_ONCE:
+        form.times.errors = [f"At most {shows.SHOWS_AT_ONCE} shows can be made at once."]
         return []
     try:
         return [instant(day, one, timezone) for day in days for one in sorted(set(clocks))]

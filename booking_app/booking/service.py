@@ -29,7 +29,7 @@ from booking_app.booking.queries import (
 )
 from booking_app.booking.seats import SeatRequest
 from booking_app.catalog.models import Movie, Show
-from booking_app.catalog.seating import seat_price
+from booking_app.catalog.seat_map import seat_price
 from booking_app.core.database import NOW, Row, refusing, writes
 from booking_app.core.errors import Conflict, Invalid, NotFound
 from booking_app.core.formats import iso

@@ -8,8 +8,11 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
-from booking_app.catalog import service, venues
+from booking_app.catalog import venues
 from booking_app.catalog.models import Cinema, Movie, Screen, Show
+from booking_app.catalog.movies import insert_movie
+from booking_app.catalog.show_rules import ShowOverlap
+from booking_app.catalog.shows import insert_show
 from booking_app.core.database import LOADING, clock, fold, reading, take_turns, write_transaction
 from booking_app.core.errors import DomainError
 from booking_app.core.formats import iso
@@ -61,7 +64,7 @@ def load_catalog(
                 if restock:
                     continue
                 values = {name: value for name, value in entry.items() if name != "shows"}
-                known[key] = service.insert_movie(connection, **values, is_demo=is_demo)
+                known[key] = insert_movie(connection, **values, is_demo=is_demo)
                 films += 1
             if restock and not known[key]["on_sale"]:
                 continue
@@ -124,7 +127,7 @@ class _Places:
                 self.added["screens"] += 1
 
     def of(self, show: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """Where the entry's show is, as arguments of `service.insert_show`, and its time zone.
+        """Where the entry's show is, as arguments of `shows.insert_show`, and its time zone.
 
         Raises KeyError with the name that nobody knows.
         """
@@ -164,7 +167,7 @@ def _add_shows(
             if (place.get("screen") or fold(show["screen_name"]), date_time) in there:
                 continue
             try:
-                service.insert_show(
+                insert_show(
                     connection,
                     movie_id=movie_id,
                     date_time=date_time,
@@ -173,7 +176,7 @@ def _add_shows(
                     **terms,
                 )
             except DomainError as error:
-                if skip_overlaps and isinstance(error, service.ShowOverlap):
+                if skip_overlaps and isinstance(error, ShowOverlap):
                     continue  # staff has put something else there
                 raise EntryError(f"{where}.shows[{number}] at {iso(date_time)}: {error}") from error
             added += 1

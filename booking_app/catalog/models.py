@@ -12,6 +12,7 @@ LABEL_MAX = 10
 ROW_LABEL_MAX = 5
 CATEGORY_MAX = 30
 STANDARD = "standard"
+AVAILABLE, HELD, BOOKED = "available", "held", "booked"  # what a seat is, in the seat map
 DURATION_MAX_MINUTES = 1440
 SEATS_MAX = 5000
 
@@ -43,7 +44,7 @@ class Screen(Base):
     """An auditorium. Whoever puts a show on it locks its row first, so two can't overlap.
 
     `rows` is its seat plan, from the front: a list of `{"label", "seats", "category", "gaps",
-    "accessible"}` as described in `seating.py`; empty where the screen was made by the short
+    "accessible"}` as described in `seat_plans.py`; empty where the screen was made by the short
     form of a show. Shows copy it, so changing it never touches seats on sale.
     """
 

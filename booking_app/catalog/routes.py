@@ -5,7 +5,8 @@ from typing import Any
 from flask import Response, current_app, json, request
 
 from booking_app.auth.access import actor, staff_only
-from booking_app.catalog import schemas, service, venues
+from booking_app.catalog import movies, schemas, show_queries, shows, venues
+from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import seat_picture
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
@@ -52,7 +53,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 
     By title. `search`, `genre` and `language` narrow the list; case never counts.
     """
-    page = service.list_movies(**query)
+    page = movies.list_movies(**query)
     return page.items, page_headers(page)
 
 
@@ -65,7 +66,7 @@ def create_movie(data: dict[str, Any]) -> Any:
 
     For staff. Only the title and the running time are needed.
     """
-    return service.create_movie(by=actor(), **data)
+    return movies.create_movie(by=actor(), **data)
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["GET"])
@@ -77,7 +78,7 @@ def get_movie(movie_id: int) -> Any:
 
     Also one that is withdrawn from sale.
     """
-    return service.get_movie(movie_id=movie_id)
+    return movies.get_movie(movie_id=movie_id)
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["PATCH"])
@@ -91,7 +92,7 @@ def update_movie(data: dict[str, Any], movie_id: int) -> Any:
     For staff. A new running time moves the ends of its shows to come, and is refused where one
     of them would run into the next show on its screen.
     """
-    return service.update_movie(movie_id=movie_id, by=actor(), **data)
+    return movies.update_movie(movie_id=movie_id, by=actor(), **data)
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["DELETE"])
@@ -104,7 +105,7 @@ def delete_movie(movie_id: int) -> Any:
     For staff. Its shows go with it; a film with any booking, past and cancelled ones too, stays:
     withdraw it from sale instead.
     """
-    service.delete_movie(movie_id=movie_id, by=actor())
+    movies.delete_movie(movie_id=movie_id, by=actor())
 
 
 @blp.route("/movies/<id:movie_id>/shows/", methods=["GET"])
@@ -117,7 +118,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 
     Those to come, by time; `when=past` or `when=all` for the others, `date` for one day.
     """
-    page = service.list_movie_shows(movie_id=movie_id, **query)
+    page = show_queries.list_movie_shows(movie_id=movie_id, **query)
     return page.items, page_headers(page)
 
 
@@ -133,7 +134,7 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
     `screen_name`, found or made in the default cinema, and `total_seats`, numbered "1" to "N".
     """
     timezone = current_app.config["TIMEZONE"]
-    return service.create_show(movie_id=movie_id, timezone=timezone, by=actor(), **data)
+    return shows.create_show(movie_id=movie_id, timezone=timezone, by=actor(), **data)
 
 
 @blp.route("/shows/", methods=["GET"])
@@ -145,7 +146,7 @@ def list_shows(query: dict[str, Any]) -> Any:
 
     Of all films, those to come, by time.
     """
-    page = service.list_shows(**query)
+    page = show_queries.list_shows(**query)
     return page.items, page_headers(page)
 
 
@@ -158,7 +159,7 @@ def get_show(show_id: int) -> Any:
 
     With the number of its seats and how many are available now.
     """
-    return service.get_show(show_id=show_id)
+    return show_queries.get_show(show_id=show_id)
 
 
 @blp.route("/shows/<id:show_id>/seats/", methods=["GET"])
@@ -174,7 +175,7 @@ def get_seats(show_id: int) -> Any:
     By row from the front, with the status, category and price of each. With
     `Accept: image/svg+xml` it is a picture. To follow a show, ask again with `If-None-Match`.
     """
-    seat_map = SEAT_MAP.dump(service.get_seat_map(show_id=show_id))
+    seat_map = SEAT_MAP.dump(get_seat_map(show_id=show_id))
     if request.accept_mimetypes.best_match([JSON, SVG], JSON) == SVG:
         currency = current_app.config["CURRENCY"]
         response = Response(seat_picture(seat_map, currency=currency), mimetype=SVG)
@@ -195,7 +196,7 @@ def update_show(data: dict[str, Any], show_id: int) -> Any:
     For staff. Once seats are sold it can't be moved, nor lose one that is sold. A new price
     does not touch bookings that are made.
     """
-    return service.update_show(show_id=show_id, by=actor(), **data)
+    return shows.update_show(show_id=show_id, by=actor(), **data)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["DELETE"])
@@ -208,7 +209,7 @@ def delete_show(show_id: int) -> Any:
     For staff. One with any booking, past and cancelled ones too, stays: withdraw it from sale
     instead.
     """
-    service.delete_show(show_id=show_id, by=actor())
+    shows.delete_show(show_id=show_id, by=actor())
 
 
 @blp.route("/cinemas/", methods=["GET"])

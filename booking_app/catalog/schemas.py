@@ -6,13 +6,15 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from booking_app.catalog.models import (
+    AVAILABLE,
+    BOOKED,
     CATEGORY_MAX,
     DURATION_MAX_MINUTES,
+    HELD,
     ROW_LABEL_MAX,
     SEATS_MAX,
     STANDARD,
 )
-from booking_app.catalog.seating import AVAILABLE, BOOKED, HELD
 from booking_app.catalog.times import is_timezone
 from booking_app.core.database import fold
 from booking_app.web.fields import Answer, Day, Flag, Instant, Items, Money, Text, Whole

@@ -12,7 +12,8 @@ from string import ascii_uppercase
 from typing import Any
 from xml.sax.saxutils import escape
 
-from booking_app.catalog.seating import AVAILABLE, BOOKED, HELD, plan_seats
+from booking_app.catalog.models import AVAILABLE, BOOKED, HELD
+from booking_app.catalog.seat_plans import plan_seats
 
 LINE_MAX = 25  # seats side by side where the map has no rows
 SEAT, SEAT_PITCH, ROW_PITCH = 24, 28, 31
@@ -72,7 +73,7 @@ def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
 
 
 def plan_picture(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The SVG document of a seat plan, a list of rows as in `seating`."""
+    """The SVG document of a seat plan, a list of rows as in `seat_plans`."""
     in_rows = [
         {
             "label": row["label"],

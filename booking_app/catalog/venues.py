@@ -1,13 +1,13 @@
 """Cinemas and screens: what staff may change of them, and finding them for a show."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import seating
+from booking_app.catalog import seat_plans
 from booking_app.catalog.models import Cinema, Screen, Show
 from booking_app.catalog.times import local_date
 from booking_app.core.database import (
@@ -15,8 +15,8 @@ from booking_app.core.database import (
     fold,
     insert_or_ignore,
     reading,
-    violates,
-    write_transaction,
+    refusing,
+    writes,
 )
 from booking_app.core.errors import Conflict, Invalid, NotFound
 from booking_app.core.paging import Page, fetch_page, listing
@@ -30,6 +30,21 @@ class NameTaken(Conflict):
 
 class InUse(Conflict):
     code = "in_use"
+
+
+class CinemaChanges(TypedDict, total=False):
+    """What can be changed of a cinema."""
+
+    name: str
+    city: str | None
+    timezone: str
+
+
+class ScreenChanges(TypedDict, total=False):
+    """What can be changed of a screen."""
+
+    name: str
+    rows: Sequence[Mapping[str, Any]]
 
 
 CINEMA = (Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default)
@@ -49,77 +64,70 @@ def list_cinemas(*, page: int, page_size: int) -> Page:
 def get_cinema(*, cinema_id: int) -> sa.RowMapping:
     """One cinema; raises NotFound."""
     with reading() as connection:
-        return _cinema(connection, cinema_id)
+        return _read_cinema(connection, cinema_id)
 
 
+@writes
 def create_cinema(
-    *, name: str, timezone: str, city: str | None = None, by: Actor = OPERATOR
+    connection: sa.Connection,
+    *,
+    name: str,
+    timezone: str,
+    city: str | None = None,
+    by: Actor = OPERATOR,
 ) -> sa.RowMapping:
     """Add a cinema in an IANA time zone; raises NameTaken."""
-
-    def create(connection: sa.Connection) -> sa.RowMapping:
-        cinema = insert_cinema(connection, name=name, timezone=timezone, city=city)
-        audit.record(connection, "cinema.created", by=by, object_id=cinema["id"], after=cinema)
-        return cinema
-
-    try:
-        return write_transaction(create)
-    except sa.exc.IntegrityError as error:
-        raise _name_taken(error, "uq_cinema_name_key", name) from error
+    cinema = insert_cinema(connection, name=name, timezone=timezone, city=city)
+    audit.record(connection, "cinema.created", by=by, object_id=cinema["id"], after=cinema)
+    return cinema
 
 
 def insert_cinema(
     connection: sa.Connection, *, name: str, timezone: str, city: str | None = None
 ) -> sa.RowMapping:
-    """Add a cinema within the caller's transaction."""
+    """Add a cinema within the caller's transaction; raises NameTaken."""
     values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
     insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
-    return connection.execute(insert).mappings().one()
+    with refusing(uq_cinema_name_key=_name_taken(name)):
+        return connection.execute(insert).mappings().one()
 
 
-def update_cinema(*, cinema_id: int, by: Actor = OPERATOR, **changes: Any) -> sa.RowMapping:
+@writes
+def update_cinema(
+    connection: sa.Connection,
+    *,
+    cinema_id: int,
+    by: Actor = OPERATOR,
+    **changes: Unpack[CinemaChanges],
+) -> sa.RowMapping:
     """Change a cinema; a new time zone gives its shows the local dates of that zone.
 
     Raises NotFound and NameTaken.
     """
-
-    def update(connection: sa.Connection) -> sa.RowMapping:
-        before = _cinema(connection, cinema_id, lock=True)
-        if changes:
-            keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
-            connection.execute(
-                sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
-            )
-        after = _cinema(connection, cinema_id)
-        if after["timezone"] != before["timezone"]:
-            _move_dates(connection, cinema_id, after["timezone"])
-        audit.record(
-            connection, "cinema.changed", by=by, object_id=cinema_id, before=before, after=after
-        )
-        return after
-
-    try:
-        return write_transaction(update)
-    except sa.exc.IntegrityError as error:
-        raise _name_taken(error, "uq_cinema_name_key", changes.get("name", "")) from error
+    before = _read_cinema(connection, cinema_id, lock=True)
+    if changes:
+        keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
+        change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
+        with refusing(uq_cinema_name_key=_name_taken(changes.get("name"))):
+            connection.execute(change)
+    after = _read_cinema(connection, cinema_id)
+    if after["timezone"] != before["timezone"]:
+        _move_dates(connection, cinema_id, after["timezone"])
+    audit.record(
+        connection, "cinema.changed", by=by, object_id=cinema_id, before=before, after=after
+    )
+    return after
 
 
-def delete_cinema(*, cinema_id: int, by: Actor = OPERATOR) -> None:
+@writes
+def delete_cinema(connection: sa.Connection, *, cinema_id: int, by: Actor = OPERATOR) -> None:
     """Delete a cinema; raises NotFound, and InUse for the default one and one with screens."""
-
-    def delete(connection: sa.Connection) -> None:
-        before = _cinema(connection, cinema_id, lock=True)
-        if before["is_default"]:
-            raise InUse("This is the default cinema, for what names none; it stays.")
+    before = _read_cinema(connection, cinema_id, lock=True)
+    if before["is_default"]:
+        raise InUse("This is the default cinema, for what names none; it stays.")
+    with refusing(fk_screen_cinema_id=InUse("This cinema has screens; delete them first.")):
         connection.execute(sa.delete(Cinema).where(Cinema.id == cinema_id))
-        audit.record(connection, "cinema.deleted", by=by, object_id=cinema_id, before=before)
-
-    try:
-        write_transaction(delete)
-    except sa.exc.IntegrityError as error:
-        if violates(error, "fk_screen_cinema_id"):
-            raise InUse("This cinema has screens; delete them first.") from error
-        raise
+    audit.record(connection, "cinema.deleted", by=by, object_id=cinema_id, before=before)
 
 
 def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
@@ -152,12 +160,12 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
             after={"is_default": True},
         )
     elif is_new:
-        after = _cinema(connection, made)
+        after = _read_cinema(connection, made)
         audit.record(connection, "cinema.created", by=by, object_id=made, after=after)
     return made
 
 
-def _cinema(connection: sa.Connection, cinema_id: int, *, lock: bool = False) -> sa.RowMapping:
+def _read_cinema(connection: sa.Connection, cinema_id: int, *, lock: bool = False) -> sa.RowMapping:
     query = sa.select(*CINEMA).where(Cinema.id == cinema_id)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
@@ -204,10 +212,12 @@ def list_screens(*, page: int, page_size: int, cinema: int | None = None) -> Pag
 def get_screen(*, screen_id: int) -> dict[str, Any]:
     """One screen with its seat plan; raises NotFound."""
     with reading() as connection:
-        return _screen(connection, screen_id)
+        return _read_screen(connection, screen_id)
 
 
+@writes
 def create_screen(
+    connection: sa.Connection,
     *,
     name: str,
     rows: Sequence[Mapping[str, Any]],
@@ -221,72 +231,60 @@ def create_screen(
     and NameTaken.
     """
     check_rows(rows)
-
-    def create(connection: sa.Connection) -> dict[str, Any]:
-        cinema_id = default_cinema(connection, timezone, by) if cinema is None else cinema
-        screen = _screen(connection, insert_screen(connection, cinema_id, name, rows))
-        audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
-        return screen
-
-    try:
-        return write_transaction(create)
-    except sa.exc.IntegrityError as error:
-        if violates(error, "fk_screen_cinema_id"):
-            raise Invalid("cinema", f"There is no cinema {cinema}.") from error
-        raise _name_taken(error, "uq_screen_cinema_id_name_key", name) from error
+    cinema_id = default_cinema(connection, timezone, by) if cinema is None else cinema
+    screen = _read_screen(connection, insert_screen(connection, cinema_id, name, rows))
+    audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
+    return screen
 
 
 def insert_screen(
     connection: sa.Connection, cinema_id: int, name: str, rows: Sequence[Mapping[str, Any]]
 ) -> int:
-    """Add a screen within the caller's transaction; its id. The rows are checked."""
+    """Add a screen within the caller's transaction; its id. The rows are checked. Raises Invalid
+    for an unknown cinema, and NameTaken."""
     values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name), "rows": list(rows)}
     insert = sa.insert(Screen).values(**values).returning(Screen.id)
-    return int(connection.execute(insert).scalar_one())
+    with refusing(
+        fk_screen_cinema_id=Invalid("cinema", f"There is no cinema {cinema_id}."),
+        uq_screen_cinema_id_name_key=_name_taken(name),
+    ):
+        return int(connection.execute(insert).scalar_one())
 
 
-def update_screen(*, screen_id: int, by: Actor = OPERATOR, **changes: Any) -> dict[str, Any]:
+@writes
+def update_screen(
+    connection: sa.Connection,
+    *,
+    screen_id: int,
+    by: Actor = OPERATOR,
+    **changes: Unpack[ScreenChanges],
+) -> dict[str, Any]:
     """Change a screen's name or plan. Shows keep the plan they copied.
 
     Raises NotFound, Invalid for a plan that can't be, and NameTaken.
     """
     if "rows" in changes:
         check_rows(changes["rows"])
-
-    def update(connection: sa.Connection) -> dict[str, Any]:
-        before = _screen(connection, screen_id, lock=True)
-        if changes:
-            keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
-            connection.execute(
-                sa.update(Screen).where(Screen.id == screen_id).values(**changes, **keys)
-            )
-        after = _screen(connection, screen_id)
-        audit.record(
-            connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
-        )
-        return after
-
-    try:
-        return write_transaction(update)
-    except sa.exc.IntegrityError as error:
-        name = changes.get("name", "")
-        raise _name_taken(error, "uq_screen_cinema_id_name_key", name) from error
+    before = _read_screen(connection, screen_id, lock=True)
+    if changes:
+        keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
+        change = sa.update(Screen).where(Screen.id == screen_id).values(**changes, **keys)
+        with refusing(uq_screen_cinema_id_name_key=_name_taken(changes.get("name"))):
+            connection.execute(change)
+    after = _read_screen(connection, screen_id)
+    audit.record(
+        connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
+    )
+    return after
 
 
-def delete_screen(*, screen_id: int, by: Actor = OPERATOR) -> None:
+@writes
+def delete_screen(connection: sa.Connection, *, screen_id: int, by: Actor = OPERATOR) -> None:
     """Delete a screen; raises NotFound, and InUse where it has shows, past ones too."""
-
-    def delete(connection: sa.Connection) -> None:
-        before = _screen(connection, screen_id, lock=True)
+    before = _read_screen(connection, screen_id, lock=True)
+    with refusing(fk_show_screen_id=InUse("This screen has shows, past ones counted; it stays.")):
         connection.execute(sa.delete(Screen).where(Screen.id == screen_id))
-        audit.record(connection, "screen.deleted", by=by, object_id=screen_id, before=before)
-
-    try:
-        write_transaction(delete)
-    except sa.exc.IntegrityError as error:
-        if violates(error, "fk_show_screen_id"):
-            raise InUse("This screen has shows, past ones counted; it stays.") from error
-        raise
+    audit.record(connection, "screen.deleted", by=by, object_id=screen_id, before=before)
 
 
 def lock_screen(connection: sa.Connection, screen_id: int) -> Row | None:
@@ -330,8 +328,8 @@ def timezone_of(connection: sa.Connection, cinema_id: int) -> str:
 def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises Invalid for a plan that can't be, naming the row."""
     try:
-        seating.check_plan(rows)
-    except seating.PlanError as error:
+        seat_plans.check_plan(rows)
+    except seat_plans.PlanError as error:
         raise Invalid(
             "rows",
             f"Row {error.row} ({rows[error.row]['label']}), {error.field}: {error}",
@@ -339,7 +337,9 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         ) from error
 
 
-def _screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> dict[str, Any]:
+def _read_screen(
+    connection: sa.Connection, screen_id: int, *, lock: bool = False
+) -> dict[str, Any]:
     query = sa.select(*SCREEN).where(Screen.id == screen_id)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
@@ -351,8 +351,5 @@ def _with_total(screen: Mapping[str, Any]) -> dict[str, Any]:
     return {**screen, "total_seats": sum(row["seats"] for row in screen["rows"])}
 
 
-def _name_taken(error: sa.exc.IntegrityError, constraint: str, name: str) -> Exception:
-    """NameTaken where that is what `error` means, else `error` itself."""
-    if violates(error, constraint):
-        return NameTaken(f"The name {name!r} is taken; choose another.")
-    return error
+def _name_taken(name: str | None) -> NameTaken:
+    return NameTaken(f"The name {name!r} is taken; choose another.")

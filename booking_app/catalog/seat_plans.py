@@ -6,13 +6,9 @@ numbers after which there is an aisle, `accessible` those of wheelchair places.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, STANDARD
-from booking_app.core.database import Row
-
-AVAILABLE, HELD, BOOKED = "available", "held", "booked"
 
 
 class PlanError(ValueError):
@@ -61,44 +57,6 @@ def numbered_seats(first: int, last: int) -> list[dict[str, Any]]:
 def categories(rows: Iterable[Mapping[str, Any]]) -> set[str]:
     """The categories of a plan."""
     return {row.get("category", STANDARD) for row in rows}
-
-
-def seat_map(show: Mapping[str, Any], seats: Sequence[Row]) -> dict[str, Any]:
-    """The map of a show: its rows from the front with the status and price of each seat.
-
-    `show` has `id`, `price_cents` and `prices`; `seats` are in the order of the room, with
-    `free` and `held` (whether the owner only holds it) beside the columns of `ShowSeat`.
-    """
-    rows = [
-        {
-            "label": label,
-            "seats": [
-                {
-                    "seat_number": seat.label,
-                    "status": AVAILABLE if seat.free else HELD if seat.held else BOOKED,
-                    "category": seat.category,
-                    "price_cents": seat_price(
-                        seat.category, base_cents=show["price_cents"], prices=show["prices"]
-                    ),
-                    "accessible": seat.accessible,
-                    "aisle_after": seat.aisle_after,
-                }
-                for seat in row
-            ],
-        }
-        for label, row in groupby(seats, key=lambda seat: seat.row_label)
-    ]
-    return {
-        "show": show["id"],
-        "total_seats": len(seats),
-        "available_seats": sum(bool(seat.free) for seat in seats),
-        "rows": rows,
-    }
-
-
-def seat_price(category: str, *, base_cents: int, prices: Mapping[str, int]) -> int:
-    """The price of a seat of that category in cents: the category's own, or the base price."""
-    return prices.get(category, base_cents)
 
 
 def _row_seats(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

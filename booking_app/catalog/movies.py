@@ -1,0 +1,196 @@
+"""Films: what is listed, and what staff may change.
+
+Locks are taken in one order: film, show, screen, seats.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Required, TypedDict, Unpack
+
+import sqlalchemy as sa
+
+from booking_app.audit import service as audit
+from booking_app.audit.service import OPERATOR, Actor
+from booking_app.catalog import show_rules
+from booking_app.catalog.models import Movie, Screen, Show
+from booking_app.core.database import NOW, fold, like_pattern, reading, writes
+from booking_app.core.errors import NotFound
+from booking_app.core.paging import Listing, Page, fetch_page, listing
+
+MOVIE = (
+    Movie.id,
+    Movie.title,
+    Movie.duration_minutes,
+    Movie.year,
+    Movie.language,
+    Movie.genres,
+    Movie.age_rating,
+    Movie.director,
+    Movie.description,
+    Movie.on_sale,
+)
+
+
+class _MovieFacts(TypedDict, total=False):
+    year: int | None
+    language: str | None
+    genres: Sequence[str]
+    age_rating: str | None
+    director: str | None
+    description: str | None
+    on_sale: bool
+
+
+class MovieChanges(_MovieFacts, total=False):
+    """What can be changed of a film."""
+
+    title: str
+    duration_minutes: int
+
+
+class NewMovie(_MovieFacts, total=False):
+    """A film that is made. `is_demo`: it is of the demo catalogue."""
+
+    title: Required[str]
+    duration_minutes: Required[int]
+    is_demo: bool
+
+
+ONE_MOVIE = sa.select(*MOVIE).where(Movie.id == sa.bindparam("movie"))
+
+
+@cache
+def _movie_list(filters: frozenset[str]) -> Listing:
+    """The list of films with those filters, built once for each set of them."""
+    on_sale = sa.bindparam("on_sale", type_=sa.Boolean)
+    query = sa.select(*MOVIE).where(Movie.on_sale == on_sale)
+    conditions = {
+        "search": Movie.title_key.like(sa.bindparam("search"), escape="/"),
+        "genre": Movie.genres_key.like(sa.bindparam("genre"), escape="/"),
+        "language": Movie.language_key == sa.bindparam("language"),
+    }
+    for name in filters:
+        query = query.where(conditions[name])
+    return listing(query.order_by(Movie.title_key, Movie.id))
+
+
+def list_movies(
+    *,
+    page: int,
+    page_size: int,
+    search: str | None = None,
+    genre: str | None = None,
+    language: str | None = None,
+    on_sale: bool = True,
+) -> Page:
+    """Films by title and id. `search` is a part of the title; case never counts."""
+    filters = {
+        "search": None if search is None else like_pattern(fold(search)),
+        "genre": None if genre is None else like_pattern(f"|{fold(genre)}|"),
+        "language": None if language is None else fold(language),
+    }
+    given = {name: value for name, value in filters.items() if value is not None}
+    statements = _movie_list(frozenset(given))
+    with reading() as connection:
+        params = {"on_sale": on_sale, **given}
+        return fetch_page(connection, statements, params, page=page, page_size=page_size)
+
+
+def get_movie(*, movie_id: int) -> sa.RowMapping:
+    """One film, also one that is withdrawn; raises NotFound."""
+    with reading() as connection:
+        return _read_movie(connection, movie_id)
+
+
+def _read_movie(connection: sa.Connection, movie_id: int, *, lock: bool = False) -> sa.RowMapping:
+    query = ONE_MOVIE.with_for_update() if lock else ONE_MOVIE
+    movie = connection.execute(query, {"movie": movie_id}).mappings().first()
+    if movie is None:
+        raise NotFound("film", movie_id)
+    return movie
+
+
+@writes
+def create_movie(
+    connection: sa.Connection, *, by: Actor = OPERATOR, **movie_values: Unpack[NewMovie]
+) -> sa.RowMapping:
+    """Add a film."""
+    movie = insert_movie(connection, **movie_values)
+    audit.record(connection, "movie.created", by=by, object_id=movie["id"], after=movie)
+    return movie
+
+
+def insert_movie(connection: sa.Connection, **movie_values: Unpack[NewMovie]) -> sa.RowMapping:
+    """Add a film within the caller's transaction."""
+    values: dict[str, Any] = {"genres": [], "on_sale": True, "is_demo": False, **movie_values}
+    values["genres"] = list(values["genres"])
+    statement = sa.insert(Movie).values(**values, **_keys(values)).returning(*MOVIE)
+    return connection.execute(statement).mappings().one()
+
+
+@writes
+def update_movie(
+    connection: sa.Connection,
+    *,
+    movie_id: int,
+    by: Actor = OPERATOR,
+    now: datetime | None = None,
+    **changes: Unpack[MovieChanges],
+) -> sa.RowMapping:
+    """Change a film. A new running time moves the ends of its shows to come.
+
+    Raises NotFound, and ShowOverlap where a longer film would run into the next show.
+    """
+    before = _read_movie(connection, movie_id, lock=True)
+    if changes:
+        values = {**changes, **_keys(changes)}
+        connection.execute(sa.update(Movie).where(Movie.id == movie_id).values(**values))
+    after = _read_movie(connection, movie_id)
+    if after["duration_minutes"] != before["duration_minutes"]:
+        _move_ends(connection, movie_id, after["duration_minutes"], now)
+    audit.record(connection, "movie.changed", by=by, object_id=movie_id, before=before, after=after)
+    return after
+
+
+@writes
+def delete_movie(connection: sa.Connection, *, movie_id: int, by: Actor = OPERATOR) -> None:
+    """Delete a film and its shows; raises NotFound, and HasBookings where one was ever booked."""
+    before = _read_movie(connection, movie_id, lock=True)
+    show_rules.delete_shows(connection, Show.movie_id == movie_id, "film", by)
+    connection.execute(sa.delete(Movie).where(Movie.id == movie_id))
+    audit.record(connection, "movie.deleted", by=by, object_id=movie_id, before=before)
+
+
+def _keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The folded columns that belong to `values`."""
+    keys: dict[str, Any] = {}
+    if "title" in values:
+        keys["title_key"] = fold(values["title"])
+    if "language" in values:
+        keys["language_key"] = None if values["language"] is None else fold(values["language"])
+    if "genres" in values:
+        keys["genres_key"] = "".join(f"|{fold(genre)}" for genre in values["genres"]) + "|"
+    return keys
+
+
+def _move_ends(
+    connection: sa.Connection, movie_id: int, minutes: int, now: datetime | None
+) -> None:
+    """Give the film's shows to come their new ends. The film's row is locked."""
+    shows = connection.execute(
+        sa.select(Show.id, Show.starts_at, Show.screen_id)
+        .where(Show.movie_id == movie_id, Show.starts_at > NOW)
+        .order_by(Show.id)
+        .with_for_update(),
+        {"now": now},
+    ).all()
+    screens = sa.select(Screen.id).where(Screen.id.in_({show.screen_id for show in shows}))
+    connection.execute(screens.order_by(Screen.id).with_for_update()).all()
+    ends = [(show, show.starts_at + timedelta(minutes=minutes)) for show in shows]
+    for show, ends_at in ends:
+        connection.execute(sa.update(Show).where(Show.id == show.id).values(ends_at=ends_at))
+    for show, ends_at in ends:
+        show_rules.refuse_overlap(
+            connection, show.screen_id, show.starts_at, ends_at, but_show_id=show.id
+        )

@@ -1,0 +1,76 @@
+"""The map of a show's seats: which there are, which can be booked, and at what price."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from booking_app.catalog.models import AVAILABLE, BOOKED, HELD, Show, ShowSeat, is_free
+from booking_app.core.database import NOW, Row, reading
+from booking_app.core.errors import NotFound
+
+SHOW = sa.select(Show.id, Show.price_cents, Show.prices).where(Show.id == sa.bindparam("show"))
+# In the order of the room; with the parameter `now`.
+SEATS = (
+    sa.select(
+        ShowSeat.label,
+        ShowSeat.row_label,
+        ShowSeat.category,
+        ShowSeat.accessible,
+        ShowSeat.aisle_after,
+        is_free(NOW).label("free"),
+        ShowSeat.held_until.is_not(None).label("held"),
+    )
+    .where(ShowSeat.show_id == sa.bindparam("show"))
+    .order_by(ShowSeat.position)
+)
+
+
+def get_seat_map(*, show_id: int, now: datetime | None = None) -> dict[str, Any]:
+    """The seats of a show as `seat_map` gives them; raises NotFound."""
+    with reading() as connection:
+        show = connection.execute(SHOW, {"show": show_id}).first()
+        if show is None:
+            raise NotFound("show", show_id)
+        seats = connection.execute(SEATS, {"show": show_id, "now": now}).all()
+    return seat_map(show, seats)
+
+
+def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
+    """The map of a show: its rows from the front with the status and price of each seat.
+
+    `show` has `id`, `price_cents` and `prices`; `seats` are in the order of the room, with
+    `free` and `held` (whether the owner only holds it) beside the columns of `ShowSeat`.
+    """
+    rows = [
+        {
+            "label": label,
+            "seats": [
+                {
+                    "seat_number": seat.label,
+                    "status": AVAILABLE if seat.free else HELD if seat.held else BOOKED,
+                    "category": seat.category,
+                    "price_cents": seat_price(
+                        seat.category, base_cents=show.price_cents, prices=show.prices
+                    ),
+                    "accessible": seat.accessible,
+                    "aisle_after": seat.aisle_after,
+                }
+                for seat in row
+            ],
+        }
+        for label, row in groupby(seats, key=lambda seat: seat.row_label)
+    ]
+    return {
+        "show": show.id,
+        "total_seats": len(seats),
+        "available_seats": sum(bool(seat.free) for seat in seats),
+        "rows": rows,
+    }
+
+
+def seat_price(category: str, *, base_cents: int, prices: Mapping[str, int]) -> int:
+    """The price of a seat of that category in cents: the category's own, or the base price."""
+    return prices.get(category, base_cents)

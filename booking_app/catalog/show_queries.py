@@ -1,0 +1,97 @@
+"""Shows as they are listed and answered."""
+
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from booking_app.catalog import movies
+from booking_app.catalog.models import Movie, Screen, Show, available_seats
+from booking_app.core.database import NOW, Query, reading
+from booking_app.core.errors import NotFound
+from booking_app.core.paging import Listing, Page, fetch_page, listing
+
+# With the parameter `now`.
+SHOWS: Query = (
+    sa.select(
+        Show.id,
+        Show.movie_id,
+        Movie.title.label("movie_title"),
+        Screen.cinema_id,
+        Show.screen_id,
+        Screen.name.label("screen_name"),
+        Show.starts_at,
+        Show.ends_at,
+        Show.total_seats,
+        available_seats(NOW).label("available_seats"),
+        Show.price_cents,
+        Show.prices,
+        Show.no_single_gaps,
+        sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
+    )
+    .join(Movie, Movie.id == Show.movie_id)
+    .join(Screen, Screen.id == Show.screen_id)
+)
+ONE_SHOW = SHOWS.where(Show.id == sa.bindparam("show"))
+
+
+@cache
+def _show_list(filters: frozenset[str], when: str) -> Listing:
+    """The list of shows with those filters, built once for each set of them."""
+    on_sale = sa.bindparam("on_sale", type_=sa.Boolean)
+    query = SHOWS.where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
+    conditions = {
+        "movie": Show.movie_id == sa.bindparam("movie"),
+        "cinema": Screen.cinema_id == sa.bindparam("cinema"),
+        "date": Show.local_date == sa.bindparam("date"),
+    }
+    for name in filters:
+        query = query.where(conditions[name])
+    if when == "upcoming":
+        query = query.where(Show.starts_at > NOW)
+    elif when == "past":
+        query = query.where(Show.starts_at <= NOW)
+    return listing(query.order_by(Show.starts_at, Show.id))
+
+
+def list_shows(
+    *,
+    page: int,
+    page_size: int,
+    movie: int | None = None,
+    cinema: int | None = None,
+    date: date | None = None,
+    when: str = "upcoming",
+    on_sale: bool = True,
+    now: datetime | None = None,
+) -> Page:
+    """Shows by time and id. `date` is the day in the cinema's time zone."""
+    filters = {"movie": movie, "cinema": cinema, "date": date}
+    given = {name: value for name, value in filters.items() if value is not None}
+    statements = _show_list(frozenset(given), when)
+    with reading() as connection:
+        params = {"on_sale": on_sale, **given, "now": now}
+        return fetch_page(connection, statements, params, page=page, page_size=page_size)
+
+
+def list_movie_shows(*, movie_id: int, **filters: Any) -> Page:
+    """The film's shows, as `list_shows`; raises NotFound for an unknown film."""
+    shows = list_shows(movie=movie_id, **filters)
+    if not shows.items:
+        movies.get_movie(movie_id=movie_id)
+    return shows
+
+
+def get_show(*, show_id: int, now: datetime | None = None) -> sa.RowMapping:
+    """One show, also one that is withdrawn or over; raises NotFound."""
+    with reading() as connection:
+        return read_show(connection, show_id, now)
+
+
+def read_show(connection: sa.Connection, show_id: int, now: datetime | None) -> sa.RowMapping:
+    """As `get_show`, within the caller's transaction."""
+    show = connection.execute(ONE_SHOW, {"show": show_id, "now": now}).mappings().first()
+    if show is None:
+        raise NotFound("show", show_id)
+    return show

@@ -1,0 +1,131 @@
+"""What holds for every change of shows: overlaps, times, prices, and the seats that are sold."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from booking_app.audit import service as audit
+from booking_app.audit.service import Actor
+from booking_app.catalog.models import Screen, Show, ShowSeat, ShowSum
+from booking_app.core.database import NOW, refusing
+from booking_app.core.errors import Conflict, Invalid
+from booking_app.core.formats import iso
+
+# Shows further ahead are surely typos.
+MAX_DAYS_AHEAD = 3653
+
+
+class HasBookings(Conflict):
+    code = "has_bookings"
+
+
+class ShowOverlap(Conflict):
+    code = "show_overlap"
+
+
+# Columns of `show` that the audit log records.
+AUDITED = (
+    Show.id,
+    Show.movie_id,
+    Show.screen_id,
+    Show.starts_at,
+    Show.ends_at,
+    Show.total_seats,
+    Show.price_cents,
+    Show.prices,
+    Show.no_single_gaps,
+    Show.on_sale,
+)
+
+
+def refuse_overlap(
+    connection: sa.Connection,
+    screen_id: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    but_show_id: int = 0,
+) -> None:
+    """Raises ShowOverlap where another show is on the screen then. The screen's row is locked."""
+    other = connection.execute(
+        sa.select(Show.id, Show.starts_at, Show.ends_at, Screen.name)
+        .join(Screen, Screen.id == Show.screen_id)
+        .where(
+            Show.screen_id == screen_id,
+            Show.starts_at < ends_at,
+            Show.ends_at > starts_at,
+            Show.id != but_show_id,
+        )
+        .order_by(Show.starts_at)
+        .limit(1)
+    ).first()
+    if other is not None:
+        raise ShowOverlap(
+            f"Show {other.id} is on {other.name} from {iso(other.starts_at)} "
+            f"to {iso(other.ends_at)}.",
+            show=other.id,
+            date_time=iso(other.starts_at),
+            ends_at=iso(other.ends_at),
+        )
+
+
+def check_ahead(connection: sa.Connection, date_time: datetime, now: datetime | None) -> None:
+    present: datetime = connection.execute(sa.select(NOW), {"now": now}).scalar_one()
+    if date_time <= present:
+        raise Invalid("date_time", f"Must lie ahead; it is {iso(present)} now.")
+    if date_time > present + timedelta(days=MAX_DAYS_AHEAD):
+        raise Invalid("date_time", "Must lie within the next ten years.")
+
+
+def check_prices(prices: Mapping[str, int], known: set[str]) -> None:
+    """Raises Invalid for a price of a category that the show's seats don't have."""
+    if unknown := sorted(set(prices) - known):
+        raise Invalid(
+            "prices",
+            f"No seat is {unknown[0]!r}; the categories are {', '.join(sorted(known))}.",
+        )
+
+
+def lock_seats(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Lock those seats, in a statement before the one that looks at them: a hold that is being
+    confirmed does not lock its show, so only then is it certain whether it was in time."""
+    in_order = sa.select(ShowSeat.label).where(which).order_by(ShowSeat.show_id, ShowSeat.label)
+    connection.execute(in_order.with_for_update()).all()
+
+
+def forget_sums(connection: sa.Connection, show_ids: Sequence[int]) -> None:
+    """Let reports add up anew what is about to change. The shows' rows are locked."""
+    connection.execute(sa.delete(ShowSum).where(ShowSum.show_id.in_(show_ids)))
+
+
+def insert_seats(
+    connection: sa.Connection, show_id: int, seats: Sequence[Mapping[str, Any]]
+) -> None:
+    connection.execute(sa.insert(ShowSeat), [{"show_id": show_id, **seat} for seat in seats])
+
+
+def delete_shows(
+    connection: sa.Connection, which: sa.ColumnElement[bool], what: str, by: Actor
+) -> int:
+    """Delete those shows and their seats; how many. Raises HasBookings.
+
+    Whether there are bookings is not looked up: the foreign key of a booking, past and
+    cancelled ones too, does not let its show go.
+    """
+    locked = sa.select(*AUDITED).where(which).order_by(Show.id).with_for_update()
+    shows = connection.execute(locked).mappings().all()
+    show_ids = [show["id"] for show in shows]
+    lock_seats(connection, ShowSeat.show_id.in_(show_ids))
+    connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id.in_(show_ids)))
+    forget_sums(connection, show_ids)
+    booked = HasBookings(
+        f"This {what} has bookings and can't be deleted. Withdraw it from sale instead "
+        "(on_sale: false)."
+    )
+    with refusing(fk_booking_show_id=booked):
+        connection.execute(sa.delete(Show).where(Show.id.in_(show_ids)))
+    for show in shows:
+        audit.record(connection, "show.deleted", by=by, object_id=show["id"], before=show)
+    return len(show_ids)
