@@ -122,6 +122,28 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
         yield migrated_app
 
 
+@pytest.fixture
+def fresh_url(database_url: str, tmp_path: Path) -> Iterator[str]:
+    """A database with nothing in it, beside the one of the other tests."""
+    if database_url.startswith("sqlite"):
+        yield f"sqlite:///{tmp_path / 'fresh.db'}"
+        return
+    address = sa.make_url(database_url)
+    name = f"{address.database}_fresh"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield address.set(database=name).render_as_string(hide_password=False)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def fresh_app(fresh_url: str) -> Iterator[Flask]:
+    app = make_app(fresh_url)
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
 def empty(engine: sa.Engine) -> None:
     """Delete every row, and begin the ids anew."""
     tables = [table.name for table in reversed(db.metadata.sorted_tables)]
