@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from booking_app.core.database import db, is_unavailable
+from booking_app.core.schema import is_newer, needed_revision
 from migrations import steps
 
 
@@ -41,6 +42,12 @@ class Migrations:
             # Alembic begins no transaction where one is open: they are ours, also on SQLite.
             on_version_apply=self.finished,
         )
+        present = context.get_context().get_current_revision()
+        if is_newer(present):
+            raise SystemExit(
+                f"The schema of the database is {present}, and this release knows those up to "
+                f"{needed_revision()}: change it with the release that made it."
+            )
         context.run_migrations()
 
     def finished(self, **_: Any) -> None:

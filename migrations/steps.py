@@ -3,6 +3,7 @@
 The rules for a change of the tables stand in docs/internals.md, "Changing tables".
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +100,17 @@ def outside_transaction() -> Iterator[sa.Connection]:
     yield connection
     connection.commit()
     begin(connection)
+
+
+def require_release(release: str | None) -> None:
+    """Say that only this release and later ones may serve the database from now on ("1.4.0");
+    None: whichever can. For a migration that takes away what earlier releases use."""
+    if release is not None and not re.fullmatch(r"\d+\.\d+\.\d+", release):
+        raise ValueError(f"a release is three numbers such as 1.4.0, not {release!r}")
+    columns = (sa.column("id", sa.Integer), sa.column("least_release", sa.String))
+    requirement = sa.table("schema_requirement", *columns)
+    op.execute(sa.delete(requirement))
+    op.execute(sa.insert(requirement).values(id=1, least_release=release))
 
 
 # --- around them (env.py) -------------------------------------------------------------------

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from booking_app.core.database import db, reading
+from booking_app.core.schema import needed_revision
 from tests.conftest import ROOT
 
 MIGRATIONS = str(ROOT / "migrations")
@@ -194,12 +195,18 @@ def rows_of_0005() -> dict[str, list[dict[str, Any]]]:
     return rows_of_0004() | {"show_sum": [sums]}
 
 
+def rows_of_0006() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0006 has more."""
+    return rows_of_0005() | {"schema_requirement": [{"id": 1, "least_release": "1.2.0"}]}
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
     "0003": rows_of_0003,
     "0004": rows_of_0004,
     "0005": rows_of_0005,
+    "0006": rows_of_0006,
 }
 
 
@@ -219,7 +226,7 @@ from alembic import op
 from migrations import steps
 
 revision = "9999"
-down_revision = "{revisions()[-1]}"
+down_revision = "{needed_revision()}"
 
 
 def upgrade():

@@ -18,6 +18,7 @@ from tests.migrating import (
     revisions,
     rows_of_0001,
     rows_of_0003,
+    rows_of_0005,
 )
 
 
@@ -82,6 +83,43 @@ def test_seats_that_are_sold_get_their_price_from_the_receipt(fresh_app: Flask) 
     upgrade(MIGRATIONS)
     prices = [seat["price_cents"] for seat in content()["show_seat"]]
     assert prices == [950, None, None, 1200]
+
+
+def test_prices_that_an_earlier_release_did_not_write_come_from_the_receipts(
+    fresh_app: Flask,
+) -> None:
+    """Where it went on selling after 0004: no price, or that of the owner before."""
+    upgrade(MIGRATIONS, "0005")
+    filled = rows_of_0005()
+    show, booking = filled["show"][0], filled["booking"][0]
+    seat = filled["show_seat"][0]
+    receipt = {"price_cents": 1200, "cancelled": False}
+    for show_id, price_cents in ((3, None), (4, 950), (5, 1200)):
+        filled["screen"].append(filled["screen"][0] | {"id": show_id, "name_key": f"{show_id}"})
+        filled["show"].append(show | {"id": show_id, "screen_id": show_id})
+        filled["booking"].append(
+            booking
+            | {"id": show_id, "reference": f"A{show_id}", "show_id": show_id, "total_cents": 2400}
+            | {"seats": [{"seat_number": label, **receipt} for label in ("1", "2")]}
+        )
+        filled["show_seat"] += [
+            seat
+            | {"show_id": show_id, "label": label, "position": position}
+            | {"booking_id": show_id, "price_cents": price_cents}
+            for position, label in enumerate("123", start=1)
+        ]
+        filled["show_sum"].append(filled["show_sum"][0] | {"show_id": show_id})
+    free = filled["show_seat"][1]
+    free["price_cents"] = 700  # what its last owner paid
+    fill(filled)
+    upgrade(MIGRATIONS)
+    after = content()
+    prices = {(row["show_id"], row["label"]): row["price_cents"] for row in after["show_seat"]}
+    assert [prices[show_id, label] for show_id in (3, 4, 5) for label in "12"] == [1200] * 6
+    # The third seat is not in the receipt.
+    assert [prices[show_id, "3"] for show_id in (3, 4, 5)] == [None, 950, 1200]
+    assert [prices[1, "1"], prices[1, "2"], prices[2, "1"]] == [950, 700, None]
+    assert [row["show_id"] for row in after["show_sum"]] == [1, 5], "those that were right stay"
 
 
 def test_ids_are_given_once_also_after_a_way_down_and_up(fresh_app: Flask) -> None:

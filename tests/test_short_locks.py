@@ -25,6 +25,7 @@ from tests.migrating import (
     migrations_with,
     revisions,
     rows_of_0003,
+    rows_of_0004,
 )
 from tests.serving import ROOT, wait_until
 
@@ -118,6 +119,38 @@ def test_an_upgrade_tries_again_until_it_has_the_lock(fresh_app: Flask) -> None:
             wait_until(tried_twice)
         upgraded.result(timeout=60)
     assert revision() == revisions()[-1]
+    assert content()["show_seat"][0]["price_cents"] == 950
+
+
+@POSTGRESQL
+def test_sums_that_a_report_is_about_to_keep_go_too(
+    fresh_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of seats without a price: the report has read them and has not committed its sums yet."""
+    monkeypatch.setattr(steps, "TRIES", 100)
+    upgrade(MIGRATIONS, "0005")
+    fill(rows_of_0004())
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+    def upgrade_waits() -> bool:
+        with reading() as connection:
+            return connection.exec_driver_sql(waiting).first() is not None
+
+    def run() -> None:
+        with fresh_app.app_context():
+            upgrade(MIGRATIONS)
+
+    with db.engine.connect() as report, ThreadPoolExecutor(1) as pool:
+        report.exec_driver_sql("UPDATE show_seat SET price_cents = NULL")
+        report.exec_driver_sql("BEGIN")
+        report.exec_driver_sql("SELECT 1 FROM show WHERE id = 1 FOR UPDATE")
+        report.exec_driver_sql("INSERT INTO show_sum VALUES (1, 'vip', 2, 1, 0)")
+        upgraded = pool.submit(run)
+        wait_until(upgrade_waits)
+        report.exec_driver_sql("COMMIT")
+        upgraded.result(timeout=60)
+    assert content()["show_sum"] == []
+    assert content()["show_seat"][0]["price_cents"] == 950
 
 
 @SQLITE
