@@ -1,4 +1,7 @@
-"""Runs the migrations on the application's own engine, all of them in one transaction."""
+"""Runs the migrations on the application's own engine, each in a transaction of its own.
+
+How to write one that doesn't stop the sale: docs/internals.md, "Changing tables".
+"""
 
 from typing import Any
 
@@ -6,8 +9,10 @@ import sqlalchemy as sa
 from alembic import context
 
 from booking_app.core import engines
-from booking_app.core.database import MIGRATING, begin_writing, db, take_turns
+from booking_app.core.database import db
 from booking_app.core.outages import is_unavailable
+from booking_app.core.schema import is_newer, needed_revision
+from migrations import steps
 
 
 def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
@@ -18,37 +23,75 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
     return False
 
 
-def migrate(connection: sa.Connection) -> None:
-    sqlite = connection.dialect.name == "sqlite"
-    if sqlite:
-        # Batch mode makes a table anew and drops the old one: with foreign keys on, that would
-        # take the child rows along. On the raw connection, since the pragma does nothing
-        # within a transaction.
-        connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")
-    try:
-        with begin_writing(connection):
-            take_turns(connection, MIGRATING)
-            context.configure(
-                connection=connection,
-                target_metadata=db.metadata,
-                render_as_batch=True,
-                render_item=render_item,
-                compare_type=True,
-                compare_server_default=True,
-                transactional_ddl=False,  # the transaction is ours, also on SQLite
+class Migrations:
+    """The migrations on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.sqlite = connection.dialect.name == "sqlite"
+        self.tables: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Run those that are left. The transaction of the first is open."""
+        self.tables = self._tables()
+        context.configure(
+            connection=self.connection,
+            target_metadata=db.metadata,
+            render_as_batch=True,
+            render_item=render_item,
+            compare_type=True,
+            compare_server_default=True,
+            # Alembic begins no transaction where one is open: they are ours, also on SQLite.
+            on_version_apply=self.finished,
+        )
+        present = context.get_context().get_current_revision()
+        if is_newer(present):
+            raise SystemExit(
+                f"The schema of the database is {present}, and this release knows those up to "
+                f"{needed_revision()}: change it with the release that made it."
             )
-            context.run_migrations()
-            if sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
-                raise RuntimeError(f"rows without their parent: {broken}")
-    finally:
-        if sqlite:
-            connection.connection.driver_connection.execute("PRAGMA foreign_keys = ON")
+        context.run_migrations()
+
+    def finished(self, **_: Any) -> None:
+        """Commit a migration together with its revision, and begin the next one's transaction."""
+        if self.sqlite:
+            self._check_parents()
+        self.connection.commit()
+        steps.begin(self.connection)
+
+    def _tables(self) -> dict[str, int]:
+        """Where in SQLite's file each table begins."""
+        if not self.sqlite:
+            return {}
+        tables = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
+        return {row.name: row.rootpage for row in self.connection.exec_driver_sql(tables)}
+
+    def _check_parents(self) -> None:
+        """Look for rows without their parent where a table was made anew. It reads every row, so
+        not after other migrations: nobody can write meanwhile."""
+        before, self.tables = self.tables, self._tables()
+        if all(self.tables.get(name) in (page, None) for name, page in before.items()):
+            return
+        if broken := self.connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+            raise RuntimeError(f"rows without their parent: {broken}")
+
+
+def migrate(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            # Batch mode makes a table anew and drops the old one: with foreign keys on, that would
+            # take the child rows along. On the raw connection, since the pragma does nothing
+            # within a transaction.
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")
+        # Closed at the end instead of going back to the pool, with all that is set on it.
+        connection.detach()
+        with steps.alone(engine):
+            steps.run(connection, Migrations(connection).run)
 
 
 try:
     engines.make_file(db.engine)
-    with db.engine.connect() as bound:
-        migrate(bound)
+    migrate(db.engine)
 except Exception as error:
     if not is_unavailable(error):
         raise

@@ -24,6 +24,7 @@ import config
 from booking_app import create_app
 from booking_app.auth import access, accounts, passwords, sessions
 from booking_app.catalog import movies, shows
+from booking_app.core import engines
 from booking_app.core.database import db, reading, writes
 from tests.browser import page  # noqa: F401 - a fixture of all
 from tests.contract import check_answer
@@ -119,6 +120,29 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     with migrated_app.app_context():
         empty(db.engine)
         yield migrated_app
+
+
+@pytest.fixture
+def fresh_url(database_url: str, tmp_path: Path) -> Iterator[str]:
+    """A database with nothing in it, beside the one of the other tests."""
+    if database_url.startswith("sqlite"):
+        yield f"sqlite:///{tmp_path / 'fresh.db'}"
+        return
+    address = sa.make_url(database_url)
+    name = f"{address.database}_fresh"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield address.set(database=name).render_as_string(hide_password=False)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def fresh_app(fresh_url: str) -> Iterator[Flask]:
+    app = make_app(fresh_url)
+    with app.app_context():
+        engines.make_file(db.engine)
+        yield app
+        db.engine.dispose()
 
 
 def empty(engine: sa.Engine) -> None:

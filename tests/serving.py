@@ -24,9 +24,17 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
 
 
 class Server:
-    """gunicorn on a migrated database."""
+    """gunicorn on a migrated database, of the code in `folder`."""
 
-    def __init__(self, database_url: str, log: Path | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        log: Path | None = None,
+        *,
+        folder: Path = ROOT,
+        python: str = sys.executable,
+        **settings: str,
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -39,8 +47,8 @@ class Server:
         }
         with (log or Path(os.devnull)).open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "wsgi:app"],
-                cwd=ROOT,
+                [python, "-m", "gunicorn", "wsgi:app"],
+                cwd=folder,
                 env=self.environment,
                 stdout=output,
                 stderr=output,

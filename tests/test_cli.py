@@ -196,17 +196,17 @@ def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> 
 
 def test_a_later_start_stocks_the_days_up_and_brings_nothing_back(app: Flask) -> None:
     load_demo(NOON)
-    films = rows(Movie)
-    movies.delete_movie(movie_id=films[0].id)
-    movies.update_movie(movie_id=films[1].id, on_sale=False, now=NOON)
-    movies.update_movie(movie_id=films[2].id, title="Renamed", now=NOON)
+    demo_films = rows(Movie)
+    movies.delete_movie(movie_id=demo_films[0].id)
+    movies.update_movie(movie_id=demo_films[1].id, on_sale=False, now=NOON)
+    movies.update_movie(movie_id=demo_films[2].id, title="Renamed", now=NOON)
     assert load_demo(NOON) == (0, 0)
     later = NOON + timedelta(days=3)
-    films, shows = load_demo(later)
+    films, added = load_demo(later)
     assert films == 0
-    assert shows > 0
+    assert added > 0
     on_new_days = [show for show in rows(Show) if show.starts_at > NOON + timedelta(days=8)]
-    assert {show.movie_id for show in on_new_days}.isdisjoint({films[0].id, films[1].id})
+    assert {show.movie_id for show in on_new_days}.isdisjoint({demo_films[0].id, demo_films[1].id})
     assert load_demo(later) == (0, 0)
     for days in range(7):
         day = (later + timedelta(days=days)).date()

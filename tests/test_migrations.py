@@ -1,240 +1,26 @@
 """The migrations: both ways, on both databases, with rows in the tables."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 
-from booking_app.core import engines
 from booking_app.core.database import db, reading
 from booking_app.core.engines import engine_options
-from tests.conftest import ROOT, make_app
-
-MIGRATIONS = str(ROOT / "migrations")
-
-
-@pytest.fixture
-def fresh_url(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """A database with nothing in it, beside the one of the other tests."""
-    if database_url.startswith("sqlite"):
-        yield f"sqlite:///{tmp_path / 'fresh.db'}"
-        return
-    address = sa.make_url(database_url)
-    name = f"{address.database}_fresh"
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield address.set(database=name).render_as_string(hide_password=False)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def fresh_app(fresh_url: str) -> Iterator[Flask]:
-    app = make_app(fresh_url)
-    with app.app_context():
-        engines.make_file(db.engine)
-        yield app
-        db.engine.dispose()
-
-
-def fill(values: dict[str, list[dict[str, Any]]]) -> None:
-    """Insert rows into the tables as they stand in the database, whatever the models say."""
-    with db.engine.connect() as connection:
-        metadata = sa.MetaData()
-        metadata.reflect(connection)
-        for name, table_rows in values.items():
-            connection.execute(metadata.tables[name].insert(), table_rows)
-
-
-def content() -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table, as the database itself gives it."""
-    with reading() as connection:
-        metadata = sa.MetaData()
-        metadata.reflect(connection)
-        return {
-            table.name: [
-                dict(row)
-                for row in connection.exec_driver_sql(
-                    f"SELECT * FROM {connection.dialect.identifier_preparer.quote(table.name)} "
-                    f"ORDER BY {', '.join(column.name for column in table.primary_key)}"
-                ).mappings()
-            ]
-            for table in metadata.sorted_tables
-            if table.name != "alembic_version"
-        }
-
-
-def rows_of_0001() -> dict[str, list[dict[str, Any]]]:
-    """A row in every table, two of shows, seats and bookings."""
-    from datetime import UTC, date, datetime
-
-    def instant(hour: int) -> datetime:
-        moment = datetime(2030, 6, 1, hour, 0, tzinfo=UTC)
-        return moment if db.engine.dialect.name == "postgresql" else moment.replace(tzinfo=None)
-
-    show = {
-        "movie_id": 1,
-        "screen_id": 1,
-        "local_date": date(2030, 6, 1),
-        "price_cents": 950,
-        "total_seats": 2,
-        "on_sale": True,
-    }
-    booking = {
-        "user_id": 1,
-        "show_id": 1,
-        "total_cents": 950,
-        "currency": "EUR",
-        "created_at": instant(9),
-        "expires_at": None,
-    }
-    receipt = {"price_cents": 950, "cancelled": False}
-    return {
-        "user_account": [
-            {
-                "id": 1,
-                "username": "Alice",
-                "username_key": "alice",
-                "email": None,
-                "password_hash": "x",
-                "is_staff": True,
-                "created_at": instant(8),
-            }
-        ],
-        "cinema": [
-            {"id": 1, "name": "Main", "name_key": "main", "timezone": "UTC", "is_default": True}
-        ],
-        "screen": [{"id": 1, "cinema_id": 1, "name": "1", "name_key": "1"}],
-        "movie": [
-            {
-                "id": 1,
-                "title": "Äpfel",
-                "title_key": "äpfel",
-                "duration_minutes": 60,
-                "year": 1949,
-                "language": "Deutsch",
-                "language_key": "deutsch",
-                "genres": ["Drama"],
-                "genres_key": "|drama|",
-                "age_rating": None,
-                "director": None,
-                "description": None,
-                "on_sale": True,
-                "is_demo": False,
-            }
-        ],
-        "show": [
-            {"id": 1, "starts_at": instant(20), "ends_at": instant(21), **show},
-            {"id": 2, "starts_at": instant(22), "ends_at": instant(23), **show},
-        ],
-        "booking": [
-            {"id": 1, "reference": "A1", "status": "booked", **booking}
-            | {"seats": [{"seat_number": "1", **receipt}]},
-            {"id": 2, "reference": "A2", "status": "cancelled", **booking}
-            | {"seats": [{"seat_number": "2", **receipt}]},
-        ],
-        "show_seat": [
-            {"show_id": 1, "label": "1", "position": 1, "booking_id": 1, "held_until": None},
-            {"show_id": 1, "label": "2", "position": 2, "booking_id": None, "held_until": None},
-            {"show_id": 2, "label": "1", "position": 1, "booking_id": None, "held_until": None},
-            {"show_id": 2, "label": "2", "position": 2, "booking_id": None, "held_until": None},
-        ],
-    }
-
-
-def rows_of_0002() -> dict[str, list[dict[str, Any]]]:
-    """The same, with what 0002 has more."""
-    filled = rows_of_0001()
-    row = {"label": "A", "seats": 2, "category": "vip", "gaps": [1], "accessible": [2]}
-    filled["cinema"][0] |= {"city": "Wien"}
-    filled["screen"][0] |= {"rows": [row]}
-    for show in filled["show"]:
-        show |= {"prices": {"vip": 1200}, "no_single_gaps": True}
-    for seat in filled["show_seat"]:
-        seat |= {"row_label": "A", "category": "vip"}
-        seat |= {"accessible": seat["position"] == 2, "aisle_after": seat["position"] == 1}
-    filled["idempotency_key"] = [
-        {
-            "user_id": 1,
-            "key": "k",
-            "fingerprint": "f",
-            "status": 201,
-            "body": "{}",
-            "location": None,
-            "expires_at": filled["booking"][0]["created_at"],
-        }
-    ]
-    return filled
-
-
-def rows_of_0003() -> dict[str, list[dict[str, Any]]]:
-    """The same, with what 0003 has more."""
-    filled = rows_of_0002()
-    moment = filled["booking"][0]["created_at"]
-    filled["user_account"][0] |= {"is_disabled": True}
-    filled["user_session"] = [
-        {
-            "id": 1,
-            "user_id": 1,
-            "refresh_hash": "h",
-            "created_at": moment,
-            "refreshed_at": moment,
-            "expires_at": moment,
-            "address": "::1",
-            "user_agent": "curl",
-        }
-    ]
-    filled["audit_event"] = [
-        {
-            "id": 1,
-            "created_at": moment,
-            "action": "account.changed",
-            "actor_id": 1,
-            "actor_name": "Alice",
-            "address": "::1",
-            "request_id": "r",
-            "object_type": "account",
-            "object_id": 1,
-            "before": {"is_staff": False},
-            "after": {"is_staff": True},
-        }
-    ]
-    return filled
-
-
-def rows_of_0004() -> dict[str, list[dict[str, Any]]]:
-    """The same, with what 0004 has more."""
-    filled = rows_of_0003()
-    for seat in filled["show_seat"]:
-        seat |= {"price_cents": 950 if seat["booking_id"] else None}
-    return filled
-
-
-def rows_of_0005() -> dict[str, list[dict[str, Any]]]:
-    """The same, with what 0005 has more."""
-    sums = {"show_id": 1, "category": "vip", "seats": 2, "sold": 1, "takings_cents": 950}
-    return rows_of_0004() | {"show_sum": [sums]}
-
-
-FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
-    "0001": rows_of_0001,
-    "0002": rows_of_0002,
-    "0003": rows_of_0003,
-    "0004": rows_of_0004,
-    "0005": rows_of_0005,
-}
-
-
-def revisions() -> list[str]:
-    scripts = ScriptDirectory(MIGRATIONS).walk_revisions()
-    return [script.revision for script in scripts][::-1]
+from tests.migrating import (
+    FILLED,
+    MIGRATIONS,
+    content,
+    fill,
+    revisions,
+    rows_of_0001,
+    rows_of_0003,
+    rows_of_0005,
+)
 
 
 @pytest.mark.parametrize("revision", revisions())
@@ -300,6 +86,43 @@ def test_seats_that_are_sold_get_their_price_from_the_receipt(fresh_app: Flask) 
     assert prices == [950, None, None, 1200]
 
 
+def test_prices_that_an_earlier_release_did_not_write_come_from_the_receipts(
+    fresh_app: Flask,
+) -> None:
+    """Where it went on selling after 0004: no price, or that of the owner before."""
+    upgrade(MIGRATIONS, "0005")
+    filled = rows_of_0005()
+    show, booking = filled["show"][0], filled["booking"][0]
+    seat = filled["show_seat"][0]
+    receipt = {"price_cents": 1200, "cancelled": False}
+    for show_id, price_cents in ((3, None), (4, 950), (5, 1200)):
+        filled["screen"].append(filled["screen"][0] | {"id": show_id, "name_key": f"{show_id}"})
+        filled["show"].append(show | {"id": show_id, "screen_id": show_id})
+        filled["booking"].append(
+            booking
+            | {"id": show_id, "reference": f"A{show_id}", "show_id": show_id, "total_cents": 2400}
+            | {"seats": [{"seat_number": label, **receipt} for label in ("1", "2")]}
+        )
+        filled["show_seat"] += [
+            seat
+            | {"show_id": show_id, "label": label, "position": position}
+            | {"booking_id": show_id, "price_cents": price_cents}
+            for position, label in enumerate("123", start=1)
+        ]
+        filled["show_sum"].append(filled["show_sum"][0] | {"show_id": show_id})
+    free = filled["show_seat"][1]
+    free["price_cents"] = 700  # what its last owner paid
+    fill(filled)
+    upgrade(MIGRATIONS)
+    after = content()
+    prices = {(row["show_id"], row["label"]): row["price_cents"] for row in after["show_seat"]}
+    assert [prices[show_id, label] for show_id in (3, 4, 5) for label in "12"] == [1200] * 6
+    # The third seat is not in the receipt.
+    assert [prices[show_id, "3"] for show_id in (3, 4, 5)] == [None, 950, 1200]
+    assert [prices[1, "1"], prices[1, "2"], prices[2, "1"]] == [950, 700, None]
+    assert [row["show_id"] for row in after["show_sum"]] == [1, 5], "those that were right stay"
+
+
 def test_ids_are_given_once_also_after_a_way_down_and_up(fresh_app: Flask) -> None:
     """A token of a deleted account must never come to mean another."""
     upgrade(MIGRATIONS)
@@ -326,14 +149,20 @@ def test_down_to_nothing_and_up_again(fresh_app: Flask) -> None:
     assert set(content()) == set(db.metadata.tables)
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(fresh_app: Flask) -> None:
-    """All of it is one transaction, on SQLite too."""
+def test_a_migration_that_fails_leaves_nothing_of_itself_behind(fresh_app: Flask) -> None:
+    """Each is one transaction, on SQLite too; the next upgrade goes on where it failed."""
     with db.engine.connect() as connection:
-        connection.exec_driver_sql("CREATE TABLE show (id INTEGER)")  # in the way of the real one
+        # In the way of the third, after it has made another table.
+        connection.exec_driver_sql("CREATE TABLE audit_event (id INTEGER)")
     with pytest.raises(sa.exc.DBAPIError):
         upgrade(MIGRATIONS)
     with db.engine.connect() as connection:
-        assert sa.inspect(connection).get_table_names() == ["show"]
+        present = sa.select(sa.column("version_num")).select_from(sa.table("alembic_version"))
+        assert connection.execute(present).scalars().all() == ["0002"]
+        assert not sa.inspect(connection).has_table("user_session")
+        connection.exec_driver_sql("DROP TABLE audit_event")
+    upgrade(MIGRATIONS)
+    assert set(content()) == set(db.metadata.tables)
 
 
 def test_the_migrated_database_is_what_the_models_say(fresh_app: Flask) -> None:

@@ -174,6 +174,7 @@ class _Watched:
         event.listen(engine, "checkout", self.checked_out)
         event.listen(engine, "checkin", self.checked_in)
         event.listen(engine, "invalidate", self.given_up)
+        event.listen(engine, "detach", self.checked_in)
         event.listen(engine, "handle_error", self.failed)
 
     def connected(self, connection: Any, entry: ConnectionPoolEntry) -> None:
@@ -221,6 +222,7 @@ class PostgreSQL(_Watched):
 
         super().__init__(engine, Watch(probe))
         event.listen(engine, "close", self.closed)
+        event.listen(engine, "detach", self.closed)
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
         self.read_begin = ""
         if pooler == "transaction":

@@ -1,0 +1,236 @@
+"""Databases of any schema: rows for each migration, and what stands in the tables."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+
+from booking_app.core.database import db, reading
+from booking_app.core.schema import needed_revision
+from tests.conftest import ROOT
+
+MIGRATIONS = str(ROOT / "migrations")
+
+
+def fill(values: dict[str, list[dict[str, Any]]]) -> None:
+    """Insert rows into the tables as they stand in the database, whatever the models say."""
+    with db.engine.connect() as connection:
+        metadata = sa.MetaData()
+        metadata.reflect(connection)
+        for name, table_rows in values.items():
+            connection.execute(metadata.tables[name].insert(), table_rows)
+
+
+def content() -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table, as the database itself gives it."""
+    with reading() as connection:
+        metadata = sa.MetaData()
+        metadata.reflect(connection)
+        return {
+            table.name: [
+                dict(row)
+                for row in connection.exec_driver_sql(
+                    f"SELECT * FROM {connection.dialect.identifier_preparer.quote(table.name)} "
+                    f"ORDER BY {', '.join(column.name for column in table.primary_key)}"
+                ).mappings()
+            ]
+            for table in metadata.sorted_tables
+            if table.name != "alembic_version"
+        }
+
+
+def rows_of_0001() -> dict[str, list[dict[str, Any]]]:
+    """A row in every table, two of shows, seats and bookings."""
+
+    def instant(hour: int) -> datetime:
+        moment = datetime(2030, 6, 1, hour, 0, tzinfo=UTC)
+        return moment if db.engine.dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    show = {
+        "movie_id": 1,
+        "screen_id": 1,
+        "local_date": date(2030, 6, 1),
+        "price_cents": 950,
+        "total_seats": 2,
+        "on_sale": True,
+    }
+    booking = {
+        "user_id": 1,
+        "show_id": 1,
+        "total_cents": 950,
+        "currency": "EUR",
+        "created_at": instant(9),
+        "expires_at": None,
+    }
+    receipt = {"price_cents": 950, "cancelled": False}
+    return {
+        "user_account": [
+            {
+                "id": 1,
+                "username": "Alice",
+                "username_key": "alice",
+                "email": None,
+                "password_hash": "x",
+                "is_staff": True,
+                "created_at": instant(8),
+            }
+        ],
+        "cinema": [
+            {"id": 1, "name": "Main", "name_key": "main", "timezone": "UTC", "is_default": True}
+        ],
+        "screen": [{"id": 1, "cinema_id": 1, "name": "1", "name_key": "1"}],
+        "movie": [
+            {
+                "id": 1,
+                "title": "Äpfel",
+                "title_key": "äpfel",
+                "duration_minutes": 60,
+                "year": 1949,
+                "language": "Deutsch",
+                "language_key": "deutsch",
+                "genres": ["Drama"],
+                "genres_key": "|drama|",
+                "age_rating": None,
+                "director": None,
+                "description": None,
+                "on_sale": True,
+                "is_demo": False,
+            }
+        ],
+        "show": [
+            {"id": 1, "starts_at": instant(20), "ends_at": instant(21), **show},
+            {"id": 2, "starts_at": instant(22), "ends_at": instant(23), **show},
+        ],
+        "booking": [
+            {"id": 1, "reference": "A1", "status": "booked", **booking}
+            | {"seats": [{"seat_number": "1", **receipt}]},
+            {"id": 2, "reference": "A2", "status": "cancelled", **booking}
+            | {"seats": [{"seat_number": "2", **receipt}]},
+        ],
+        "show_seat": [
+            {"show_id": 1, "label": "1", "position": 1, "booking_id": 1, "held_until": None},
+            {"show_id": 1, "label": "2", "position": 2, "booking_id": None, "held_until": None},
+            {"show_id": 2, "label": "1", "position": 1, "booking_id": None, "held_until": None},
+            {"show_id": 2, "label": "2", "position": 2, "booking_id": None, "held_until": None},
+        ],
+    }
+
+
+def rows_of_0002() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0002 has more."""
+    filled = rows_of_0001()
+    row = {"label": "A", "seats": 2, "category": "vip", "gaps": [1], "accessible": [2]}
+    filled["cinema"][0] |= {"city": "Wien"}
+    filled["screen"][0] |= {"rows": [row]}
+    for show in filled["show"]:
+        show |= {"prices": {"vip": 1200}, "no_single_gaps": True}
+    for seat in filled["show_seat"]:
+        seat |= {"row_label": "A", "category": "vip"}
+        seat |= {"accessible": seat["position"] == 2, "aisle_after": seat["position"] == 1}
+    filled["idempotency_key"] = [
+        {
+            "user_id": 1,
+            "key": "k",
+            "fingerprint": "f",
+            "status": 201,
+            "body": "{}",
+            "location": None,
+            "expires_at": filled["booking"][0]["created_at"],
+        }
+    ]
+    return filled
+
+
+def rows_of_0003() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0003 has more."""
+    filled = rows_of_0002()
+    moment = filled["booking"][0]["created_at"]
+    filled["user_account"][0] |= {"is_disabled": True}
+    filled["user_session"] = [
+        {
+            "id": 1,
+            "user_id": 1,
+            "refresh_hash": "h",
+            "created_at": moment,
+            "refreshed_at": moment,
+            "expires_at": moment,
+            "address": "::1",
+            "user_agent": "curl",
+        }
+    ]
+    filled["audit_event"] = [
+        {
+            "id": 1,
+            "created_at": moment,
+            "action": "account.changed",
+            "actor_id": 1,
+            "actor_name": "Alice",
+            "address": "::1",
+            "request_id": "r",
+            "object_type": "account",
+            "object_id": 1,
+            "before": {"is_staff": False},
+            "after": {"is_staff": True},
+        }
+    ]
+    return filled
+
+
+def rows_of_0004() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0004 has more."""
+    filled = rows_of_0003()
+    for seat in filled["show_seat"]:
+        seat |= {"price_cents": 950 if seat["booking_id"] else None}
+    return filled
+
+
+def rows_of_0005() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0005 has more."""
+    sums = {"show_id": 1, "category": "vip", "seats": 2, "sold": 1, "takings_cents": 950}
+    return rows_of_0004() | {"show_sum": [sums]}
+
+
+def rows_of_0006() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0006 has more."""
+    return rows_of_0005() | {"schema_requirement": [{"id": 1, "least_release": "1.2.0"}]}
+
+
+FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
+    "0001": rows_of_0001,
+    "0002": rows_of_0002,
+    "0003": rows_of_0003,
+    "0004": rows_of_0004,
+    "0005": rows_of_0005,
+    "0006": rows_of_0006,
+}
+
+
+def revisions() -> list[str]:
+    scripts = ScriptDirectory(MIGRATIONS).walk_revisions()
+    return [script.revision for script in scripts][::-1]
+
+
+def migrations_with(folder: Path, upgrade: str) -> str:
+    """A copy of the migrations with one more, of which this is `upgrade()`; for `flask db -d`."""
+    copied = folder / "migrations"
+    shutil.copytree(MIGRATIONS, copied)
+    (copied / "versions" / "9999_next.py").write_text(
+        f"""import sqlalchemy as sa
+from alembic import op
+
+from migrations import steps
+
+revision = "9999"
+down_revision = "{needed_revision()}"
+
+
+def upgrade():
+{indent(dedent(upgrade).strip(), "    ")}
+"""
+    )
+    return str(copied)
