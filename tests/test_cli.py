@@ -91,17 +91,34 @@ def at(**delta: int) -> str:
 
 
 def test_loading_twice_changes_nothing(load: Callable[..., Any]) -> None:
-    shows = [SHOW | {"date_time": at(days=20)}, SHOW | {"daily": ["10:00", "20:00"]}]
-    content = {"movies": [FILM | {"shows": shows}, {"title": "Äpfel", "duration_minutes": 80}]}
+    content = {
+        "movies": [
+            FILM | {"shows": [SHOW | {"date_time": at(days=20)}, SHOW | {"date_time": at(days=2)}]},
+            {"title": "Äpfel", "duration_minutes": 80},
+        ]
+    }
     first = load(content)
     assert first.exit_code == 0, first.output
-    assert "2 films and" in first.output
+    assert "2 films and 2 shows added" in first.output
     before = rows(Movie), rows(Show), rows(ShowSeat)
-    assert len(before[1]) >= 15
     again = load(content)
     assert again.exit_code == 0
     assert "0 films and 0 shows added" in again.output
     assert (rows(Movie), rows(Show), rows(ShowSeat)) == before
+
+
+def test_loading_a_daily_show_again_adds_the_day_that_has_come(app: Flask) -> None:
+    daily = Catalog().load({"movies": [FILM | {"shows": [SHOW | {"daily": ["10:00", "20:00"]}]}]})
+
+    def load_at(now: datetime) -> tuple[int, int]:
+        return loading.load_catalog(**daily, timezone="UTC", now=now)
+
+    midnight = NOON.replace(hour=0)
+    assert load_at(midnight - timedelta(seconds=1)) == (1, 14)
+    before = rows(Show)
+    assert load_at(midnight - timedelta(microseconds=1)) == (0, 0)
+    assert rows(Show) == before
+    assert load_at(midnight) == (0, 2)
 
 
 @pytest.mark.parametrize(
