@@ -37,9 +37,10 @@ class Server:
             "WEB_CONCURRENCY": "2",
             **settings,
         }
+        application = "tests.at_time:make_app()" if "CLOCK_AHEAD" in settings else "wsgi:app"
         with (log or Path(os.devnull)).open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "wsgi:app"],
+                [sys.executable, "-m", "gunicorn", application],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=output,
