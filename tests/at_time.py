@@ -5,6 +5,7 @@ and checked by the machine's clock and stay with it.
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,19 +20,25 @@ def seconds_until(moment: datetime) -> float:
     return (moment - datetime.now(UTC)).total_seconds()
 
 
-def set_ahead(engine: sa.Engine, seconds: float) -> None:
-    """From now on the clock of the engine's database is ahead by so many seconds."""
+def set_ahead(engine: sa.Engine, seconds: float) -> Callable[[], None]:
+    """From now on the clock of the engine's database is ahead by so many seconds, until what is
+    returned is called."""
     clocks = {
-        "sqlite": ("'now'", f"'now', '{seconds:+f} seconds'"),
-        "postgresql": ("statement_timestamp()", f"(statement_timestamp() + '{seconds:f} s')"),
+        "sqlite": ("'now'", f"strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds:+f} seconds')"),
+        "postgresql": (
+            "statement_timestamp()",
+            f"(statement_timestamp() + interval '{seconds:f} s')",
+        ),
     }
     clock, other = clocks[engine.dialect.name]
 
-    @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
-    def ask_the_other_clock(
+    def ask_other(
         connection: sa.Connection, cursor: Any, statement: str, params: Any, *rest: Any
     ) -> tuple[str, Any]:
         return statement.replace(clock, other), params
+
+    sa.event.listen(engine, "before_cursor_execute", ask_other, retval=True)
+    return lambda: sa.event.remove(engine, "before_cursor_execute", ask_other)
 
 
 def make_app() -> Flask:

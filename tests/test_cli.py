@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from booking_app.catalog import loading
 from booking_app.catalog import service as catalog
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from booking_app.catalog.schemas import Catalog
-from tests.conftest import NOON, PASSWORD, Caller, rows
+from tests.conftest import NOON, PASSWORD, Caller, present, rows
 
 FILM = {"title": "Äpfel", "duration_minutes": 90, "year": 1990, "genres": ["Drama"]}
 SHOW = {"screen_name": "One", "total_seats": 3, "price": "5.00"}
@@ -87,7 +87,7 @@ def test_a_plan_that_cannot_be_is_named(load: Callable[..., Any]) -> None:
 
 
 def at(**delta: int) -> str:
-    return (datetime.now(UTC).replace(microsecond=0) + timedelta(**delta)).isoformat()
+    return (present().replace(microsecond=0) + timedelta(**delta)).isoformat()
 
 
 def test_loading_twice_changes_nothing(load: Callable[..., Any]) -> None:

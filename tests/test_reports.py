@@ -151,6 +151,7 @@ def test_the_shows_to_come(alice: Caller, house: Callable[..., int]) -> None:
     assert [show for show, *_ in listed(NOON + DAY)] == [shows[1]]
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_over_the_api_as_json_and_as_a_table(
     staff: Caller, alice: Caller, house: Callable[..., int]
 ) -> None:

@@ -8,7 +8,7 @@ of it is being sold.
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -249,7 +249,7 @@ def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
     """Values that "Try it out" works with: a seat to book (`movie_id`, `show_id`, `seat_number`)
     where there is one, its cinema and screen, and the `date_time` of a show to make."""
     # An hour ahead, so that it can still be booked when the reader gets to it.
-    after = (now or datetime.now(UTC)) + timedelta(hours=1)
+    after = clock(now, plus=timedelta(hours=1))
     query = (
         sa.select(
             Show.movie_id,
@@ -267,7 +267,8 @@ def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
     )
     with reading() as connection:
         row = connection.execute(query).mappings().first()
-    in_a_month = (now or datetime.now(UTC)).replace(microsecond=0) + timedelta(days=30)
+        present = connection.execute(sa.select(clock(now))).scalar_one()
+    in_a_month = present.replace(microsecond=0) + timedelta(days=30)
     return {"date_time": iso(in_a_month), **(row or {})}
 
 
