@@ -25,7 +25,8 @@ from booking_app import create_app
 from booking_app.auth import access, accounts, passwords, sessions
 from booking_app.catalog import movies, shows
 from booking_app.core import engines
-from booking_app.core.database import db, reading, writes
+from booking_app.core.database import NOW, db, reading, writes
+from tests.at_time import seconds_until, set_ahead
 from tests.browser import page  # noqa: F401 - a fixture of all
 from tests.contract import check_answer
 
@@ -36,7 +37,8 @@ if os.access("/dev/shm", os.W_OK):
 
 BACKENDS = ["sqlite", "postgresql"]
 PASSWORD = "correct-horse-battery"
-# Passed in where time matters. Real "now" only where a request asks the database's clock.
+# Passed in where time matters. `present` only where a request asks the database's clock, and
+# `in_2030` where its dates are those of a calendar.
 NOON = datetime(2030, 6, 1, 12, 0, tzinfo=UTC)
 
 
@@ -145,6 +147,20 @@ def fresh_app(fresh_url: str) -> Iterator[Flask]:
         db.engine.dispose()
 
 
+@pytest.fixture
+def in_2030(app: Flask) -> Iterator[None]:
+    """The database's clock shows the morning of 1 January 2030, and goes on from there."""
+    take_back = set_ahead(db.engine, seconds_until(datetime(2030, 1, 1, 9, 0, tzinfo=UTC)))
+    yield
+    take_back()
+
+
+def present() -> datetime:
+    """The time by the database's clock."""
+    with reading() as connection:
+        return connection.execute(sa.select(NOW), {"now": None}).scalar_one()
+
+
 def empty(engine: sa.Engine) -> None:
     """Delete every row, and begin the ids anew."""
     tables = [table.name for table in reversed(db.metadata.sorted_tables)]
@@ -251,7 +267,7 @@ def make_show(app: Flask, make_movie: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         nonlocal made
         made += 1
-        date_time = (now or datetime.now(UTC)) + starts_in
+        date_time = (now or present()) + starts_in
         show = shows.create_show(
             movie_id=movie_id or make_movie(),
             date_time=date_time,

@@ -45,9 +45,10 @@ class Server:
             "WEB_CONCURRENCY": "2",
             **settings,
         }
+        application = "tests.at_time:make_app()" if "CLOCK_AHEAD" in settings else "wsgi:app"
         with (log or Path(os.devnull)).open("ab") as output:
             self.process = subprocess.Popen(
-                [python, "-m", "gunicorn", "wsgi:app"],
+                [python, "-m", "gunicorn", application],
                 cwd=folder,
                 env=self.environment,
                 stdout=output,

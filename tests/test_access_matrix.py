@@ -131,6 +131,7 @@ def owner(make_caller: Callable[..., Caller]) -> Caller:
     return make_caller("owner")
 
 
+@pytest.mark.usefixtures("in_2030")
 @pytest.mark.parametrize(
     ("method", "template"), MATRIX, ids=[f"{method} {path}" for method, path in MATRIX]
 )

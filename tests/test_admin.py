@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from typing import Any
 
 import pytest
@@ -205,6 +205,7 @@ def test_a_screen_is_made_of_its_typed_plan_and_seen_before(site: Site, screen: 
     assert rows(Screen)[-1].rows == expected
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_what_is_taken_away_from_a_form_is_not_silently_kept(
     site: Site, screen: int, make_movie: Callable[..., int]
 ) -> None:
@@ -239,6 +240,7 @@ def test_a_screen_without_a_plan_keeps_its_name_editable(site: Site, make_show: 
     assert (rows(Screen)[0].name, rows(Screen)[0].rows) == ("New", [])
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_a_show_begins_by_the_clocks_of_its_cinema(
     site: Site, staff: Caller, screen: int, make_movie: Callable[..., int]
 ) -> None:
@@ -387,6 +389,7 @@ def many(movie: int, screen: int, **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_many_shows_are_made_at_once(
     site: Site, staff: Caller, screen: int, make_movie: Callable[..., int]
 ) -> None:
@@ -430,6 +433,7 @@ def test_many_shows_are_made_at_once(
     assert len(rows(ShowSeat)) == 6 * 4
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_clashes_are_listed_before_anything_is_written(
     site: Site, staff: Caller, screen: int, make_movie: Callable[..., int]
 ) -> None:
@@ -465,6 +469,7 @@ def checked_in(answer: Any) -> str:
     return found[1]
 
 
+@pytest.mark.usefixtures("in_2030")
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
@@ -643,7 +648,7 @@ def test_accounts_are_disabled_and_made_staff_but_never_ones_own(
     answer = site.post("accounts/edit/", {}, {"id": staff.id})
     assert answer.status_code == 409
     assert messages(answer) == ["Another member of staff must change your account."]
-    assert accounts.get_account(user_id=staff.id)["is_staff"]
+    assert accounts.get_account(user_id=staff.id).is_staff
 
 
 # --- lists ----------------------------------------------------------------------------------
@@ -716,6 +721,7 @@ def test_a_query_that_cannot_be_is_no_defect(
     assert site.get("audit/", flt_to_utc="9999-12-31").status_code == 200
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_bookings_are_found_by_what_a_customer_can_say(
     site: Site, alice: Caller, bob: Caller, make_show: Callable[..., int]
 ) -> None:
@@ -728,7 +734,7 @@ def test_bookings_are_found_by_what_a_customer_can_say(
     assert titles(site.get("bookings/", flt_status="held")) == [second["reference"]]
     assert titles(site.get("bookings/", flt_show_id=shows[0])) == [first["reference"]]
     assert titles(site.get("bookings/", flt_account_id=bob.id)) == [second["reference"]]
-    day = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    day = "2030-01-03"
     assert titles(site.get("bookings/", flt_shows_to=day)) == [first["reference"]]
     assert titles(site.get("bookings/", flt_shows_from=day)) == [second["reference"]]
     assert titles(site.get("bookings/")) == [second["reference"], first["reference"]]
@@ -736,6 +742,7 @@ def test_bookings_are_found_by_what_a_customer_can_say(
         assert len(table(site.get("bookings/", sort=column, desc=column % 2))) == 2
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_shows_accounts_and_events_are_filtered_too(
     site: Site, staff: Caller, make_show: Callable[..., int], make_movie: Callable[..., int]
 ) -> None:
@@ -750,7 +757,7 @@ def test_shows_accounts_and_events_are_filtered_too(
     assert f'<option value="{films[1]}" selected>Two</option>' in by_film.text
     accounts.create_user(username="zoe", password=PASSWORD, email="someone@example.org")
     assert titles(site.get("accounts/", search="SOMEONE@")) == ["zoe"]
-    today = datetime.now(UTC).date()
+    today = date(2030, 1, 1)
     some = len(table(site.get("audit/")))
     assert some > 0
     for query, found in (
@@ -874,14 +881,14 @@ def test_the_coming_shows_with_their_occupancy(site: Site, alice: Caller, show_i
     assert site.get("", page="9").status_code == 200
 
 
+@pytest.mark.usefixtures("in_2030")
 @pytest.mark.parametrize("by", ["day", "movie", "screen", "category"])
 def test_sales_are_a_table_plots_and_a_file(
     site: Site, staff: Caller, alice: Caller, make_show: Callable[..., int], by: str
 ) -> None:
     show = make_show()
     alice.post(f"/api/shows/{show}/book/", {"seat_numbers": ["1", "2", "3"]})
-    today = datetime.now(UTC).date()
-    period = {"since": str(today), "until": str(today + timedelta(days=5)), "by": by}
+    period = {"since": "2030-01-01", "until": "2030-01-06", "by": by}
     page = site.get("sales/", **period)
     assert page.status_code == 200
     (row,) = table(page)
@@ -895,6 +902,7 @@ def test_sales_are_a_table_plots_and_a_file(
     assert site.get(link[1].replace("&amp;", "&")).text == "\ufeff" + over_api.text
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_the_highest_takings_come_first_and_every_day_has_its_place(
     site: Site, alice: Caller, make_movie: Callable[..., int], make_show: Callable[..., int]
 ) -> None:
@@ -902,8 +910,7 @@ def test_the_highest_takings_come_first_and_every_day_has_its_place(
         show = make_show(movie_id=make_movie(title), starts_in=timedelta(days=1 + 2 * number))
         seats = [str(seat) for seat in range(1, {"Poor": 1, "Rich": 5, "Middling": 3}[title] + 1)]
         alice.post(f"/api/shows/{show}/book/", {"seat_numbers": seats})
-    today = datetime.now(UTC).date()
-    period = {"since": today, "until": today + timedelta(days=6)}
+    period = {"since": "2030-01-01", "until": "2030-01-07"}
     page = site.get("sales/", by="movie", **period)
     assert re.findall(r"<title>(\w+): [0-9.]+</title>", page.text) == ["Rich", "Middling", "Poor"]
     assert titles(page) == ["Middling", "Poor", "Rich"]
@@ -912,6 +919,25 @@ def test_the_highest_takings_come_first_and_every_day_has_its_place(
     assert len(table(days)) == 3
     empty = site.get("sales/", by="day", since="2000-01-01", until="2000-01-31")
     assert "No shows in this period." in empty.text
+
+
+@pytest.mark.usefixtures("in_2030")
+@pytest.mark.parametrize(
+    ("timezone", "since", "until"),
+    [("UTC", "2029-12-02", "2030-01-08"), ("Pacific/Pago_Pago", "2029-12-01", "2030-01-07")],
+)
+def test_the_usual_period_is_of_the_databases_day(
+    app: Flask,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    timezone: str,
+    since: str,
+    until: str,
+) -> None:
+    """In the default cinema's time zone, thirty days back and a week ahead."""
+    monkeypatch.setitem(app.config, "TIMEZONE", timezone)
+    page = site.get("sales/").text
+    assert re.findall(r'name="(?:since|until)"[^>]* value="([^"]*)"', page) == [since, until]
 
 
 def test_a_period_that_cannot_be_is_said_at_its_field(site: Site) -> None:

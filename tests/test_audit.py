@@ -26,6 +26,7 @@ def events(staff: Caller, query: str = "") -> list[dict[str, Any]]:
     return [event for event in reversed(found) if event["address"] is not None]
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_every_change_by_staff_is_written_down_with_before_and_after(
     staff: Caller, alice: Caller, make_show: Callable[..., int]
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_show_withdrawn_while_its_film_is_too(staff: Caller, show_id: int) -> 
     assert (event["before"], event["after"]) == ({"on_sale": True}, {"on_sale": False})
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_what_a_show_in_the_short_form_makes_on_its_way_is_written_down_too(
     staff: Caller, make_movie: Callable[..., int]
 ) -> None:

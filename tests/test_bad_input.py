@@ -13,6 +13,8 @@ from booking_app.auth.models import Session
 from booking_app.core.database import db, reading
 from tests.conftest import PASSWORD, Caller, rows
 
+pytestmark = pytest.mark.usefixtures("in_2030")
+
 TOO_BIG = 2**63
 LONG = "x" * 10_001  # more than any field takes, and within what strangers may send
 

@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from booking_app.booking import service as booking
-from booking_app.catalog import show_queries, show_rules, shows
+from booking_app.catalog import examples, show_queries, show_rules, shows
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
-from tests.conftest import NOON, Caller, rows
+from tests.conftest import NOON, Caller, present, rows
 
 
 def titles(answer: Any) -> list[str]:
@@ -22,7 +22,7 @@ def titles(answer: Any) -> list[str]:
 
 
 def ahead(**delta: int) -> str:
-    return (datetime.now(UTC) + timedelta(**delta)).isoformat()
+    return (present() + timedelta(**delta)).isoformat()
 
 
 @pytest.fixture
@@ -73,6 +73,7 @@ def test_pages_of_films_are_a_partition_in_one_order(
     assert seen == ids
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_a_show_tells_its_seats_times_and_price(client: FlaskClient, staff: Caller) -> None:
     movie = staff.post("/api/movies/", {"title": "Film", "duration_minutes": 90}).json
     body = {
@@ -120,12 +121,13 @@ def test_shows_to_come_by_default_past_ones_when_asked(
     assert ids("/api/shows/?cinema=1") == [coming, later]
     assert ids("/api/shows/?cinema=99") == []
     assert ids("/api/shows/?on_sale=false") == [withdrawn]
-    day = (datetime.now(UTC) + timedelta(hours=30)).date()
+    day = client.get(f"/api/shows/{coming}/").json["date_time"][:10]
     assert coming in ids(f"/api/shows/?date={day}")
     assert ids("/api/shows/?date=1999-01-01&when=all") == []
     assert client.get("/api/movies/999/shows/").status_code == 404
 
 
+@pytest.mark.usefixtures("in_2030")
 @pytest.mark.parametrize(
     ("moment", "day"),
     [
@@ -160,6 +162,16 @@ def test_a_date_is_the_day_in_the_cinemas_time_zone(
     }
 
 
+@pytest.mark.usefixtures("in_2030")
+def test_the_examples_are_of_the_databases_time(make_show: Callable[..., int]) -> None:
+    """A show that begins within the hour may have begun before the reader books it."""
+    make_show(starts_in=timedelta(minutes=59))
+    later = make_show(starts_in=timedelta(minutes=65))
+    example = examples.bookable_example()
+    assert (example["show_id"], example["seat_number"]) == (later, "1")
+    assert example["date_time"].startswith("2030-01-31T09:0")
+
+
 # --- staff ----------------------------------------------------------------------------------
 
 STAFF_CALLS = [
@@ -176,6 +188,7 @@ STAFF_CALLS = [
 ]
 
 
+@pytest.mark.usefixtures("in_2030")
 @pytest.mark.parametrize(("method", "path", "body"), STAFF_CALLS)
 def test_only_staff_change_the_catalogue(
     client: FlaskClient,
@@ -284,6 +297,7 @@ def test_a_later_price_does_not_touch_a_booking(staff: Caller, alice: Caller, sh
     assert alice.get(f"/api/bookings/{booked['id']}/").json == booked
 
 
+@pytest.mark.usefixtures("in_2030")
 @pytest.mark.parametrize(
     ("minutes", "overlaps"), [(-104, False), (-103, True), (0, True), (103, True), (104, False)]
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from booking_app.auth.models import User
 from booking_app.catalog import loading, movies, show_queries, shows
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from booking_app.catalog.schemas import Catalog
-from tests.conftest import NOON, PASSWORD, Caller, rows
+from tests.conftest import NOON, PASSWORD, Caller, present, rows
 
 FILM = {"title": "Äpfel", "duration_minutes": 90, "year": 1990, "genres": ["Drama"]}
 SHOW = {"screen_name": "One", "total_seats": 3, "price": "5.00"}
@@ -86,21 +86,38 @@ def test_a_plan_that_cannot_be_is_named(load: Callable[..., Any]) -> None:
 
 
 def at(**delta: int) -> str:
-    return (datetime.now(UTC).replace(microsecond=0) + timedelta(**delta)).isoformat()
+    return (present().replace(microsecond=0) + timedelta(**delta)).isoformat()
 
 
 def test_loading_twice_changes_nothing(load: Callable[..., Any]) -> None:
-    shows = [SHOW | {"date_time": at(days=20)}, SHOW | {"daily": ["10:00", "20:00"]}]
-    content = {"movies": [FILM | {"shows": shows}, {"title": "Äpfel", "duration_minutes": 80}]}
+    content = {
+        "movies": [
+            FILM | {"shows": [SHOW | {"date_time": at(days=20)}, SHOW | {"date_time": at(days=2)}]},
+            {"title": "Äpfel", "duration_minutes": 80},
+        ]
+    }
     first = load(content)
     assert first.exit_code == 0, first.output
-    assert "2 films and" in first.output
+    assert "2 films and 2 shows added" in first.output
     before = rows(Movie), rows(Show), rows(ShowSeat)
-    assert len(before[1]) >= 15
     again = load(content)
     assert again.exit_code == 0
     assert "0 films and 0 shows added" in again.output
     assert (rows(Movie), rows(Show), rows(ShowSeat)) == before
+
+
+def test_loading_a_daily_show_again_adds_the_day_that_has_come(app: Flask) -> None:
+    daily = Catalog().load({"movies": [FILM | {"shows": [SHOW | {"daily": ["10:00", "20:00"]}]}]})
+
+    def load_at(now: datetime) -> tuple[int, int]:
+        return loading.load_catalog(**daily, timezone="UTC", now=now)
+
+    midnight = NOON.replace(hour=0)
+    assert load_at(midnight - timedelta(seconds=1)) == (1, 14)
+    before = rows(Show)
+    assert load_at(midnight - timedelta(microseconds=1)) == (0, 0)
+    assert rows(Show) == before
+    assert load_at(midnight) == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.catalog import shows
 from booking_app.web import limits
 from booking_app.web.requests import MAX_BODY_BYTES
-from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens
+from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens, present
 from tests.contract import document
 from tests.test_server import writers_wait_in_vain
 
@@ -251,7 +251,7 @@ def holds(world: World) -> None:
             show_id=world.make_show(),
             quantity=1,
             policy=BookingPolicy(hold_minutes=minutes),
-            now=datetime.now(UTC) + at,
+            now=present() + at,
         )
         return int(made.id)
 
@@ -272,9 +272,7 @@ def holds(world: World) -> None:
     for action in actions:
         call("post", templates[action], mine, by=alice)
     show = world.past_show()
-    sold = booking.book(
-        user_id=alice.id, show_id=show, quantity=1, now=datetime.now(UTC) - 2 * HOUR
-    )
+    sold = booking.book(user_id=alice.id, show_id=show, quantity=1, now=present() - 2 * HOUR)
     call("post", templates["cancel"], sold.id, by=alice)
 
 

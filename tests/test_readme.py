@@ -8,20 +8,30 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from flask_migrate import upgrade
 
 import config
+from booking_app.catalog.loading import show_times
+from booking_app.core.database import db
 from booking_app.web import limits, problems
+from tests.at_time import seconds_until, set_ahead
+from tests.conftest import make_app
 from tests.contract import document
-from tests.serving import ROOT, serve_demo
+from tests.serving import ROOT, Server
+from tests.test_cli import demo
 
 README = ROOT / "README.md"
 SHOWN = 300  # characters of an answer
+SHOWN_AT = datetime(2030, 1, 30, 18, 0, tzinfo=UTC)  # so that answers change with the code alone
 
 
 def table(*rows: tuple[str, ...]) -> str:
@@ -138,19 +148,72 @@ def test_the_tables_are_those_of_the_code(app: Flask) -> None:
     assert section(text, "calls") == calls_table(app)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_session_answers_as_shown(app: Flask, tmp_path: Path) -> None:
-    text = README.read_text()
-    shown = re.split(r"^\$ .*\n", section(text, "session"), flags=re.MULTILINE)[1:]
-    server = serve_demo(tmp_path)
+@contextmanager
+def demo_at(now: datetime, folder: Path, **settings: str) -> Iterator[Server]:
+    """gunicorn with the demo catalogue, set up at `now` by the commands of `make run`."""
+    database_url = f"sqlite:///{folder}/demo.db"
+    ahead = seconds_until(now)
+    app = make_app(database_url)
+    with app.app_context():
+        set_ahead(db.engine, ahead)
+        upgrade(str(ROOT / "migrations"))
+        loaded = app.test_cli_runner().invoke(args=["load-demo"])
+        assert loaded.exit_code == 0, loaded.output
+        db.engine.dispose()
+    server = Server(database_url, WEB_CONCURRENCY="1", CLOCK_AHEAD=str(ahead), **settings)
     try:
-        for (command, output), old in zip(run_session(text, server.port), shown, strict=True):
-            was = keys(old)
-            assert keys(output)[: len(was)] == was, command
-            assert bool(output) == bool(was), command
+        yield server
     finally:
         os.killpg(server.process.pid, signal.SIGKILL)
         server.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("now", "timezone"),
+    [
+        pytest.param(now, timezone, id=f"{now:%Y-%m-%dT%H:%M:%S}-{timezone}")
+        for now, timezone in (
+            (datetime(2030, 6, 1, 22, 30, tzinfo=UTC), "UTC"),
+            # The demo is loaded before midnight, of UTC and of Vienna; the session comes after.
+            (datetime(2030, 12, 31, 23, 59, 58, tzinfo=UTC), "Pacific/Kiritimati"),
+            (datetime(2031, 1, 15, 22, 59, 58, tzinfo=UTC), "Pacific/Pago_Pago"),
+            # The film's show of the day begins in between.
+            (datetime(2032, 2, 29, 12, 59, 58, tzinfo=UTC), "America/St_Johns"),
+            # The clocks of both cinemas change in between; they changed this morning.
+            (datetime(2030, 3, 31, 0, 59, 58, tzinfo=UTC), "Europe/Vienna"),
+            (datetime(2030, 10, 27, 18, 0, tzinfo=UTC), "Europe/Vienna"),
+        )
+    ],
+)
+def test_the_session_answers_as_shown(now: datetime, timezone: str, tmp_path: Path) -> None:
+    """At any hour, on any day, by a machine of any time zone."""
+    text = README.read_text()
+    shown = re.split(r"^\$ .*\n", section(text, "session"), flags=re.MULTILINE)[1:]
+    with demo_at(now, tmp_path, TZ=timezone) as server:
+        answers = dict(run_session(text, server.port))
+    for (command, output), old in zip(answers.items(), shown, strict=True):
+        was = keys(old)
+        assert keys(output)[: len(was)] == was, command
+        assert bool(output) == bool(was), command
+    signed_up = next(output for command, output in answers.items() if "/signup/" in command)
+    created_at = datetime.fromisoformat(json.loads(signed_up)["created_at"])
+    assert now <= created_at < now + timedelta(minutes=5)
+
+
+def test_the_sessions_show_begins_hours_after_it_is_shown() -> None:
+    """At each minute of a day: the reader has time to type, and no show of another screen comes
+    in between."""
+    (asked,) = set(re.findall(r"/shows/\?movie=(\d+)&cinema=(\d+)&page=(\d+)&", README.read_text()))
+    movie, cinema, page = (int(number) - 1 for number in asked)
+    catalog = demo()
+    name, timezone = (catalog["cinemas"][cinema][field] for field in ("name", "timezone"))
+    entries = [show for show in catalog["movies"][movie]["shows"] if show["cinema"] == name]
+    assert len({show["screen"] for show in entries}) == 1
+    for day in (date(2030, 6, 1), date(2032, 2, 29), date(2030, 3, 30), date(2030, 10, 26)):
+        for minute in range(24 * 60):
+            now = datetime.combine(day, time(0), UTC) + timedelta(minutes=minute)
+            times = sorted(one for show in entries for one in show_times(show, timezone, now))
+            assert times[page] - now > timedelta(hours=22), now
 
 
 def test_every_place_it_names_exists() -> None:
@@ -171,10 +234,6 @@ def test_every_test_it_names_exists() -> None:
 
 
 def _write() -> None:
-    import tempfile
-
-    from tests.conftest import make_app
-
     text = README.read_text()
     with tempfile.TemporaryDirectory() as folder:
         app = make_app(f"sqlite:///{folder}/x.db")
@@ -182,17 +241,13 @@ def _write() -> None:
         text = replaced(text, "codes", codes_table())
         text = replaced(text, "limits", limits_table())
         text = replaced(text, "calls", calls_table(app))
-        server = serve_demo(Path(folder))
-        try:
-            lines = ["```console"]
+        lines = ["```console"]
+        with demo_at(SHOWN_AT, Path(folder)) as server:
             for command, output in run_session(text, server.port):
                 lines.append(f"$ {command}")
                 if output:
                     lines.append(output if len(output) <= SHOWN else f"{output[:SHOWN]}...")
-            lines.append("```")
-        finally:
-            os.killpg(server.process.pid, signal.SIGKILL)
-            server.process.wait()
+        lines.append("```")
     README.write_text(replaced(text, "session", "\n".join(lines)))
 
 

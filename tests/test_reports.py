@@ -15,8 +15,9 @@ from booking_app.booking import service as booking
 from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import live_labels
-from booking_app.catalog import movies, shows, venues
+from booking_app.catalog import movies, venues
 from booking_app.catalog.models import Show, ShowSum
+from booking_app.catalog.shows import create_show, delete_show, update_show
 from booking_app.core.database import begin_writing, db
 from booking_app.core.engines import backend
 from booking_app.reports import service
@@ -37,7 +38,7 @@ def house(app: Flask, alice: Caller) -> Callable[..., int]:
 
     def make(title: str, starts_at: datetime, price_cents: int = 950) -> int:
         film = movies.create_movie(title=title, duration_minutes=60)["id"]
-        show = shows.create_show(
+        show = create_show(
             movie_id=film,
             screen=screen,
             date_time=starts_at,
@@ -73,7 +74,7 @@ def test_by_day_film_screen_and_category(alice: Caller, house: Callable[..., int
     whole = book(alice, early, "A4")
     booking.cancel(user_id=alice.id, booking_id=whole, now=NOON)
     booking.hold(user_id=alice.id, show_id=early, seat_numbers=["A3"], now=NOON)
-    shows.update_show(show_id=late, price_cents=1, now=NOON)  # touches nothing that is sold
+    update_show(show_id=late, price_cents=1, now=NOON)  # touches nothing that is sold
     assert figures("day") == [
         (date(2030, 6, 10), 1, 6, 2, 950 + 1210),
         (date(2030, 6, 11), 1, 6, 2, 950 + 1210),
@@ -102,7 +103,7 @@ def test_rows_come_in_the_order_of_the_lists_and_of_one_cinema_only(
     rows_.append({"label": "C", "seats": 1, "category": "A"})
     screen = venues.create_screen(name="x", rows=rows_, cinema=cinema)["id"]
     film = movies.create_movie(title="B", duration_minutes=60)["id"]
-    show = shows.create_show(movie_id=film, screen=screen, date_time=NOON + DAY, now=NOON)["id"]
+    show = create_show(movie_id=film, screen=screen, date_time=NOON + DAY, now=NOON)["id"]
     assert [row[0] for row in figures("movie")] == ["A", "a", "b", "B", "C", "Ö"]
     assert [row[0] for row in figures("screen")] == ["x", "Saal"]
     assert [row[0] for row in figures("category")] == ["A", "b", "standard", "vip"]
@@ -122,7 +123,7 @@ def test_a_show_that_is_deleted_meanwhile_is_no_defect(
     def delete(conn: object, cursor: object, statement: str, *rest: object) -> None:
         if "AS takings_cents" in statement and not deleted:
             deleted.append(show_id)
-            shows.delete_show(show_id=show_id)
+            delete_show(show_id=show_id)
 
     sa.event.listen(db.engine, "before_cursor_execute", delete)
     try:
@@ -150,6 +151,7 @@ def test_the_shows_to_come(alice: Caller, house: Callable[..., int]) -> None:
     assert [show for show, *_ in listed(NOON + DAY)] == [shows[1]]
 
 
+@pytest.mark.usefixtures("in_2030")
 def test_over_the_api_as_json_and_as_a_table(
     staff: Caller, alice: Caller, house: Callable[..., int]
 ) -> None:
@@ -267,20 +269,19 @@ def test_what_staff_change_of_a_past_show_is_added_up_anew(app: Flask, alice: Ca
     values = {"screen_name": "Old", "total_seats": 5, "now": NOON - 9 * DAY}
     film = movies.create_movie(title="Film", duration_minutes=60)["id"]
     shows = [
-        shows.create_show(movie_id=film, date_time=NOON - n * DAY, **values)["id"]
-        for n in (1, 2, 3)
+        create_show(movie_id=film, date_time=NOON - n * DAY, **values)["id"] for n in (1, 2, 3)
     ]
     month = {"since": date(2030, 5, 1), "until": date(2030, 6, 30), "by": "movie", "now": NOON}
     assert service.sales(**month)[0]["seats"] == 15
     assert len(rows(ShowSum)) == 3
-    shows.update_show(show_id=shows[0], total_seats=7, now=NOON)
+    update_show(show_id=shows[0], total_seats=7, now=NOON)
     assert service.sales(**month)[0]["seats"] == 17
-    shows.update_show(show_id=shows[0], total_seats=2, now=NOON)
+    update_show(show_id=shows[0], total_seats=2, now=NOON)
     assert service.sales(**month)[0]["seats"] == 12
-    shows.update_show(show_id=shows[1], date_time=NOON + DAY, now=NOON)
+    update_show(show_id=shows[1], date_time=NOON + DAY, now=NOON)
     assert service.sales(**month)[0]["seats"] == 12
     assert {row.show_id for row in rows(ShowSum)} == {shows[0], shows[2]}
-    shows.delete_show(show_id=shows[2])
+    delete_show(show_id=shows[2])
     assert service.sales(**month)[0]["seats"] == 7
     assert {row.show_id for row in rows(ShowSum)} == {shows[0]}
     movies.delete_movie(movie_id=film)
@@ -292,7 +293,7 @@ def test_of_a_show_that_staff_are_changing_no_sums_are_kept(app: Flask) -> None:
     """They would be those from before; and no report waits for it."""
     film = movies.create_movie(title="Film", duration_minutes=60)["id"]
     values = {"screen_name": "Old", "total_seats": 5, "now": NOON - 9 * DAY}
-    shows.create_show(movie_id=film, date_time=NOON - DAY, **values)
+    create_show(movie_id=film, date_time=NOON - DAY, **values)
     month = {"since": date(2030, 5, 1), "until": date(2030, 6, 30), "by": "movie", "now": NOON}
     with db.engine.connect() as connection, begin_writing(connection):
         connection.execute(sa.select(Show.id).with_for_update()).all()
@@ -326,7 +327,7 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
         screen = venues.create_screen(name="Saal", rows=PLAN, cinema=cinema)["id"]
         film = movies.create_movie(title="Film", duration_minutes=60)["id"]
         shows = [
-            shows.create_show(
+            create_show(
                 movie_id=film,
                 screen=screen,
                 date_time=NOON + n * DAY,
@@ -346,7 +347,7 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
                     taken = take(show_id=shows[which], seat_numbers=names, policy=POLICY, **who)
                     made.append(taken.id)
                 elif what == "price":
-                    shows.update_show(show_id=shows[which], price_cents=len(labels), now=NOON)
+                    update_show(show_id=shows[which], price_cents=len(labels), now=NOON)
                 elif made:
                     mine = made[which % len(made)]
                     if what == "confirm":

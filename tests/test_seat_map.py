@@ -13,6 +13,8 @@ from tests.conftest import NOON, Caller
 from tests.test_statements import counted
 from tests.test_venues import AT, PLAN
 
+pytestmark = pytest.mark.usefixtures("in_2030")
+
 SVG = {"Accept": "image/svg+xml"}
 
 

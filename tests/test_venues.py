@@ -12,6 +12,8 @@ from booking_app.catalog import seat_plans
 from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, Screen, ShowSeat
 from tests.conftest import Caller, rows
 
+pytestmark = pytest.mark.usefixtures("in_2030")
+
 PLAN = [
     {"label": "A", "seats": 4, "gaps": [2], "accessible": [1, 4]},
     {"label": "B", "seats": 6, "category": "premium"},

@@ -1,7 +1,7 @@
 """The page of the sales: a table, plots, a file."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Response, current_app, request
@@ -28,7 +28,7 @@ class SalesView(Page):
     @expose("/")
     def index(self) -> Response:
         """As plots and a table."""
-        today = datetime.now(UTC).date()
+        today = service.today(timezone=current_app.config["TIMEZONE"])
         since, until = today - timedelta(DAYS_BACK), today + timedelta(DAYS_AHEAD)
         usual = {"by": "day", "since": str(since), "until": str(until)}
         form = forms.SalesForm(MultiDict({**usual, **request.args}))

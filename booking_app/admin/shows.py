@@ -3,7 +3,7 @@ customer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import marshmallow as ma
@@ -28,12 +28,14 @@ from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
 from booking_app.core.errors import Invalid
-from booking_app.core.formats import decimal_string, iso
+from booking_app.core.formats import decimal_string
 from booking_app.web.fields import Day
 
 SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
 SEATS, CANCEL = booking_schemas.BookBody(), booking_schemas.CancelBody()
 DAYS_MAX = 366
+# The schema is of one show; the shows of a form for many have their own times.
+ANY_TIME = "2000-01-01T00:00:00Z"
 TIME_OF_DAY, NAME = schemas.Daily(), LoginBody(only=["username"])
 
 
@@ -210,8 +212,7 @@ def _plan(form: Form) -> dict[str, Any]:
     movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
     g.timezone = tables.timezone_of(screen)
     times = _times(form, g.timezone)
-    any_time = times[0] if times else datetime.now(UTC)  # without, it is refused already
-    values = forms.read(form, SHOW, date_time=iso(any_time))
+    values = forms.read(form, SHOW, date_time=ANY_TIME)
     del values["date_time"]
     return {**values, "movie_id": movie_id, "date_times": times}
 

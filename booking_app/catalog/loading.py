@@ -1,9 +1,9 @@
 """Loading a catalogue from a file: all of it or nothing; what is there already is left alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from booking_app.catalog.models import Cinema, Movie, Screen, Show
 from booking_app.catalog.movies import insert_movie
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.shows import insert_show
+from booking_app.catalog.times import instant, local_date
 from booking_app.core.database import LOADING, clock, fold, reading, take_turns, write_transaction
 from booking_app.core.errors import DomainError
 from booking_app.core.formats import iso
@@ -85,6 +86,24 @@ def load_catalog(
         return films, shows
 
     return write_transaction(load)
+
+
+def show_times(entry: Mapping[str, Any], timezone: str, now: datetime) -> list[datetime]:
+    """When the shows of a catalogue file's entry begin, in UTC, in order.
+
+    That is its `date_time`, or each of its `daily` times that lies ahead of `now`, on today's
+    date by the clocks of that IANA time zone and the `DAYS_AHEAD` days after. A time that the
+    clocks leave out on a day has no show that day; where they show it twice, the first counts.
+    """
+    if "date_time" in entry:
+        return [entry["date_time"]]
+    today = local_date(now, timezone)
+    times = []
+    for days in range(DAYS_AHEAD + 1):
+        for daily in map(time.fromisoformat, entry["daily"]):
+            with suppress(ValueError):  # the clocks leave it out
+                times.append(instant(today + timedelta(days=days), daily, timezone))
+    return sorted(date_time for date_time in times if date_time > now)
 
 
 class _Places:
@@ -163,7 +182,7 @@ def _add_shows(
             unknown = f"there is no cinema or screen {error}"
             raise EntryError(f"{where}.shows[{number}]: {unknown}") from error
         terms = {name: show[name] for name in TERMS if name in show}
-        for date_time in _times(show, timezone, present):
+        for date_time in show_times(show, timezone, present):
             if (place.get("screen") or fold(show["screen_name"]), date_time) in there:
                 continue
             try:
@@ -181,21 +200,6 @@ def _add_shows(
                 raise EntryError(f"{where}.shows[{number}] at {iso(date_time)}: {error}") from error
             added += 1
     return added
-
-
-def _times(show: Mapping[str, Any], timezone: str, present: datetime) -> Iterator[datetime]:
-    """When the entry's shows begin: its one `date_time`, or each `daily` time that is to come."""
-    if "date_time" in show:
-        yield show["date_time"]
-        return
-    zone = ZoneInfo(timezone)
-    today = present.astimezone(zone).date()
-    for days in range(DAYS_AHEAD + 1):
-        for daily in show["daily"]:
-            local = datetime.combine(today + timedelta(days=days), time.fromisoformat(daily), zone)
-            date_time = local.astimezone(present.tzinfo)
-            if date_time > present:
-                yield date_time
 
 
 def _known_movies(connection: sa.Connection) -> dict[tuple[str, int | None], sa.RowMapping]:

@@ -24,6 +24,7 @@ from booking_app.catalog.models import (
     is_free,
     with_places,
 )
+from booking_app.catalog.times import local_date
 from booking_app.core.database import (
     Query,
     clock,
@@ -76,6 +77,12 @@ GROUPS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
 NOTHING: dict[str, Any] = dict.fromkeys(
     ("day", "movie", "screen", "category", "name", "cinema_name")
 )
+
+
+def today(*, timezone: str, now: datetime | None = None) -> date:
+    """The date by the database's clock in that IANA time zone."""
+    with reading() as connection:
+        return local_date(connection.execute(sa.select(clock(now))).scalar_one(), timezone)
 
 
 def sales(
