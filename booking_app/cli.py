@@ -11,7 +11,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from booking_app.auth import accounts
-from booking_app.catalog import loading
+from booking_app.catalog import catalog_file
 from booking_app.catalog.schemas import Catalog
 from booking_app.core.errors import DomainError
 
@@ -36,7 +36,7 @@ def load_demo() -> None:
     """
     if not current_app.config["DEMO"]:
         click.echo("DEMO is off: no demo catalogue.")
-    elif not loading.may_load_demo():
+    elif not catalog_file.may_load_demo():
         click.echo("The catalogue has films of its own: the demo catalogue is left out.")
     else:
         demo = files("booking_app.catalog").joinpath(DEMO).read_bytes()
@@ -59,14 +59,14 @@ def create_superuser(username: str, password: str) -> None:
 def _load(content: bytes, name: str, *, is_demo: bool) -> None:
     """Load a catalogue file, or end with one line that names what is wrong in it."""
     try:
-        films, shows = loading.load_catalog(
+        films, shows = catalog_file.load_catalog(
             **Catalog().load(json.loads(content)),
             timezone=current_app.config["TIMEZONE"],
             is_demo=is_demo,
         )
     except ma.ValidationError as error:
         wrong = "; ".join(_flatten(error.messages_dict))
-    except loading.EntryError as error:
+    except catalog_file.EntryError as error:
         wrong = str(error)
     except (ValueError, RecursionError) as error:
         # of JSON, with line and column, of UTF-8, with the byte, or of brackets without end

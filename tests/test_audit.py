@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 import booking_app
 from booking_app.audit import service as audit
 from booking_app.audit.models import ACTIONS, LOGGED_IN, AuditEvent
-from booking_app.catalog import loading
+from booking_app.catalog import catalog_file
 from booking_app.core.database import write_transaction
 from tests.conftest import NOON, PASSWORD, Caller, bearer, rows
 
@@ -215,8 +215,8 @@ def test_what_the_operator_does_at_the_command_line(app: Flask, staff: Caller) -
     runner = app.test_cli_runner()
     made = ["create-superuser", "--username", "boss", "--password", PASSWORD]
     assert runner.invoke(args=made).exit_code == 0
-    assert loading.load_catalog(movies=[{"title": "x", "duration_minutes": 5}], timezone="UTC")
-    loading.load_catalog(movies=[{"title": "x", "duration_minutes": 5}], timezone="UTC")
+    assert catalog_file.load_catalog(movies=[{"title": "x", "duration_minutes": 5}], timezone="UTC")
+    catalog_file.load_catalog(movies=[{"title": "x", "duration_minutes": 5}], timezone="UTC")
     boss, loaded = rows(AuditEvent)[-2:]
     assert (boss.action, boss.actor_id, boss.after) == (
         "account.signed_up",

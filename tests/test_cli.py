@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from booking_app.auth.models import User
-from booking_app.catalog import loading, movies, show_queries, shows
+from booking_app.catalog import catalog_file, movies, show_queries, shows
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from booking_app.catalog.schemas import Catalog
 from tests.conftest import NOON, PASSWORD, Caller, present, rows
@@ -110,7 +110,7 @@ def test_loading_a_daily_show_again_adds_the_day_that_has_come(app: Flask) -> No
     daily = Catalog().load({"movies": [FILM | {"shows": [SHOW | {"daily": ["10:00", "20:00"]}]}]})
 
     def load_at(now: datetime) -> tuple[int, int]:
-        return loading.load_catalog(**daily, timezone="UTC", now=now)
+        return catalog_file.load_catalog(**daily, timezone="UTC", now=now)
 
     midnight = NOON.replace(hour=0)
     assert load_at(midnight - timedelta(seconds=1)) == (1, 14)
@@ -179,7 +179,7 @@ def demo() -> dict[str, Any]:
 
 
 def load_demo(now: datetime) -> tuple[int, int]:
-    return loading.load_catalog(**demo(), timezone="UTC", is_demo=True, now=now)
+    return catalog_file.load_catalog(**demo(), timezone="UTC", is_demo=True, now=now)
 
 
 def test_the_demo_catalogue_is_real(app: Flask) -> None:

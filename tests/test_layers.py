@@ -31,7 +31,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("movies",),
             ("show_queries",),
             ("shows",),
-            ("loading",),
+            ("catalog_file",),
             ("routes",),
         ),
     ),

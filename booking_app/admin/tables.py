@@ -22,14 +22,15 @@ from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking
 from booking_app.booking.queries import live_labels
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, with_places
 from booking_app.catalog.times import local_time
-from booking_app.core.database import clock, reading
+from booking_app.core import database
+from booking_app.core.database import reading
 from booking_app.core.errors import NotFound
 from booking_app.core.formats import decimal_string
 
 Row = Mapping[Any, Any]
 MANY = 2000  # choices in a form: more than any house has films on sale
 
-NOW = clock(None)
+NOW = database.NOW.params(now=None)
 STATUS = status_at(NOW)
 
 

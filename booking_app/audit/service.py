@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from booking_app.audit.models import AuditEvent
-from booking_app.core.database import clock_param, now_params, reading
+from booking_app.core.database import NOW, reading
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 EVENT = tuple(sa.inspect(AuditEvent).columns)
@@ -32,9 +32,7 @@ class Actor:
 OPERATOR = Actor()
 
 
-@cache
-def _insert(timed: bool) -> sa.Insert:
-    return sa.insert(AuditEvent).values(created_at=clock_param(timed))
+INSERT_EVENT = sa.insert(AuditEvent).values(created_at=NOW)
 
 
 def record(
@@ -69,7 +67,7 @@ def record(
         "before": None if before is None else dict(before),
         "after": None if after is None else dict(after),
     }
-    connection.execute(_insert(now is not None), values | now_params(now))
+    connection.execute(INSERT_EVENT, values | {"now": now})
 
 
 @cache

@@ -57,9 +57,6 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 
-# What runs the work of a writing service: `write_transaction`, or one that does more with it.
-Transact: TypeAlias = Callable[[Callable[[Connection], dict[str, Any]]], Any]
-
 # SQLite numbers rows by itself only where the key is exactly INTEGER.
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 # The same order of text on both databases: by code point. Used for folded keys.
@@ -133,49 +130,6 @@ NOW = _Now(0)
 def later(delay: timedelta) -> sa.ColumnElement[datetime]:
     """The present and so much later, in whole seconds; with the parameter `now`, as `NOW`."""
     return _Now(int(delay.total_seconds()))
-
-
-class _DatabaseNow(sa.sql.functions.FunctionElement[datetime]):
-    """The database's clock, so that hosts whose clocks differ agree, and so many seconds more."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(sa.literal(seconds))
-
-
-@compiles(_DatabaseNow, "postgresql")
-def _now_postgresql(element: _DatabaseNow, compiler: Any, **kw: Any) -> str:
-    # Not now(): that is the start of the transaction, which may have waited for a lock since.
-    # Not clock_timestamp(): it changes within a statement, so no index could be used with it.
-    seconds = compiler.process(element.clauses, **kw)
-    return f"statement_timestamp() + make_interval(secs => {seconds})"
-
-
-@compiles(_DatabaseNow, "sqlite")
-def _now_sqlite(element: _DatabaseNow, compiler: Any, **kw: Any) -> str:
-    seconds = compiler.process(element.clauses, **kw)
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
-
-
-def clock(now: datetime | None, plus: timedelta = timedelta(0)) -> sa.ColumnElement[datetime]:
-    """The present, or a time after it, as SQL: from `now` where a test passes one, else from
-    the database's clock."""
-    if now is None:
-        return _DatabaseNow(int(plus.total_seconds()))
-    return sa.literal(now + plus, UtcDateTime())
-
-
-def clock_param(given: bool) -> sa.ColumnElement[datetime]:
-    """As `clock`, for a statement that is built once: where the time is `given` by a test it
-    comes with the parameters (`now_params`)."""
-    return sa.bindparam("now", type_=UtcDateTime()) if given else clock(None)
-
-
-def now_params(now: datetime | None) -> dict[str, datetime]:
-    """The parameter of `clock_param(now is not None)`."""
-    return {} if now is None else {"now": now}
 
 
 def like_pattern(text: str) -> str:

@@ -8,6 +8,7 @@ The seats of a show that is over change no more, so they are added up once and t
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -25,16 +26,7 @@ from booking_app.catalog.models import (
     with_places,
 )
 from booking_app.catalog.times import local_date
-from booking_app.core.database import (
-    Query,
-    clock,
-    clock_param,
-    fold,
-    now_params,
-    reading,
-    upsert,
-    write_transaction,
-)
+from booking_app.core.database import NOW, Query, fold, later, reading, upsert, writes
 from booking_app.core.errors import Invalid
 from booking_app.core.outages import is_unavailable
 from booking_app.core.paging import Listing, Page, fetch_page, listing
@@ -82,7 +74,7 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 def today(*, timezone: str, now: datetime | None = None) -> date:
     """The date by the database's clock in that IANA time zone."""
     with reading() as connection:
-        return local_date(connection.execute(sa.select(clock(now))).scalar_one(), timezone)
+        return local_date(connection.execute(sa.select(NOW), {"now": now}).scalar_one(), timezone)
 
 
 def sales(
@@ -103,7 +95,7 @@ def sales(
     params: dict[str, Any] = {"since": since, "until": until}
     if cinema is not None:
         params["cinema"] = cinema
-    _settle(since, until, now)
+    _cache_sums(since, until, now)
     with reading() as connection:
         rows = connection.execute(_sales(by, cinema is not None), params).mappings().all()
     if by == "category":
@@ -111,47 +103,54 @@ def sales(
     return [NOTHING | _row(row) for row in rows]
 
 
-def _settle(since: date, until: date, now: datetime | None) -> None:
-    """Keep the sums of some shows of the period that are over and have none yet."""
-    over = (
+def _over_without_sums() -> Query:
+    """The shows of a period that are over and have no sums yet."""
+    return (
         sa.select(Show.id, Show.total_seats)
         .where(
-            Show.local_date.between(since, until),
-            Show.starts_at <= clock(now, plus=-SETTLED),
+            Show.local_date.between(sa.bindparam("since"), sa.bindparam("until")),
+            Show.starts_at <= later(-SETTLED),
             sa.not_(_has_sums(Show.id)),
         )
         .order_by(Show.id)
     )
 
-    def settle(connection: sa.Connection) -> bool:
-        """Of some shows, and whether more are left. They are locked in a statement before the one
-        that reads their seats; what staff are changing just now is left for another time."""
-        locked = over.limit(SHOWS_AT_ONCE).with_for_update(skip_locked=True)
-        found = connection.execute(locked).all()
-        shows: list[int] = []
-        seats = 0
-        for show in found:
-            seats += show.total_seats
-            if shows and seats > SETTLED_AT_ONCE:
-                break
-            shows.append(show.id)
-        sums = (
-            sa.select(ShowSeat.show_id, ShowSeat.category, *FIGURES)
-            .where(ShowSeat.show_id.in_(shows))
-            .group_by(ShowSeat.show_id, ShowSeat.category)
-        )
-        names = [column.name for column in sums.selected_columns]
-        insert = upsert(connection)(ShowSum).from_select(names, sums)
-        connection.execute(insert.on_conflict_do_nothing())  # another report may be at it
-        return len(shows) < len(found) or len(found) == SHOWS_AT_ONCE
 
+@writes
+def _cache_some_sums(connection: sa.Connection, period: Mapping[str, Any]) -> bool:
+    """Keep the sums of some shows of the period; whether more are left. They are locked in a
+    statement before the one that reads their seats; what staff are changing just now is left for
+    another time."""
+    locked = _over_without_sums().limit(SHOWS_AT_ONCE).with_for_update(skip_locked=True)
+    found = connection.execute(locked, period).all()
+    shows: list[int] = []
+    seats = 0
+    for show in found:
+        seats += show.total_seats
+        if shows and seats > SETTLED_AT_ONCE:
+            break
+        shows.append(show.id)
+    sums = (
+        sa.select(ShowSeat.show_id, ShowSeat.category, *FIGURES)
+        .where(ShowSeat.show_id.in_(shows))
+        .group_by(ShowSeat.show_id, ShowSeat.category)
+    )
+    names = [column.name for column in sums.selected_columns]
+    insert = upsert(connection)(ShowSum).from_select(names, sums)
+    connection.execute(insert.on_conflict_do_nothing())  # another report may be at it
+    return len(shows) < len(found) or len(found) == SHOWS_AT_ONCE
+
+
+def _cache_sums(since: date, until: date, now: datetime | None) -> None:
+    """Keep the sums of the shows of the period that are over and have none yet."""
+    period = {"since": since, "until": until, "now": now}
     with reading() as connection:
-        more = connection.execute(over.limit(1)).first() is not None
+        more = connection.execute(_over_without_sums().limit(1), period).first() is not None
     try:
         for _ in range(TURNS):
             if not more:
                 break
-            more = write_transaction(settle)
+            more = _cache_some_sums(period)
     except Exception as error:
         if not is_unavailable(error):
             raise
@@ -197,15 +196,14 @@ def coming_shows(
     *, page: int, page_size: int, cinema: int | None = None, now: datetime | None = None
 ) -> Page:
     """Shows to come, by time, each with what is sold, held and taken in so far."""
-    params: dict[str, Any] = now_params(now)
+    params: dict[str, Any] = {"now": now}
     if cinema is not None:
         params["cinema"] = cinema
-    timed = now is not None
     with reading() as connection:
-        statements = _coming(cinema is not None, timed)
+        statements = _coming(cinema is not None)
         found = fetch_page(connection, statements, params, page=page, page_size=page_size)
-        of_page = {"shows": [show["show"] for show in found.items], **now_params(now)}
-        sold = connection.execute(_sold(timed), of_page).mappings()
+        of_page = {"shows": [show["show"] for show in found.items], "now": now}
+        sold = connection.execute(SOLD_OF_SHOWS, of_page).mappings()
         by_show = {row["show_id"]: row for row in sold}
     # One that was deleted between the two statements has no seats any more.
     none = {"sold": 0, "held": 0, "takings_cents": 0}
@@ -213,7 +211,7 @@ def coming_shows(
 
 
 @cache
-def _coming(of_cinema: bool, timed: bool) -> Listing:
+def _coming(of_cinema: bool) -> Listing:
     shows = sa.select(
         Show.id.label("show"),
         Show.movie_id.label("movie"),
@@ -224,21 +222,19 @@ def _coming(of_cinema: bool, timed: bool) -> Listing:
         Show.starts_at,
         Show.total_seats.label("seats"),
     )
-    query = with_places(shows).where(Show.starts_at > clock_param(timed))
+    query = with_places(shows).where(Show.starts_at > NOW)
     if of_cinema:
         query = query.where(Screen.cinema_id == sa.bindparam("cinema"))
     return listing(query.order_by(Show.starts_at, Show.id))
 
 
-@cache
-def _sold(timed: bool) -> Query:
-    """The figures of the shows of one page."""
-    held = sa.func.count().filter(sa.not_(SOLD), sa.not_(is_free(clock_param(timed))))
-    return (
-        sa.select(ShowSeat.show_id, *FIGURES, held.label("held"))
-        .where(ShowSeat.show_id.in_(sa.bindparam("shows", expanding=True)))
-        .group_by(ShowSeat.show_id)
-    )
+HELD_SEATS = sa.func.count().filter(sa.not_(SOLD), sa.not_(is_free(NOW))).label("held")
+# The figures of the shows of one page.
+SOLD_OF_SHOWS = (
+    sa.select(ShowSeat.show_id, *FIGURES, HELD_SEATS)
+    .where(ShowSeat.show_id.in_(sa.bindparam("shows", expanding=True)))
+    .group_by(ShowSeat.show_id)
+)
 
 
 def _row(row: Any) -> dict[str, Any]:

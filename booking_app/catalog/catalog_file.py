@@ -14,7 +14,7 @@ from booking_app.catalog.movies import insert_movie
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.shows import insert_show
 from booking_app.catalog.times import instant, local_date
-from booking_app.core.database import LOADING, clock, fold, reading, take_turns, write_transaction
+from booking_app.core.database import LOADING, NOW, fold, reading, take_turns, writes
 from booking_app.core.errors import DomainError
 from booking_app.core.formats import iso
 
@@ -35,7 +35,9 @@ def may_load_demo() -> bool:
     return own is None
 
 
+@writes
 def load_catalog(
+    connection: sa.Connection,
     *,
     movies: Sequence[Mapping[str, Any]],
     cinemas: Sequence[Mapping[str, Any]] = (),
@@ -51,41 +53,35 @@ def load_catalog(
     only its daily shows are added, and only of films that are still there and on sale: films that
     an operator took out do not come back. Raises EntryError, and then nothing was added.
     """
-
-    def load(connection: sa.Connection) -> tuple[int, int]:
-        take_turns(connection, LOADING)  # of hosts that start at once, one loads the demo
-        present = connection.execute(sa.select(clock(now))).scalar_one()
-        places = _Places(connection, cinemas, timezone)
-        known = _known_movies(connection)
-        restock = is_demo and bool(known)
-        films = shows = 0
-        for number, entry in enumerate(movies):
-            key = (fold(entry["title"]), entry.get("year"))
-            if key not in known:
-                if restock:
-                    continue
-                values = {name: value for name, value in entry.items() if name != "shows"}
-                known[key] = insert_movie(connection, **values, is_demo=is_demo)
-                films += 1
-            if restock and not known[key]["on_sale"]:
+    take_turns(connection, LOADING)  # of hosts that start at once, one loads the demo
+    present = connection.execute(sa.select(NOW), {"now": now}).scalar_one()
+    places = _Places(connection, cinemas, timezone)
+    known = _known_movies(connection)
+    restock = is_demo and bool(known)
+    films = shows = 0
+    for number, entry in enumerate(movies):
+        key = (fold(entry["title"]), entry.get("year"))
+        if key not in known:
+            if restock:
                 continue
-            shows += _add_shows(
-                connection,
-                known[key]["id"],
-                entry.get("shows", ()),
-                where=f"movies[{number}] ({entry['title']})",
-                places=places,
-                present=present,
-                skip_overlaps=restock,
-            )
-        added = {**places.added, "movies": films, "shows": shows}
-        if any(added.values()):
-            audit.record(
-                connection, "catalog.loaded", by=audit.OPERATOR, object_id=None, after=added
-            )
-        return films, shows
-
-    return write_transaction(load)
+            values = {name: value for name, value in entry.items() if name != "shows"}
+            known[key] = insert_movie(connection, **values, is_demo=is_demo)
+            films += 1
+        if restock and not known[key]["on_sale"]:
+            continue
+        shows += _add_shows(
+            connection,
+            known[key]["id"],
+            entry.get("shows", ()),
+            where=f"movies[{number}] ({entry['title']})",
+            places=places,
+            present=present,
+            skip_overlaps=restock,
+        )
+    added = {**places.added, "movies": films, "shows": shows}
+    if any(added.values()):
+        audit.record(connection, "catalog.loaded", by=audit.OPERATOR, object_id=None, after=added)
+    return films, shows
 
 
 def show_times(entry: Mapping[str, Any], timezone: str, now: datetime) -> list[datetime]:
