@@ -2,11 +2,14 @@
 can be) and after its fault, sees that the fault happened, and then finds all of them."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import psutil
 import pytest
 import redis as redis_client
 import sqlalchemy as sa
@@ -26,11 +30,13 @@ from booking_app.catalog import service as catalog
 from booking_app.catalog.models import ShowSeat
 from booking_app.core.database import clock, db, reading
 from tests.conftest import BACKENDS, PASSWORD, ROOT, empty, make_app, open_tokens, rows
-from tests.faults import Acknowledged, Buyers, Postgres, check, end, workers
+from tests.faults import Acknowledged, Buyers, Postgres, Proxy, check, end, workers
 from tests.serving import REDIS_SERVER, RedisServer, Server, wait_until
 
 BUYERS = 4
 SEATS = 3000
+# The longest that an answer takes while the database does not, and a little for this machine.
+SECONDS = 6 + 2
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +236,78 @@ def test_somebody_else_holds_a_lock(house: House, sale: Sale) -> None:
     check(house.app, buyers)
 
 
+@only_postgresql
+def test_postgresql_is_suspended(house: House, sale: Sale, postgres: Postgres) -> None:
+    """Its processes stop where they are: nothing is refused, nothing answers."""
+    with sale.buyers() as buyers:
+        buyers.sell()
+        postgres.suspend()
+        try:
+            no_answer(buyers, house.server)
+            assert psutil.Process(postgres.process.pid).status() == psutil.STATUS_STOPPED
+        finally:
+            postgres.resume()
+        buyers.sell()
+    check(house.app, buyers, within=SECONDS)
+
+
+@only_postgresql
+def test_postgresql_is_cut_off(house: House, sale: Sale, postgres: Postgres) -> None:
+    """Packets vanish in both directions. What was connected stays silent also when new connections
+    get through again."""
+    proxy = Proxy(postgres.port)
+    url = house.url.replace(str(postgres.port), str(proxy.port))
+    server = Server(url, RATELIMIT_ENABLED="off")
+    try:
+        with sale.buyers(server) as buyers:
+            buyers.sell()
+            proxy.cut()
+            no_answer(buyers, server)
+            assert proxy.swallowed
+            proxy.pass_on()
+            buyers.sell()
+    finally:
+        end(server)
+        proxy.close()
+    check(house.app, buyers, within=SECONDS)
+
+
+def no_answer(buyers: Buyers, server: Server) -> None:
+    """While the database does not answer, everybody gets 503, and in time; health checks too."""
+    since = time.monotonic()
+    wait_until(lambda: buyers.answered(503, since=since) >= BUYERS)
+    asked = time.monotonic()
+    assert server.call("GET", "/health/")[0] == 503
+    assert time.monotonic() - asked < SECONDS
+
+
+@only_postgresql
+def test_postgresql_is_read_only(house: House, sale: Sale, postgres: Postgres) -> None:
+    """As a replica is, or a server whose disk ran full: nobody books, everybody may look."""
+    with sale.buyers() as buyers:
+        buyers.sell()
+        set_read_only(postgres, "on")
+        since = time.monotonic()
+        wait_until(lambda: buyers.answered(503, since=since) > BUYERS)
+        assert house.server.call("GET", f"/api/shows/{sale.show}/seats/")[0] == 200
+        set_read_only(postgres, "off")
+        buyers.sell()
+    check(house.app, buyers)
+
+
+def set_read_only(postgres: Postgres, setting: str) -> None:
+    """For every transaction that begins from now on."""
+    with postgres.connect() as connection:
+        connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
+        connection.execute("SELECT pg_reload_conf()")
+
+    def is_set() -> bool:
+        with postgres.connect() as connection:
+            return connection.execute("SHOW transaction_read_only").fetchone() == (setting,)
+
+    wait_until(is_set)
+
+
 @pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 def test_redis_hangs_and_is_gone(house: House, sale: Sale, tmp_path: Path) -> None:
     """It only counts; the sale goes on without it."""
@@ -295,3 +373,35 @@ def clock_of(server: Server) -> datetime:
     """By the header of an answer."""
     with urlopen(f"http://127.0.0.1:{server.port}/health/") as answer:
         return parsedate_to_datetime(answer.headers["Date"])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a small file system")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount a file system")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_the_disk_is_full(small_disk: Path) -> None:
+    """SQLite can write nothing: 503 until there is room again."""
+    house = open_house(f"sqlite:///{small_disk / 'booking.db'}")
+    try:
+        sale = open_sale(house)
+        with sale.buyers() as buyers:
+            buyers.sell()
+            with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+                while ballast.write(bytes(1024)):
+                    pass
+            full = time.monotonic()
+            wait_until(lambda: buyers.answered(503, since=full) > BUYERS)
+            assert house.server.call("GET", f"/api/shows/{sale.show}/")[0] == 200
+            (small_disk / "ballast").unlink()
+            buyers.sell()
+        check(house.app, buyers)
+    finally:
+        close_house(house)
