@@ -81,4 +81,5 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.cli.add_command(cli.load_catalog)
     app.cli.add_command(cli.load_demo)
     app.cli.add_command(cli.create_superuser)
+    app.cli.add_command(cli.check_integrity)
     return app

@@ -1,21 +1,28 @@
 """The `flask` commands. They read, call a service and say what was done."""
 
 import json
+import sys
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 import marshmallow as ma
+from alembic.script import ScriptDirectory
 from flask import current_app
 from flask.cli import with_appcontext
+from sqlalchemy.exc import DBAPIError
 
 from booking_app.auth import accounts
 from booking_app.catalog import catalog_file
 from booking_app.catalog.schemas import Catalog
 from booking_app.core.errors import DomainError
+from booking_app.core.outages import is_unavailable
+from booking_app.reports import integrity
 
 DEMO = "demo.json"
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 @click.command("load-catalog")
@@ -54,6 +61,50 @@ def create_superuser(username: str, password: str) -> None:
     except DomainError as error:
         raise click.ClickException(error.detail) from error
     click.echo(f"Made the staff account {account.username}.")
+
+
+class NotChecked(click.ClickException):
+    """The data could not be checked, or not all of it."""
+
+    exit_code = 2
+
+
+@click.command("check-integrity")
+@with_appcontext
+def check_integrity() -> None:
+    """Check that seats, bookings, totals and reports agree; also while seats are being sold.
+
+    Prints each disagreement on a line of its own. Ends with status 0 where all agree, 1 where
+    they don't, and 2 where the data could not be checked.
+    """
+    counts = integrity.Counts()
+    wrong = 0
+    try:
+        for line in chain(
+            integrity.schema_disagreements(_revisions()), integrity.disagreements(counts)
+        ):
+            wrong += 1
+            click.echo(line)
+    except integrity.WrongSchema as error:
+        raise NotChecked(str(error)) from error
+    except Exception as error:
+        if not (is_unavailable(error) or isinstance(error, DBAPIError)):
+            raise
+        what = "can't be used" if is_unavailable(error) else "can't be read"
+        reason = " ".join(str(getattr(error, "orig", error)).split())
+        raise NotChecked(f"The database {what}, so not all was checked: {reason}") from error
+    verdict = f"{wrong:,} disagreement{'s' * (wrong > 1)}" if wrong else "all agree"
+    click.echo(
+        f"checked {counts.shows:,} shows, {counts.seats:,} seats, {counts.bookings:,} bookings: "
+        f"{verdict}."
+    )
+    sys.exit(1 if wrong else 0)
+
+
+def _revisions() -> list[str]:
+    """This release's migrations, the oldest first."""
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    return [script.revision for script in scripts][::-1]
 
 
 def _load(content: bytes, name: str, *, is_demo: bool) -> None:

@@ -4,62 +4,23 @@ import multiprocessing
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from booking_app.booking import seats
-from booking_app.booking.models import Booking
-from booking_app.booking.queries import live_labels
-from booking_app.catalog.models import Show, ShowSeat
-from booking_app.core.database import reading
+from booking_app.reports import integrity
 
 # seats asked for in one request
 Order = Sequence[str]
 
 
-def broken_promises() -> list[str]:
-    """Every way in which seats and bookings contradict each other; empty when all is well."""
-    with reading() as connection:
-        seats = connection.execute(sa.select(ShowSeat.show_id, ShowSeat.label, ShowSeat.booking_id))
-        owner = {(seat.show_id, seat.label): seat.booking_id for seat in seats}
-        bookings = connection.execute(
-            sa.select(
-                Booking.id, Booking.show_id, Booking.status, Booking.seats, Booking.total_cents
-            )
-        ).all()
-        totals = {
-            show.id: show.total_seats
-            for show in connection.execute(sa.select(Show.id, Show.total_seats))
-        }
-    wrong = []
-    sold: Counter[tuple[int, str]] = Counter()
-    for booking in bookings:
-        labels = live_labels(booking.seats)
-        if not labels:
-            wrong.append(f"booking {booking.id} has no seat")
-        price = sum(seat["price_cents"] for seat in booking.seats if not seat["cancelled"])
-        if price != booking.total_cents:
-            wrong.append(f"booking {booking.id} costs {booking.total_cents}, its seats {price}")
-        for label in labels:
-            seat = (booking.show_id, label)
-            if booking.status == "booked":
-                sold[seat] += 1
-                if owner.get(seat) != booking.id:
-                    wrong.append(
-                        f"booking {booking.id} was promised {seat}, {owner.get(seat)} has it"
-                    )
-            elif booking.status == "cancelled" and owner.get(seat) == booking.id:
-                wrong.append(f"booking {booking.id} is cancelled and still has {seat}")
-    wrong += [f"{seat} is sold {times} times" for seat, times in sold.items() if times > 1]
-    counted = Counter(show_id for show_id, _ in owner)
-    wrong += [
-        f"show {show} has {counted[show]} rows of {total}"
-        for show, total in totals.items()
-        if counted[show] != total
-    ]
-    return wrong
+def broken_promises(now: datetime | None = None) -> list[str]:
+    """What `flask check-integrity` finds, at `now` where time was passed in; empty when all is
+    well."""
+    return list(integrity.disagreements(integrity.Counts(), now=now))
 
 
 def buy_in_processes(

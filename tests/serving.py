@@ -1,8 +1,9 @@
-"""A real gunicorn of the project on a free port of this machine."""
+"""A real gunicorn of the project on a free port of this machine, and a real Redis."""
 
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import redis
+
 ROOT = Path(__file__).parent.parent
+REDIS_SERVER = shutil.which("redis-server")
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -21,6 +25,12 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class Server:
@@ -33,11 +43,10 @@ class Server:
         *,
         folder: Path = ROOT,
         python: str = sys.executable,
+        module: str = "wsgi:app",
         **settings: str,
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
             "SECRET_KEY": "k" * 40,
@@ -45,10 +54,11 @@ class Server:
             "WEB_CONCURRENCY": "2",
             **settings,
         }
-        application = "tests.at_time:make_app()" if "CLOCK_AHEAD" in settings else "wsgi:app"
+        if "CLOCK_AHEAD" in settings:
+            module = "tests.at_time:make_app()"
         with (log or Path(os.devnull)).open("ab") as output:
             self.process = subprocess.Popen(
-                [python, "-m", "gunicorn", application],
+                [python, "-m", "gunicorn", module],
                 cwd=folder,
                 env=self.environment,
                 stdout=output,
@@ -118,3 +128,29 @@ def serve_demo(folder: Path, *, superuser: str = "", password: str = "", **setti
             capture_output=True,
         )
     return Server(database_url, **settings)
+
+
+class RedisServer:
+    """A Redis on a free port, or on this one; its URL."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.command = [str(REDIS_SERVER), "--port", str(self.port), "--bind", "127.0.0.1"]
+        self.command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
+
+    def __enter__(self) -> str:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        with redis.Redis(port=self.port) as connection:
+
+            def answers() -> bool:
+                try:
+                    return bool(connection.ping())
+                except redis.ConnectionError:
+                    return False
+
+            wait_until(answers)
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -258,7 +258,7 @@ def test_confirm_against_take_over_ten_thousand_times(
         barrier.wait()
         seen[outcomes["confirm"][-1], outcomes["book"][-1]] += 1
         if number % 50 == 0:
-            broken += broken_promises()
+            broken += broken_promises(ends)
         write_transaction(hold_again)
         barrier.wait()
     for thread in threads:

@@ -9,7 +9,15 @@ APP = Path(__file__).parent.parent / "booking_app"
 # The packages from the bottom up, each imports from itself and from those before it, and their
 # modules from the bottom up: those of one group don't import each other.
 ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("core", (("errors", "formats", "outages"), ("engines",), ("database",), ("paging", "schema"))),
+    (
+        "core",
+        (
+            ("errors", "formats", "outages"),
+            ("engines",),
+            ("database",),
+            ("paging", "schema", "snapshots"),
+        ),
+    ),
     ("audit", (("models",), ("service",))),
     (
         "auth",
@@ -45,7 +53,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("routes",),
         ),
     ),
-    ("reports", (("service",), ("schemas",), ("routes",))),
+    ("reports", (("service",), ("integrity", "schemas"), ("routes",))),
     (
         "admin",
         (

@@ -1,10 +1,7 @@
 """Limits: what is counted, by whom, and with or without Redis."""
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,14 +24,13 @@ from booking_app.auth.models import Session, User
 from booking_app.core.database import db
 from booking_app.web import limits
 from tests.conftest import PASSWORD, Caller, make_app, rows
-from tests.serving import Server, wait_until
+from tests.serving import REDIS_SERVER, RedisServer, Server, wait_until
 
 # The counters stand in no database.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 ALICE = {"username": "alice", "password": PASSWORD}
 WRONG = ALICE | {"password": "wrong-password"}
-REDIS_SERVER = shutil.which("redis-server")
 
 
 class Clock:
@@ -383,36 +379,6 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
         pytest.skip("no redis-server on this machine: apt-get install redis-server")
     with RedisServer(tmp_path) as url:
         yield url
-
-
-class RedisServer:
-    """A Redis on a free port, or on this one; its URL."""
-
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        if port is None:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-        self.port = port
-        self.command = [str(REDIS_SERVER), "--port", str(port), "--bind", "127.0.0.1"]
-        self.command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
-
-    def __enter__(self) -> str:
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
-        with redis.Redis(port=self.port) as connection:
-
-            def answers() -> bool:
-                try:
-                    return bool(connection.ping())
-                except redis.ConnectionError:
-                    return False
-
-            wait_until(answers)
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def __exit__(self, *error: object) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 def test_with_redis_all_workers_and_hosts_count_together(
