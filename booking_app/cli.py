@@ -8,14 +8,38 @@ from typing import Any
 import click
 import marshmallow as ma
 from flask import current_app
-from flask.cli import with_appcontext
+from flask.cli import AppGroup, FlaskGroup, ScriptInfo, with_appcontext
 
 from booking_app.auth import accounts
+from booking_app.booking.models import Booking
 from booking_app.catalog import loading
+from booking_app.catalog.models import Show
 from booking_app.catalog.schemas import Catalog
+from booking_app.core import backups
 from booking_app.core.errors import DomainError
+from booking_app.core.schema import needed_revision
+from booking_app.core.sqlite_files import Contents, Refused
 
 DEMO = "demo.json"
+# What `backup` and `restore` say is in the file.
+COUNTED = {"shows": Show, "bookings": Booking}
+
+
+class Commands(AppGroup):
+    """The application's commands. All but `restore` need a database that is sound."""
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name != restore.name:
+            with ctx.ensure_object(ScriptInfo).load_app().app_context():
+                backups.refuse_malformed()
+        return super().get_command(ctx, name)
+
+
+def is_finding_command() -> bool:
+    """Whether `flask` makes the application to find one of `Commands`, which then decides about
+    the database."""
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
 
 
 @click.command("load-catalog")
@@ -54,6 +78,42 @@ def create_superuser(username: str, password: str) -> None:
     except DomainError as error:
         raise click.ClickException(error.detail) from error
     click.echo(f"Made the staff account {account.username}.")
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_appcontext
+def backup(file: Path) -> None:
+    """Copy the SQLite database to a new FILE, also while servers sell, and verify the copy."""
+    try:
+        contents = backups.backup(file, counted=COUNTED)
+    except Refused as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file}: {_describe(contents)}; verified.")
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_appcontext
+def restore(file: Path) -> None:
+    """Put the backup FILE in place of the SQLite database, which is kept beside it.
+
+    Refused while a server runs, and where FILE is malformed or of a later release.
+    """
+    try:
+        contents, kept = backups.restore(file, counted=COUNTED)
+    except Refused as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Restored {file}: {_describe(contents)}.")
+    if kept is not None:
+        click.echo(f"The database before it is kept as {kept}.")
+    if contents.revision != needed_revision():
+        click.echo("Its schema is of an earlier release: run `flask db upgrade` before you serve.")
+
+
+def _describe(contents: Contents) -> str:
+    rows = ", ".join(f"{count} {name}" for name, count in contents.rows.items())
+    return f"{contents.size / 1_000_000:.1f} MB, schema {contents.revision}, {rows}"
 
 
 def _load(content: bytes, name: str, *, is_demo: bool) -> None:

@@ -9,7 +9,16 @@ APP = Path(__file__).parent.parent / "booking_app"
 # The packages from the bottom up, each imports from itself and from those before it, and their
 # modules from the bottom up: those of one group don't import each other.
 ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("core", (("errors", "formats", "outages"), ("engines",), ("database",), ("paging", "schema"))),
+    (
+        "core",
+        (
+            ("errors", "formats", "outages", "sqlite_files"),
+            ("engines",),
+            ("database",),
+            ("paging", "schema"),
+            ("backups",),
+        ),
+    ),
     ("audit", (("models",), ("service",))),
     (
         "auth",
