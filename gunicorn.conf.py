@@ -1,7 +1,11 @@
 """How gunicorn serves the application; the numbers are settings, see config.py."""
 
 import logging
+import runpy
 
+from sqlalchemy.engine import make_url
+
+from config import INSTANCE
 from config import load as load_settings  # gunicorn has a setting `config` of its own
 
 _settings = load_settings()  # a wrong setting stops the start here, with its one line
@@ -27,6 +31,19 @@ logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", lev
 logging.getLogger("alembic").setLevel(logging.WARNING)
 if not _settings["ACCESS_LOG"]:
     logging.getLogger("booking_app.access").setLevel(logging.WARNING)
+
+
+def on_starting(server):
+    """End the start with one line, before there is a worker, where SQLite's file is malformed."""
+    url = make_url(_settings["DATABASE_URL"])
+    if url.get_backend_name() == "sqlite":
+        path = INSTANCE / url.database
+        if path.parent == INSTANCE:
+            INSTANCE.mkdir(exist_ok=True)
+        # Run, not imported: after SIGHUP the workers must find the code as it is then.
+        files = runpy.run_path(str(INSTANCE.parent / "booking_app/core/sqlite_files.py"))
+        files["hold_in_use"](path)
+        files["check"](path)
 
 
 def when_ready(server):

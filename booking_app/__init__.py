@@ -15,7 +15,7 @@ from booking_app.auth.tokens import jwt
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.examples import bookable_example
 from booking_app.catalog.routes import blp as catalog_blp
-from booking_app.core import database, engines
+from booking_app.core import backups, database, engines
 from booking_app.reports.routes import blp as reports_blp
 from booking_app.web import deadline, headers, health, limits, openapi, pages, problems, requests
 from booking_app.web.json import OrjsonProvider
@@ -62,7 +62,11 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
             },
         },
     )
+    app.cli = cli.Commands(app.name)
     database.init_app(app)
+    if not cli.is_finding_command():
+        with app.app_context():
+            backups.refuse_malformed()
     deadline.init_app(app)
     headers.init_app(app)
     limits.init_app(app)
@@ -82,4 +86,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.cli.add_command(cli.load_demo)
     app.cli.add_command(cli.create_superuser)
     app.cli.add_command(cli.check_integrity)
+    app.cli.add_command(cli.backup)
+    app.cli.add_command(cli.restore)
     return app

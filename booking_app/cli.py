@@ -9,20 +9,42 @@ from typing import Any
 
 import click
 import marshmallow as ma
-from alembic.script import ScriptDirectory
 from flask import current_app
-from flask.cli import with_appcontext
+from flask.cli import AppGroup, FlaskGroup, ScriptInfo, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from booking_app.auth import accounts
+from booking_app.booking.models import Booking
 from booking_app.catalog import catalog_file
+from booking_app.catalog.models import Show
 from booking_app.catalog.schemas import Catalog
+from booking_app.core import backups
 from booking_app.core.errors import DomainError
 from booking_app.core.outages import is_unavailable
+from booking_app.core.schema import known_revisions, needed_revision
+from booking_app.core.sqlite_files import Contents, Refused
 from booking_app.reports import integrity
 
 DEMO = "demo.json"
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
+# What `backup` and `restore` say is in the file.
+COUNTED = {"shows": Show, "bookings": Booking}
+
+
+class Commands(AppGroup):
+    """The application's commands. All but `restore` need a database that is sound."""
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name != restore.name:
+            with ctx.ensure_object(ScriptInfo).load_app().app_context():
+                backups.refuse_malformed()
+        return super().get_command(ctx, name)
+
+
+def is_finding_command() -> bool:
+    """Whether `flask` makes the application to find one of `Commands`, which then decides about
+    the database."""
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
 
 
 @click.command("load-catalog")
@@ -81,7 +103,7 @@ def check_integrity() -> None:
     wrong = 0
     try:
         for line in chain(
-            integrity.schema_disagreements(_revisions()), integrity.disagreements(counts)
+            integrity.schema_disagreements(known_revisions()), integrity.disagreements(counts)
         ):
             wrong += 1
             click.echo(line)
@@ -101,10 +123,40 @@ def check_integrity() -> None:
     sys.exit(1 if wrong else 0)
 
 
-def _revisions() -> list[str]:
-    """This release's migrations, the oldest first."""
-    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
-    return [script.revision for script in scripts][::-1]
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_appcontext
+def backup(file: Path) -> None:
+    """Copy the SQLite database to a new FILE, also while servers sell, and verify the copy."""
+    try:
+        contents = backups.backup(file, counted=COUNTED)
+    except Refused as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file}: {_describe(contents)}; verified.")
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_appcontext
+def restore(file: Path) -> None:
+    """Put the backup FILE in place of the SQLite database, which is kept beside it.
+
+    Refused while a server runs, and where FILE is malformed or of a later release.
+    """
+    try:
+        contents, kept = backups.restore(file, counted=COUNTED)
+    except Refused as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Restored {file}: {_describe(contents)}.")
+    if kept is not None:
+        click.echo(f"The database before it is kept as {kept}.")
+    if contents.revision != needed_revision():
+        click.echo("Its schema is of an earlier release: run `flask db upgrade` before you serve.")
+
+
+def _describe(contents: Contents) -> str:
+    rows = ", ".join(f"{count} {name}" for name, count in contents.rows.items())
+    return f"{contents.size / 1_000_000:.1f} MB, schema {contents.revision}, {rows}"
 
 
 def _load(content: bytes, name: str, *, is_demo: bool) -> None:

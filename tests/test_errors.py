@@ -1,6 +1,7 @@
 """Every error has one form, whoever raises it, and a code that the table has."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -131,14 +132,12 @@ def test_a_defect_is_500_and_logged_under_the_request_id(
 
 
 def test_a_database_that_is_away_is_503_with_retry_after(tmp_path: Any) -> None:
-    for url in (
-        "postgresql://nobody@127.0.0.1:1/none",
-        f"sqlite:///{tmp_path}/folder/that/vanished/x.db",
-    ):
+    folder = tmp_path / "folder that vanishes"
+    folder.mkdir()
+    for url in ("postgresql://nobody@127.0.0.1:1/none", f"sqlite:///{folder}/x.db"):
         app = make_app(url)
-        for folder in (tmp_path / "folder/that/vanished", tmp_path / "folder/that"):
-            if folder.exists():
-                folder.rmdir()
+        if url.startswith("sqlite"):
+            shutil.rmtree(folder)
         answer = app.test_client().get("/api/movies/")
         assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
         assert answer.headers["Retry-After"] == "1"

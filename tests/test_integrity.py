@@ -369,14 +369,11 @@ def test_a_broken_file_is_named(app: Flask, house: None, tmp_path: Path) -> None
     ("url", "reason"),
     [
         ("postgresql://nobody@127.0.0.1:1/none", "The database can't be used"),
-        ("sqlite:////nowhere/none.db", "The database can't be used"),
-        ("sqlite:///{folder}/no.db", "The database can't be used"),
         ("sqlite:///{folder}/new.db", "The database can't be used"),
         ("sqlite:///{folder}/empty.db", "The database has no tables yet"),
     ],
 )
 def test_a_database_that_can_not_be_checked(tmp_path: Path, url: str, reason: str) -> None:
-    (tmp_path / "no.db").write_text("This is a text. " * 100)
     (tmp_path / "empty.db").touch()
     app = make_app(url.format(folder=tmp_path))
     with app.app_context():

@@ -12,10 +12,11 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "core",
         (
-            ("errors", "formats", "outages"),
+            ("errors", "formats", "outages", "sqlite_files"),
             ("engines",),
             ("database",),
             ("paging", "schema", "snapshots"),
+            ("backups",),
         ),
     ),
     ("audit", (("models",), ("service",))),

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_ur
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from booking_app.core import sqlite_files
 from booking_app.core.outages import (
     Busy,
     Unavailable,
@@ -149,6 +150,7 @@ def set_up(engine: Engine, *, instance: Path, pooler: str = "none") -> None:
         path = Path(str(engine.url.database))
         if path.parent == instance:  # any other folder is the operator's to make, or a typo
             instance.mkdir(exist_ok=True)
+        sqlite_files.hold_in_use(path)
         _backends[engine] = SQLite(engine, path)
     else:
         _backends[engine] = PostgreSQL(engine, pooler)
