@@ -28,7 +28,7 @@ export FLASK_APP := wsgi.py
 run: .venv/run
 	@$(BIN)/python -m flask db upgrade
 	@$(BIN)/python -m flask load-demo
-	@exec $(BIN)/python -m gunicorn wsgi:app
+	@exec $(BIN)/gunicorn wsgi:app
 
 lint: .venv/test
 	$(BIN)/ruff format --check .

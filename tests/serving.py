@@ -33,20 +33,31 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+# As systemd starts the service of a socket: with the listening socket as file 3.
+ON_A_SOCKET = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class Server:
-    """gunicorn on a migrated database, of the code in `folder`."""
+    """gunicorn on a migrated database, of the code in `folder`; on `listener` where somebody else
+    opened that."""
 
     def __init__(
         self,
         database_url: str,
         log: Path | None = None,
+        listener: socket.socket | None = None,
         *,
         folder: Path = ROOT,
         python: str = sys.executable,
         module: str = "wsgi:app",
         **settings: str,
     ) -> None:
-        self.port = free_port()
+        self.port: int = listener.getsockname()[1] if listener else free_port()
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
             "SECRET_KEY": "k" * 40,
@@ -56,9 +67,17 @@ class Server:
         }
         if "CLOCK_AHEAD" in settings:
             module = "tests.at_time:make_app()"
+        # Not by `python -m`: on SIGUSR2 gunicorn would start itself as a file, beside whose name
+        # its module `http` hides Python's.
+        command = [python, str(Path(python).with_name("gunicorn")), module]
+        files: tuple[int, ...] = ()
+        if listener:
+            files = (listener.fileno(),)
+            command = [python, "-c", ON_A_SOCKET, str(listener.fileno()), *command]
         with (log or Path(os.devnull)).open("ab") as output:
             self.process = subprocess.Popen(
-                [python, "-m", "gunicorn", module],
+                command,
+                pass_fds=files,
                 cwd=folder,
                 env=self.environment,
                 stdout=output,
