@@ -1,6 +1,8 @@
 """How gunicorn serves the application; the numbers are settings, see config.py."""
 
 import logging
+import runpy
+from pathlib import Path
 
 from config import load as load_settings  # gunicorn has a setting `config` of its own
 
@@ -27,6 +29,15 @@ logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", lev
 logging.getLogger("alembic").setLevel(logging.WARNING)
 if not _settings["ACCESS_LOG"]:
     logging.getLogger("booking_app.access").setLevel(logging.WARNING)
+
+
+def on_starting(server):
+    """End the start with one line where a pooler in front loses the application's settings."""
+    # Run, not imported: after SIGHUP the workers must find the code as it is then.
+    poolers = runpy.run_path(str(Path(__file__).parent / "booking_app/core/poolers.py"))
+    wrong = poolers["hidden_pooler"](_settings["DATABASE_URL"], _settings["DATABASE_POOLER"])
+    if wrong:
+        raise SystemExit(wrong)
 
 
 def when_ready(server):

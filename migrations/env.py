@@ -4,10 +4,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
+from flask import current_app
 
 from booking_app.core import engines
 from booking_app.core.database import MIGRATING, begin_writing, db, take_turns
 from booking_app.core.outages import is_unavailable
+from booking_app.core.poolers import hidden_pooler
 
 
 def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
@@ -45,6 +47,9 @@ def migrate(connection: sa.Connection) -> None:
             connection.connection.driver_connection.execute("PRAGMA foreign_keys = ON")
 
 
+settings = current_app.config
+if wrong := hidden_pooler(settings["DATABASE_URL"], settings["DATABASE_POOLER"]):
+    raise SystemExit(wrong)
 try:
     engines.make_file(db.engine)
     with db.engine.connect() as bound:

@@ -12,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+POOLED = "application_name=pooled"  # in the address of a PgBouncer
+
+
+def pooler(database_url: str) -> str:
+    """DATABASE_POOLER for this address."""
+    return "transaction" if POOLED in database_url else "none"
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -23,15 +29,21 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.01)
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Server:
     """gunicorn on a migrated database."""
 
     def __init__(self, database_url: str, log: Path | None = None, **settings: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
+            "DATABASE_POOLER": pooler(database_url),
             "SECRET_KEY": "k" * 40,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",

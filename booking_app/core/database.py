@@ -195,12 +195,13 @@ def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
         with time_limit(None):
             connection = stack.enter_context(_connected())
         stack.enter_context(connection.begin())
-        connection.exec_driver_sql("BEGIN")
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY")
+            backend(db.engine).begin(connection)
             connection.exec_driver_sql(
                 f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_SECONDS}s'"
             )
+        else:
+            connection.exec_driver_sql("BEGIN")  # a reader: without the lock that `begin` takes
         streamed = connection.execution_options(yield_per=STREAMED_ROWS)
         with streamed.execute(query) as result:
             yield from result.mappings()
