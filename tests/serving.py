@@ -16,6 +16,12 @@ import redis
 
 ROOT = Path(__file__).parent.parent
 REDIS_SERVER = shutil.which("redis-server")
+POOLED = "application_name=pooled"  # in the address of a PgBouncer
+
+
+def pooler(database_url: str) -> str:
+    """DATABASE_POOLER for this address."""
+    return "transaction" if POOLED in database_url else "none"
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -60,6 +66,7 @@ class Server:
         self.port: int = listener.getsockname()[1] if listener else free_port()
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
+            "DATABASE_POOLER": pooler(database_url),
             "SECRET_KEY": "k" * 40,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",

@@ -1,6 +1,7 @@
 """Best available and single gaps: the pure functions, over many rooms."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 
 import pytest
@@ -12,7 +13,7 @@ from booking_app.booking import service
 from booking_app.booking.seat_choice import Seat, best_blocks, largest_block, runs, single_gaps
 from booking_app.booking.seats import NoAdjacentSeats
 from tests.conftest import Caller
-from tests.promise import broken_promises
+from tests.promise import at_once, broken_promises
 
 
 def room_of(*rows_: str) -> list[Seat]:
@@ -243,6 +244,22 @@ def test_no_single_gaps_is_one_rule_on_every_path(
     assert alice.post(f"{show}/{path}/", {"seat_number": "1"}).status_code == 201
 
 
+@pytest.mark.promise
+def test_two_at_once_leave_no_single_gap_between_them(
+    app: Flask, alice: Caller, bob: Caller, make_show: Callable[..., int]
+) -> None:
+    """Each may have their seats of these seven; both together would leave the 3 alone."""
+    for _ in range(20):
+        show = make_show(total_seats=7, no_single_gaps=True)
+        outcomes = at_once(
+            app,
+            partial(service.book, user_id=alice.id, show_id=show, seat_numbers=["1", "2"]),
+            partial(service.book, user_id=bob.id, show_id=show, seat_numbers=["4", "5"]),
+        )
+        assert sorted(outcomes) == ["done", "single_gap"]
+
+
+@pytest.mark.promise
 def test_sixty_four_at_once_get_different_seats_while_a_block_is_left(
     app: Flask, make_caller: Callable[..., Caller], make_show: Callable[..., int]
 ) -> None:
@@ -274,6 +291,7 @@ def test_sixty_four_at_once_get_different_seats_while_a_block_is_left(
     assert broken_promises() == []
 
 
+@pytest.mark.promise
 def test_the_last_blocks_are_waited_for(
     app: Flask, make_caller: Callable[..., Caller], make_show: Callable[..., int]
 ) -> None:

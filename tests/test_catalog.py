@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from booking_app.booking import service as booking
 from booking_app.catalog import examples, show_queries, show_rules, shows
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from tests.conftest import NOON, Caller, present, rows
+from tests.promise import at_once
 
 
 def titles(answer: Any) -> list[str]:
@@ -358,6 +360,7 @@ def test_a_show_must_lie_ahead_but_not_in_another_age(
         assert list(answer.json["errors"]["json"]) == ["date_time"]
 
 
+@pytest.mark.promise
 def test_two_staff_members_at_once_cannot_make_overlapping_shows(
     app: Flask, make_movie: Callable[..., int]
 ) -> None:
@@ -390,6 +393,29 @@ def test_two_staff_members_at_once_cannot_make_overlapping_shows(
     assert (len(rows(Cinema)), len(rows(Screen)), len(rows(Show))) == (1, 1, 1)
 
 
+@pytest.mark.promise
+def test_shows_made_at_once_never_overlap_on_a_screen_that_is_there(
+    app: Flask, make_movie: Callable[..., int]
+) -> None:
+    movie = make_movie(duration_minutes=100)
+
+    def make(number: int) -> None:
+        shows.create_show(
+            movie_id=movie,
+            screen_name="Screen",
+            date_time=NOON + timedelta(minutes=10 * number),
+            total_seats=1,
+            now=NOON - timedelta(days=1),
+        )
+
+    make(0)
+    for day in range(1, 7):
+        numbers = range(day * 144, day * 144 + 4)
+        outcomes = at_once(app, *(partial(make, number) for number in numbers))
+        assert sorted(outcomes) == ["done"] + ["show_overlap"] * 3
+
+
+@pytest.mark.promise
 def test_a_show_cannot_be_moved_while_a_seat_of_it_is_being_sold(
     app: Flask, alice: Caller, make_show: Callable[..., int]
 ) -> None:

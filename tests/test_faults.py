@@ -149,7 +149,8 @@ def test_connections_are_terminated(house: House, sale: Sale, postgres: Postgres
             terminated += number
             buyers.sell(2)
         buyers.sell()
-    assert buyers.answered(503)
+    # Who was in the midst of a statement may see it; idle connections are replaced unseen.
+    assert terminated >= 20
     check(house.app, buyers)
 
 

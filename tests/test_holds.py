@@ -177,6 +177,7 @@ def test_an_account_holds_at_most_so_many_seats_of_a_show(
     hold(alice, show, "9", at=11, max_seats=4)  # nor expired ones
 
 
+@pytest.mark.promise
 def test_the_cap_holds_for_many_requests_at_once(
     app: Flask, alice: Caller, make_show: Callable[..., int]
 ) -> None:
@@ -199,14 +200,13 @@ def test_the_cap_holds_for_many_requests_at_once(
     assert (outcomes.count("held"), outcomes.count("refused")) == (10, 6)
 
 
-RACES = 5000
-
-
+@pytest.mark.promise
 def test_confirm_against_take_over_ten_thousand_times(
-    app: Flask, alice: Caller, bob: Caller, show: int
+    app: Flask, alice: Caller, bob: Caller, show: int, rounds: Callable[[int, int], int]
 ) -> None:
     """At the very end of a hold, over two connections at once: one confirms just before it by its
-    clock, one takes over just after it by its own. 5,000 times on each database."""
+    clock, one takes over just after it by its own. 5,000 times on each of the two databases."""
+    races = rounds(5000, 250)
     ends = after(10)
     mine = hold(alice, show, "1", "2").id
     barrier = threading.Barrier(3)
@@ -221,7 +221,7 @@ def test_confirm_against_take_over_ten_thousand_times(
 
     def race(name: str, work: Callable[[], None]) -> None:
         with app.app_context():
-            for _ in range(RACES):
+            for _ in range(races):
                 barrier.wait()  # go
                 try:
                     work()
@@ -253,7 +253,7 @@ def test_confirm_against_take_over_ten_thousand_times(
         thread.start()
     seen: Counter[tuple[str, str]] = Counter()
     broken: list[str] = []
-    for number in range(RACES):
+    for number in range(races):
         barrier.wait()
         barrier.wait()
         seen[outcomes["confirm"][-1], outcomes["book"][-1]] += 1

@@ -154,6 +154,7 @@ def test_at_most_two_statements_more_and_none_without_a_key(alice: Caller, show_
     assert len(with_key) <= len(without) + 2
 
 
+@pytest.mark.promise
 @pytest.mark.parametrize("body", [{"seat_number": "1"}, {"quantity": 2}])
 def test_eight_at_once_are_one(
     app: Flask, alice: Caller, make_show: Callable[..., int], body: dict[str, Any]

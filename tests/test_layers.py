@@ -12,7 +12,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "core",
         (
-            ("errors", "formats", "outages", "sqlite_files"),
+            ("errors", "formats", "outages", "poolers", "sqlite_files"),
             ("engines",),
             ("database",),
             ("paging", "schema", "snapshots"),

@@ -128,6 +128,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.promise
 def test_a_statement_that_takes_too_long_is_ended(app: Flask) -> None:
     begun = time.monotonic()
     with (

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,37 +19,18 @@ from booking_app.booking.models import Booking
 from booking_app.catalog import shows
 from booking_app.catalog.models import Screen, Show, ShowSeat
 from booking_app.core.database import write_transaction
-from booking_app.core.errors import DomainError
 from tests.conftest import NOON, PASSWORD, Caller, make_app, rows
-from tests.promise import broken_promises
+from tests.promise import at_once, broken_promises
 from tests.serving import Server
 from tests.test_statements import counted
 
 
-def at_once(app: Flask, *works: Callable[[], Any]) -> list[str]:
-    """Do them at the same moment; "done" or the code of the refusal of each."""
-    barrier = threading.Barrier(len(works))
-    outcomes = [""] * len(works)
-
-    def run(number: int, work: Callable[[], Any]) -> None:
-        with app.app_context():
-            barrier.wait()
-            try:
-                work()
-                outcomes[number] = "done"
-            except DomainError as error:
-                outcomes[number] = error.code
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
-
-
+@pytest.mark.promise
 def test_a_hold_confirmed_at_its_end_keeps_its_seat_from_staff(
-    app: Flask, alice: Caller, make_show: Callable[..., int]
+    app: Flask,
+    alice: Caller,
+    make_show: Callable[..., int],
+    rounds: Callable[[int, int], int],
 ) -> None:
     """Staff see the hold ended, the customer confirms just before: one of the two is refused."""
     show = make_show(now=NOON, starts_in=timedelta(hours=5), total_seats=9)
@@ -72,7 +52,7 @@ def test_a_hold_confirmed_at_its_end_keeps_its_seat_from_staff(
         nine = {"show_id": show, "label": "9", "position": 9, "price_cents": 950}
         connection.execute(sa.insert(ShowSeat).values(**nine, booking_id=mine, held_until=ends))
 
-    for _ in range(150):
+    for _ in range(rounds(150, 20)):
         confirmed, changed = at_once(app, confirm, shrink)
         assert broken_promises(ends) == []
         if confirmed == "done":
@@ -83,11 +63,12 @@ def test_a_hold_confirmed_at_its_end_keeps_its_seat_from_staff(
         write_transaction(as_before)
 
 
+@pytest.mark.promise
 def test_two_changes_of_a_show_at_once_both_find_it(
-    app: Flask, make_show: Callable[..., int]
+    app: Flask, make_show: Callable[..., int], rounds: Callable[[int, int], int]
 ) -> None:
     show = make_show()
-    for number in range(25):
+    for number in range(rounds(25, 10)):
         outcomes = at_once(
             app,
             lambda number=number: shows.update_show(show_id=show, screen_name=f"S{number}"),
@@ -107,12 +88,16 @@ def test_a_new_price_has_nothing_to_do_with_screens(
     assert rows(Screen) == before
 
 
+@pytest.mark.promise
 def test_a_screen_renamed_and_looked_for_at_once(
-    app: Flask, make_movie: Callable[..., int], staff: Caller
+    app: Flask,
+    make_movie: Callable[..., int],
+    staff: Caller,
+    rounds: Callable[[int, int], int],
 ) -> None:
     """The one that is looked for is found, or made anew under its old name."""
     movie = make_movie()
-    for number in range(15):
+    for number in range(rounds(15, 8)):
         made = shows.create_show(
             movie_id=movie,
             screen_name=f"Old {number}",

@@ -274,6 +274,7 @@ def test_a_session_that_is_over_cannot_be_refreshed_and_nobody_is_called_a_thief
 # --- races ----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise
 def test_of_two_who_spend_a_refresh_token_at_once_one_wins_and_the_session_ends(
     app: Flask, client: FlaskClient, log_in: Callable[..., Any]
 ) -> None:
@@ -351,6 +352,7 @@ def test_disabling_during_a_log_in_leaves_no_session(
     assert [row.user_id for row in rows(Session)] == [staff.id]
 
 
+@pytest.mark.promise
 def test_log_ins_race_a_password_change(app: Flask, log_in: Callable[..., Any]) -> None:
     """However they fall together: what was opened with the old password is gone."""
     old, new = PASSWORD, NEW_PASSWORD
@@ -381,6 +383,7 @@ def test_log_ins_race_a_password_change(app: Flask, log_in: Callable[..., Any]) 
         old, new = new, old
 
 
+@pytest.mark.promise
 def test_two_who_take_each_others_role_leave_one_member_of_staff(
     app: Flask, make_caller: Callable[..., Caller]
 ) -> None:

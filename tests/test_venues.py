@@ -1,16 +1,22 @@
 """Cinemas, screens, seat plans, and shows made from them."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking_app.catalog import seat_plans
-from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, Screen, ShowSeat
+from booking_app.audit.service import OPERATOR
+from booking_app.catalog import seat_plans, venues
+from booking_app.catalog.models import LABEL_MAX, SEATS_MAX, Cinema, Screen, ShowSeat
+from booking_app.core.database import begin_writing, db, reading, write_transaction
 from tests.conftest import Caller, rows
+from tests.serving import wait_until
 
 pytestmark = pytest.mark.usefixtures("in_2030")
 
@@ -232,3 +238,26 @@ def test_a_cinema_of_staffs_own_may_have_the_default_ones_name(
     made = staff.post(f"/api/movies/{make_movie()}/shows/", body)
     assert made.status_code == 201
     assert staff.get("/api/cinemas/1/").json["is_default"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_default_cinema_that_is_just_being_made_is_waited_for(app: Flask) -> None:
+    """Whichever of its two unique columns is in the way."""
+
+    def default() -> int:
+        with app.app_context():
+            return write_transaction(lambda c: venues.default_cinema(c, "UTC", OPERATOR))
+
+    def somebody_waits() -> bool:
+        with reading() as other:
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            return other.exec_driver_sql(waiting).first() is not None
+
+    other = {"name": "Other", "name_key": "other", "timezone": "UTC", "is_default": True}
+    with ThreadPoolExecutor(1) as pool:
+        with db.engine.connect() as connection, begin_writing(connection):
+            connection.execute(sa.insert(Cinema).values(**other))
+            made = pool.submit(default)
+            wait_until(somebody_waits)
+        ((cinema,),) = rows(Cinema, Cinema.id)
+        assert made.result() == cinema

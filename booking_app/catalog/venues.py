@@ -139,7 +139,6 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
     is_new = insert_or_ignore(
         connection,
         Cinema,
-        index=("name_key",),
         name=DEFAULT_CINEMA,
         name_key=fold(DEFAULT_CINEMA),
         timezone=timezone,
@@ -312,7 +311,7 @@ def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str, b
     )
     # The one that was in the way of the insert may be renamed or deleted before it is locked.
     while (screen := connection.execute(query).first()) is None:
-        if insert_or_ignore(connection, Screen, index=("cinema_id", "name_key"), **values):
+        if insert_or_ignore(connection, Screen, **values):
             made = connection.execute(query).one()
             after = {"id": made.id, "cinema_id": cinema_id, "name": name, "rows": []}
             audit.record(connection, "screen.created", by=by, object_id=made.id, after=after)

@@ -6,7 +6,7 @@ Reading: `with reading() as connection`. Writing: `write_transaction(work)`.
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
@@ -189,12 +189,13 @@ def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
         with time_limit(None):
             connection = stack.enter_context(_connected())
         stack.enter_context(connection.begin())
-        connection.exec_driver_sql("BEGIN")
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY")
+            backend(db.engine).begin(connection)
             connection.exec_driver_sql(
                 f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_SECONDS}s'"
             )
+        else:
+            connection.exec_driver_sql("BEGIN")  # a reader: without the lock that `begin` takes
         streamed = connection.execution_options(yield_per=STREAMED_ROWS)
         with streamed.execute(query) as result:
             yield from result.mappings()
@@ -300,12 +301,10 @@ def take_turns(connection: Connection, lock: int) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
 
 
-def insert_or_ignore(
-    connection: Connection, table: type[Base], *, index: Sequence[str], **values: Any
-) -> bool:
-    """Insert the row unless one with the same values of the unique `index` is there; whether."""
+def insert_or_ignore(connection: Connection, table: type[Base], **values: Any) -> bool:
+    """Insert the row unless a unique constraint, whichever, is in the way; returns whether."""
     statement = upsert(connection)(table).values(**values)
-    statement = statement.on_conflict_do_nothing(index_elements=index).returning(sa.literal(1))
+    statement = statement.on_conflict_do_nothing().returning(sa.literal(1))
     return connection.execute(statement).first() is not None
 
 

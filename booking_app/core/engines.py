@@ -16,13 +16,22 @@ from weakref import WeakKeyDictionary
 
 import orjson
 from psycopg import Connection as PostgresConnection
-from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
+from psycopg import Cursor as PostgresCursor
+from sqlalchemy import event
+from sqlalchemy.engine import (
+    URL,
+    Connection,
+    Engine,
+    ExceptionContext,
+    ExecutionContext,
+    make_url,
+)
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from booking_app.core import sqlite_files
 from booking_app.core.outages import (
+    PROBE_SECONDS,
     Busy,
     Unavailable,
     Watch,
@@ -30,6 +39,7 @@ from booking_app.core.outages import (
     is_for_all,
     is_outage,
     seconds_left,
+    time_limit,
 )
 
 try:
@@ -48,6 +58,8 @@ TCP = {
     "keepalives_count": 3,
     "tcp_user_timeout": 5000,  # milliseconds
 }
+# The execution option of a statement that is a transaction by itself.
+WHOLE = "whole_transaction"
 # One hung worker can't keep its seats from everyone else.
 TRANSACTION = {
     "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
@@ -118,22 +130,6 @@ def _postgresql_arguments(url: URL, pooler: str) -> dict[str, Any]:
     own = str(url.query.get("options", ""))
     settings = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     return arguments | {"options": f"{own} {settings}".strip()}
-
-
-def pooler_in_front(database_url: str, pooler: str) -> bool:
-    """Whether PgBouncer or its like stands before PostgreSQL and DATABASE_POOLER does not say so:
-    it refuses the settings of a session, or lets them get lost. False where nobody answers."""
-    if pooler != "none" or make_url(database_url).get_backend_name() == "sqlite":
-        return False
-    engine = create_engine(database_url, **engine_options(database_url, threads=1))
-    try:
-        with engine.connect() as connection:
-            kept = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
-    except DBAPIError as error:
-        return "unsupported startup parameter" in str(error.orig)
-    finally:
-        engine.dispose()
-    return bool(kept != SESSION["lock_timeout"])
 
 
 _backends: WeakKeyDictionary[Engine, Backend] = WeakKeyDictionary()
@@ -218,20 +214,22 @@ class PostgreSQL(_Watched):
     """`pooler` is "transaction" where PgBouncer stands in front in that mode."""
 
     def __init__(self, engine: Engine, pooler: str) -> None:
+        self.has_pooler = pooler == "transaction"
+        # A pooler lets the look wait with all others, however well the server is.
+        patience = LOCK_TIMEOUT_SECONDS if self.has_pooler else PROBE_SECONDS
+
         def probe() -> None:
-            with engine.connect() as connection:
+            with time_limit(patience), engine.connect() as connection:
                 connection.exec_driver_sql("SELECT 1")
 
         super().__init__(engine, Watch(probe))
         event.listen(engine, "close", self.closed)
         event.listen(engine, "detach", self.closed)
-        begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-        self.read_begin = ""
-        if pooler == "transaction":
+        self.beginning = ["BEGIN ISOLATION LEVEL READ COMMITTED"]
+        if self.has_pooler:
             settings = (f"SET LOCAL {name} = '{value}'" for name, value in TRANSACTION.items())
-            self.read_begin = f"{begin} READ ONLY"
-            begin = "; ".join([begin, *settings])  # one round trip
-        self.write_begin = begin
+            self.beginning += settings
+            event.listen(engine, "do_execute", self.executing)
 
     def connected(self, connection: PostgresConnection, entry: ConnectionPoolEntry) -> None:
         # The same socket by another descriptor: libpq may close its own at any moment.
@@ -268,16 +266,31 @@ class PostgreSQL(_Watched):
         return shut_down
 
     def reading(self, connection: Connection) -> None:
-        if self.read_begin:
-            connection.begin()
-            connection.exec_driver_sql(self.read_begin)
+        if self.has_pooler:
+            connection.execution_options(**{WHOLE: True})
+
+    def executing(
+        self, cursor: PostgresCursor, statement: str, parameters: Any, context: ExecutionContext
+    ) -> bool:
+        """Send a statement that reads with the beginning and the end of its transaction: one round
+        trip, and a connection of the pooler's is in use for no longer than that. Returns whether
+        it was executed here."""
+        if not context.execution_options.get(WHOLE):
+            return False
+        connection = cursor.connection
+        with connection.pipeline():
+            for begin in self.beginning:
+                connection.execute(begin)
+            cursor.execute(statement, parameters)
+            connection.execute("COMMIT")
+        return True
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         yield
 
     def begin(self, connection: Connection) -> None:
-        connection.exec_driver_sql(self.write_begin)
+        connection.exec_driver_sql("; ".join(self.beginning))  # one round trip
 
     def before_commit(self, connection: Connection) -> None:
         pass
