@@ -136,7 +136,8 @@ PLACE_COLUMNS = (
 
 
 MOVIES = Table(
-    model=Movie,
+    name="Films",
+    thing="film",
     query=sa.select(
         Movie.id,
         Movie.title,
@@ -165,7 +166,8 @@ MOVIES = Table(
 
 
 CINEMAS = Table(
-    model=Cinema,
+    name="Cinemas",
+    thing="cinema",
     query=sa.select(Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default),
     id_column=Cinema.id,
     order=(Cinema.name_key, Cinema.id),
@@ -181,7 +183,8 @@ CINEMAS = Table(
 
 
 SCREENS = Table(
-    model=Screen,
+    name="Screens",
+    thing="screen",
     query=sa.select(Screen.id, Screen.name, Screen.rows, Cinema.name.label("cinema_name")).join(
         Cinema, Cinema.id == Screen.cinema_id
     ),
@@ -200,7 +203,8 @@ SCREENS = Table(
 
 
 SHOWS = Table(
-    model=Show,
+    name="Shows",
+    thing="show",
     named_by=("starts_at",),
     query=with_places(sa.select(Show.id, *PLACE, Show.total_seats, Show.price_cents, Show.on_sale)),
     id_column=Show.id,
@@ -225,7 +229,8 @@ SHOWS = Table(
 
 
 BOOKINGS = Table(
-    model=Booking,
+    name="Bookings",
+    thing="booking",
     query=with_places(
         sa.select(
             Booking.id,
@@ -271,7 +276,8 @@ BOOKINGS = Table(
 
 
 ACCOUNTS = Table(
-    model=User,
+    name="Accounts",
+    thing="account",
     query=sa.select(
         User.id, User.username, User.email, User.is_staff, User.is_disabled, User.created_at
     ),
@@ -291,7 +297,8 @@ ACCOUNTS = Table(
 
 
 AUDIT = Table(
-    model=AuditEvent,
+    name="Audit",
+    thing="event",
     query=sa.select(*sa.inspect(AuditEvent).columns).outerjoin(
         User, User.id == AuditEvent.actor_id
     ),
