@@ -675,6 +675,7 @@ def test_lists_are_searched_filtered_sorted_and_paged_by_the_database(
     assert titles(site.get("films/", sort=2, desc=1))[:2] == ["Film 00", "Film 01"]
     off = site.get("films/", flt_on_sale="no", sort=2, search="film 1")
     assert titles(off) == ["Film 19", "Film 17", "Film 15", "Film 13", "Film 11"]
+    assert '<label for="flt_on_sale">On sale</label>' in off.text
     assert '<option value="no" selected>' in off.text
     # Whatever leads on from it keeps what was asked for.
     links = re.findall(r'href="(/admin/films/\?[^"]*sort=0[^"]*)"', off.text)

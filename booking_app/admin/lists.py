@@ -159,8 +159,9 @@ class Asked:
 
     def args(self, **changed: Any) -> dict[str, Any]:
         """The parameters of a link that asks the same but for what is changed; None is left out."""
-        args = {"search": self.search, "sort": self.sort, "desc": 1 if self.desc else None}
-        return {**args, "page": self.page or None, **self.filters, **changed}
+        page, desc = self.page or None, 1 if self.desc else None
+        args = {"page": page, "sort": self.sort, "desc": desc, "search": self.search}
+        return {**args, **self.filters, **changed}
 
     def fetch(self) -> Page:
         with reading() as connection:
