@@ -106,11 +106,7 @@ def is_true(name: str, condition: Any) -> Filter:
     )
 
 
-def has_id(
-    name: str,
-    column: Any,
-    options: Callable[[], Options] | None = None,
-) -> Filter:
+def has_id(name: str, column: Any, options: Callable[[], Options] | None = None) -> Filter:
     """The row of that id."""
     field = Whole(1, query=True)
     return Filter(name, field, lambda value: column == value, options, "number")
@@ -164,6 +160,7 @@ class Asked:
         return {**args, **self.filters, **changed}
 
     def fetch(self) -> Page:
+        """The page that is asked for."""
         with reading() as connection:
             return fetch_page(
                 connection, listing(self.query), page=self.page + 1, page_size=PAGE_SIZE
