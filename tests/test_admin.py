@@ -675,7 +675,11 @@ def test_lists_are_searched_filtered_sorted_and_paged_by_the_database(
     assert titles(site.get("films/", sort=2, desc=1))[:2] == ["Film 00", "Film 01"]
     off = site.get("films/", flt_on_sale="no", sort=2, search="film 1")
     assert titles(off) == ["Film 19", "Film 17", "Film 15", "Film 13", "Film 11"]
+    assert '<label for="flt_on_sale">On sale</label>' in off.text
     assert '<option value="no" selected>' in off.text
+    wrong = site.get("films/", flt_on_sale="maybe", search="film 1")
+    assert messages(wrong) == ["On sale: maybe is not allowed."]
+    assert 'href="/admin/films/export/csv/?search=film+1"' in wrong.text  # the list that is shown
     # Whatever leads on from it keeps what was asked for.
     links = re.findall(r'href="(/admin/films/\?[^"]*sort=0[^"]*)"', off.text)
     assert all("search=film+1" in link and "flt_on_sale=no" in link for link in links)

@@ -212,7 +212,7 @@ def test_the_log_in_goes_on_to_the_page_that_was_asked_for(app: Flask, staff: Ca
     ],
 )
 def test_no_page_leads_elsewhere(site: Site, app: Flask, target: str) -> None:
-    """Where the library would go on to after a form is a page of the site, or nothing is done."""
+    """Where a form goes on to is a page of the site, or nothing is done."""
     form = {"title": "Film", "duration_minutes": "90"}
     assert site.post("films/new/", form, {"url": target}).status_code == 400
     assert site.post("films/new/", {**form, "url": target}).status_code == 400

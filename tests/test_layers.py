@@ -61,7 +61,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("access", "lists", "plan_text", "plot"),
             ("forms", "tables"),
             ("views",),
-            ("sales", "shows"),
+            ("catalogue", "sales", "shows"),
             ("routes",),
         ),
     ),

@@ -138,7 +138,7 @@ def _check() -> AnyResponse | None:
     found = sessions.find_session(**named) if named and not logs_in else None
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         _check_form(known=found is not None)
-    target = request.values.get("url", HOME)  # where the library would go on to
+    target = request.values.get("url", HOME)  # where a form goes on to
     if target != safe_next(target):
         raise BadRequest("bad_request", "url must be a page of this site.")
     if logs_in:

@@ -338,7 +338,7 @@ class AccountForm(Form):
 # --- reading --------------------------------------------------------------------------------
 
 
-def filled(schema: ma.Schema, row: Mapping[str, Any]) -> dict[str, Any]:
+def filled(schema: ma.Schema, row: Mapping[Any, Any]) -> dict[str, Any]:
     """What a form shows of a row, by the names of the wire."""
     known = {name: one for name, one in schema.fields.items() if name in row}
     return {one.data_key or name: row[name] for name, one in known.items()}

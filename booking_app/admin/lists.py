@@ -1,5 +1,5 @@
-"""Lists of the admin site: what Flask-Admin shows of a SELECT. Searching, filtering, sorting and
-paging are the database's work; a list of any length is exported as it is read."""
+"""Lists of the admin site: their columns and filters, and how a query's parameters narrow them. The
+database searches, filters, sorts and pages; a list of any length is exported as it is read."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,14 +10,12 @@ from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
-from flask import Response, flash, request
-from flask_admin.model.base import BaseModelView, ViewArgs
-from flask_admin.model.filters import BaseFilter
+from flask import Response, request
 from sqlalchemy.orm import InstrumentedAttribute
 
-from booking_app.core.database import Base, Query, fold, like_pattern, reading, streaming
+from booking_app.core.database import Query, fold, like_pattern, reading, streaming
 from booking_app.core.formats import iso
-from booking_app.core.paging import PAGE_MAX, fetch_page, listing
+from booking_app.core.paging import PAGE_MAX, Page, fetch_page, listing
 from booking_app.web import csv
 from booking_app.web.fields import Day, Text, Whole
 from booking_app.web.problems import invalid
@@ -70,38 +68,27 @@ def table_file(lines: Iterable[str], name: str) -> Response:
 
 # --- filters --------------------------------------------------------------------------------
 
+Options = Sequence[tuple[str, str]]
 
-class Filter(BaseFilter):
-    """Narrows a list. `condition` makes the SQL from the value that `field` reads."""
 
-    def __init__(
-        self,
-        name: str,
-        field: ma.fields.Field[Any],
-        condition: Callable[[Any], sa.ColumnElement[bool]],
-        options: Sequence[tuple[str, str]] | Callable[[], Sequence[tuple[str, str]]] | None = None,
-        data_type: str = "text",
-    ) -> None:
-        super().__init__(name, data_type=data_type)
-        self.choices = options  # not the library's: it would ask for them at the start
-        self.field = field
-        self.condition = condition
+@dataclass(frozen=True)
+class Filter:
+    """Narrows a list. `condition` makes the SQL from the value that `field` reads; `options` are
+    what can be chosen, where it is not typed."""
 
-    def clean(self, value: str) -> Any:
-        try:
-            cleaned = self.field.deserialize(value)
-            self.condition(cleaned)
-        except ma.ValidationError as error:
-            raise ValueError(error.messages) from error
-        except OverflowError as error:  # of the day after the last one
-            raise ValueError(value) from error
-        return cleaned
+    name: str
+    field: ma.fields.Field[Any]
+    condition: Callable[[Any], sa.ColumnElement[bool]]
+    options: Options | Callable[[], Options] | None = None
+    kind: str = "text"
 
-    def apply(self, query: Query, value: str) -> Query:
-        return query.where(self.condition(self.clean(value)))
+    @property
+    def arg(self) -> str:
+        """Its parameter in a query."""
+        return "flt_" + re.sub(r"\W+", "_", self.name.lower()).strip("_")
 
-    def operation(self) -> str:
-        return ""
+    def choices(self) -> Options | None:
+        return self.options() if callable(self.options) else self.options
 
 
 def is_one_of(name: str, column: Any, values: Sequence[str]) -> Filter:
@@ -119,11 +106,7 @@ def is_true(name: str, condition: Any) -> Filter:
     )
 
 
-def has_id(
-    name: str,
-    column: Any,
-    options: Callable[[], Sequence[tuple[str, str]]] | None = None,
-) -> Filter:
+def has_id(name: str, column: Any, options: Callable[[], Options] | None = None) -> Filter:
     """The row of that id."""
     field = Whole(1, query=True)
     return Filter(name, field, lambda value: column == value, options, "number")
@@ -131,7 +114,7 @@ def has_id(
 
 def from_day(name: str, condition: Callable[[date], sa.ColumnElement[bool]]) -> Filter:
     """A day, and what the database makes of it."""
-    return Filter(name, Day(), condition, data_type="date")
+    return Filter(name, Day(), condition, kind="date")
 
 
 # --- lists ----------------------------------------------------------------------------------
@@ -139,174 +122,99 @@ def from_day(name: str, condition: Callable[[date], sa.ColumnElement[bool]]) -> 
 
 @dataclass(frozen=True)
 class Table:
-    """A list: its model and SELECT, which has the column `id`, its order where none is asked for,
-    the folded columns that it is searched by, and its filters."""
+    """A list: its SELECT, which has the column `id`, its order where none is asked for, the folded
+    columns that it is searched by, and its filters. `thing` is what one row is."""
 
-    model: type[Base]
+    name: str
+    thing: str
     query: Query
     id_column: sa.ColumnElement[int] | InstrumentedAttribute[int]
     order: Sequence[Any]
     columns: Sequence[Column]
-    searched: Sequence[Any] = ()
+    searched: Sequence[Any]
     filters: Sequence[Filter] = ()
     named_by: Sequence[str] = ()
 
     def named(self, row: Mapping[Any, Any]) -> str:
         """What a row is called: its first column, and those of `named_by`."""
-        columns = [self.columns[0], *map(self.column, self.named_by)]
-        return ", ".join(column.show(row) for column in columns)
-
-    def column(self, name: str) -> Column:
-        return next(column for column in self.columns if column.name == name)
+        named = [one for one in self.columns if one.name in self.named_by]
+        return ", ".join(column.show(row) for column in (self.columns[0], *named))
 
 
-class ListView(BaseModelView):
-    """A view of Flask-Admin that reads its list as `table` says.
+@dataclass(frozen=True)
+class Asked:
+    """What a query asks of a list. `page` counts from 0, `sort` is the place of a column, `filters`
+    are values by parameter; `query` is the whole list, in a total order."""
 
-    What begins with an underscore is the library's own, and may change with it: its version is
-    pinned, and each is covered by a test.
-    """
+    query: Query
+    page: int
+    sort: int | None
+    desc: bool
+    search: str | None
+    filters: Mapping[str, str]
 
-    table: Table
-    page_size = PAGE_SIZE
-    can_export = True
+    def args(self, **changed: Any) -> dict[str, Any]:
+        """The parameters of a link that asks the same but for what is changed; None is left out."""
+        page, desc = self.page or None, 1 if self.desc else None
+        args = {"page": page, "sort": self.sort, "desc": desc, "search": self.search}
+        return {**args, **self.filters, **changed}
 
-    def __init__(self, name: str) -> None:
-        self.column_filters = self.table.filters
-        path = name.lower()
-        super().__init__(self.table.model, name, endpoint=f"admin_{path}", url=path)
-
-    def get_pk_value(self, model: Mapping[Any, Any]) -> int:
-        return int(model["id"])
-
-    def scaffold_list_columns(self) -> list[str]:
-        return [column.name for column in self.table.columns]
-
-    def get_column_name(self, field: str) -> str:
-        return self.table.column(field).label
-
-    def scaffold_sortable_columns(self) -> dict[str, Any]:
-        return {one.name: one.name for one in self.table.columns if one.sort is not None}
-
-    def _get_field_value(self, model: Mapping[Any, Any], name: str) -> str:
-        return self.table.column(name).show(model)
-
-    def init_search(self) -> bool:
-        return bool(self.table.searched)
-
-    def get_filter_arg(self, index: int, flt: Filter) -> str:
-        return re.sub(r"\W+", "_", flt.name.lower()).strip("_")
-
-    def get_list(
-        self,
-        page: int | None,
-        sort_field: str | None,
-        sort_desc: bool,
-        search: str | None,
-        filters: Sequence[tuple[int, str, str]] | None,
-        page_size: int | None = None,
-    ) -> tuple[int, Sequence[Any]]:
-        query = self.narrowed(sort_field, sort_desc, search, filters)
+    def fetch(self) -> Page:
+        """The page that is asked for."""
         with reading() as connection:
-            found = fetch_page(
-                connection, listing(query), page=(page or 0) + 1, page_size=page_size or PAGE_SIZE
+            return fetch_page(
+                connection, listing(self.query), page=self.page + 1, page_size=PAGE_SIZE
             )
-        return found.total, found.items
 
-    def narrowed(
-        self,
-        sort_field: str | None,
-        sort_desc: bool,
-        search: str | None,
-        filters: Sequence[tuple[int, str, str]] | None,
-    ) -> Query:
-        """The whole list that is asked for, in a total order."""
-        query = self.table.query
-        if search:
+
+def asked_of(table: Table, refuse: Callable[[str, str], None]) -> Asked:
+    """What the request asks; `refuse` is told, by name and message, what is left out of it since it
+    is not allowed. Fields of the form that were left empty ask nothing."""
+    query, filters, search = table.query, {}, None
+    wanted = {name: value for name, value in request.args.items() if value}
+    known = {one.arg: one for one in table.filters}
+    for name in wanted:
+        if name.startswith("flt_") and name not in known:
+            refuse(name[:50], "There is no such filter.")
+    for name, one in known.items():
+        if not (value := wanted.get(name)):
+            continue
+        try:
+            query = query.where(one.condition(one.field.deserialize(value)))
+            filters[name] = value
+        except (ma.ValidationError, OverflowError):  # that of the day after the last one
+            refuse(one.name, f"{value[:50]} is not allowed.")
+    if "search" in wanted:
+        try:
+            search = SEARCH.deserialize(wanted["search"])
             pattern = like_pattern(fold(search))
-            query = query.where(
-                sa.or_(*(key.like(pattern, escape="/") for key in self.table.searched))
-            )
-        for index, _, value in filters or ():
-            query = self._filters[index].apply(query, value)
-        sort = self.table.column(sort_field).sort if sort_field else None
-        if sort is None:
-            return query.order_by(*self.table.order)
+            query = query.where(sa.or_(*(key.like(pattern, escape="/") for key in table.searched)))
+        except ma.ValidationError as error:
+            refuse("search", error.messages[0])
+    page = min(max(request.args.get("page", 0, type=int), 0), PAGE_MAX)
+    desc = bool(request.args.get("desc", 0, type=int))
+    sort = request.args.get("sort", type=int)
+    sorts = {place: one.sort for place, one in enumerate(table.columns) if one.sort is not None}
+    if sort in sorts:
         # Where there is no value, it comes last on both databases.
-        first = (sort.desc() if sort_desc else sort.asc()).nulls_last()
-        return query.order_by(first, self.table.id_column.desc())
+        first = (sorts[sort].desc() if desc else sorts[sort].asc()).nulls_last()
+        query = query.order_by(first, table.id_column.desc())
+    else:
+        query, sort = query.order_by(*table.order), None
+    return Asked(query, page, sort, desc, search, filters)
 
-    def _get_list_extra_args(self) -> ViewArgs:
-        args: ViewArgs = super()._get_list_extra_args()
-        args.page = min(max(args.page, 0), PAGE_MAX)
-        args.extra_args = {}  # what nobody knows has no place in the links either
-        if args.search:
-            try:
-                args.search = SEARCH.deserialize(args.search)
-            except ma.ValidationError as error:
-                self._refuse("search", error.messages[0])
-                args.search = None
-        return args
 
-    def _get_list_filter_args(self) -> list[Any]:
-        """As the library reads them, but fields of the form that were left empty are none."""
-        known = {f"flt_{arg}": found for arg, found in (self._filter_args or {}).items()}
-        wanted = {name: value for name, value in request.args.items() if value}
-        for name in wanted:
-            if name.startswith("flt_") and name not in known:
-                self._refuse(name[:50], "There is no such filter.")
-        found = []
-        for name, (index, one) in known.items():
-            if name not in wanted:
-                continue
-            if one.validate(wanted[name]):
-                found.append((index, one.name, wanted[name]))
-            else:
-                self._refuse(one.name, f"{wanted[name][:50]} is not allowed.")
-        return found
+def export(table: Table) -> Response:
+    """The list that is asked for, as CSV; raises `problems.BadRequest` where something of it is not
+    allowed, since a file of another list would be believed."""
 
-    def _refuse(self, name: str, message: str) -> None:
-        """A page says so and shows the list without it; a file would only be the wrong one."""
-        if request.endpoint == f"{self.endpoint}.export":
-            raise invalid("query", {name: [message]})
-        flash(f"{name}: {message}", "error")
+    def refuse(name: str, message: str) -> None:
+        raise invalid("query", {name: [message]})
 
-    def shown_filters(self, active: Sequence[tuple[int, str, str]]) -> list[dict[str, Any]]:
-        """The filters, for a form: `arg`, `label`, `options`, `type` and the present `value`."""
-        values = {index: value for index, _, value in active or ()}
-        return [
-            {
-                "arg": arg,
-                "label": one.name,
-                "options": one.choices() if callable(one.choices) else one.choices,
-                "type": one.data_type,
-                "value": values.get(index),
-            }
-            for arg, (index, one) in (self._filter_args or {}).items()
-        ]
-
-    def export_url(self) -> str:
-        """Where the list that is asked for is had as CSV."""
-        known = ("search", "sort", "desc")
-        args = {
-            name: value
-            for name, value in request.args.items()
-            if name in known or name.startswith("flt_")
-        }
-        return str(self.get_url(".export", export_type="csv", **args))
-
-    def _get_filters(self, filters: Sequence[tuple[int, str, str]] | None) -> dict[str, str]:
-        args = {index: arg for arg, (index, _) in (self._filter_args or {}).items()}
-        return {f"flt_{args[index]}": value for index, _, value in filters or ()}
-
-    def _export_csv(self, return_url: str) -> Response:
-        args = self._get_list_extra_args()
-        sort = self._get_column_by_idx(args.sort)
-        query = self.narrowed(sort and sort[0], bool(args.sort_desc), args.search, args.filters)
-        rows = streaming(query)
-        begun = chain(list(islice(rows, 1)), rows)  # what fails at once still makes an error
-        cells = ([column.show(row) for column in self.table.columns] for row in begun)
-        labels = [column.label for column in self.table.columns]
-        response = table_file(csv.lines(labels, cells), self.name.lower())
-        response.call_on_close(rows.close)
-        return response
+    rows = streaming(asked_of(table, refuse).query)
+    begun = chain(list(islice(rows, 1)), rows)  # what fails at once still makes an error
+    cells = ([column.show(row) for column in table.columns] for row in begun)
+    labels = [column.label for column in table.columns]
+    response = table_file(csv.lines(labels, cells), table.name.lower())
+    response.call_on_close(rows.close)
+    return response

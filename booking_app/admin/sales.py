@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from flask import Response, current_app, request
-from flask_admin import expose
+from flask import Blueprint, Response, current_app, request
 from werkzeug.datastructures import MultiDict
 from wtforms import Form
 
 from booking_app.admin import forms, tables
 from booking_app.admin.lists import table_file
 from booking_app.admin.plot import lying_bars, standing_bars
-from booking_app.admin.views import Page, attempt, queried
+from booking_app.admin.views import attempt, queried, render
 from booking_app.core.formats import decimal_string
 from booking_app.reports import schemas, service
 from booking_app.web import csv
@@ -22,38 +21,40 @@ DAYS_BACK, DAYS_AHEAD = 30, 7
 BARS_MAX = 40
 
 
-class SalesView(Page):
-    """What was sold of the shows of a period."""
+pages = Blueprint("admin_sales", __name__, url_prefix="/admin/sales")
 
-    @expose("/")
-    def index(self) -> Response:
-        """As plots and a table."""
-        today = service.today(timezone=current_app.config["TIMEZONE"])
-        since, until = today - timedelta(DAYS_BACK), today + timedelta(DAYS_AHEAD)
-        usual = {"by": "day", "since": str(since), "until": str(until)}
-        form = forms.SalesForm(MultiDict({**usual, **request.args}))
-        form.cinema.offer(tables.cinemas())
-        rows = attempt(form, lambda: _read_rows(form)) or []
-        return self.render(
-            "admin/sales.html",
-            form=form,
-            rows=rows,
-            total={name: sum(row[name] for row in rows) for name in service.SUMS},
-            plots=_plots(rows, form) if rows else [],
-            bars_max=BARS_MAX,
-            money=decimal_string,
-            name=_name_of,
-            by_names=forms.REPORTS_BY,
-            currency=current_app.config["CURRENCY"],
-        )
 
-    @expose("/export/csv/")
-    def export(self) -> Response:
-        """The same as a table for a spreadsheet."""
-        rows = ROW.dump(service.sales(**queried(SALES)), many=True)
-        names = list(ROW.fields)
-        lines = csv.lines(names, ([row[name] for name in names] for row in rows))
-        return table_file(lines, "sales")
+@pages.get("/")
+def index() -> Response:
+    """What was sold of the shows of a period, as plots and a table."""
+    today = service.today(timezone=current_app.config["TIMEZONE"])
+    since, until = today - timedelta(DAYS_BACK), today + timedelta(DAYS_AHEAD)
+    usual = {"by": "day", "since": str(since), "until": str(until)}
+    form = forms.SalesForm(MultiDict({**usual, **request.args}))
+    form.cinema.offer(tables.cinemas())
+    rows = attempt(form, lambda: _read_rows(form)) or []
+    return render(
+        "admin/sales.html",
+        title="Sales",
+        form=form,
+        rows=rows,
+        total={name: sum(row[name] for row in rows) for name in service.SUMS},
+        plots=_plots(rows, form) if rows else [],
+        bars_max=BARS_MAX,
+        money=decimal_string,
+        name=_name_of,
+        by_names=forms.REPORTS_BY,
+        currency=current_app.config["CURRENCY"],
+    )
+
+
+@pages.get("/export/csv/")
+def export() -> Response:
+    """The same as a table for a spreadsheet."""
+    rows = ROW.dump(service.sales(**queried(SALES)), many=True)
+    names = list(ROW.fields)
+    lines = csv.lines(names, ([row[name] for name in names] for row in rows))
+    return table_file(lines, "sales")
 
 
 def _read_rows(form: Form) -> Any:

@@ -1,21 +1,31 @@
 """Pages of shows and bookings: one show or many at once, the seat map, booking and cancelling for a
 customer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
 import marshmallow as ma
-from flask import current_app, flash, g, redirect, request
-from flask_admin import expose
-from flask_admin.helpers import get_form_data
-from werkzeug.wrappers import Response as AnyResponse
+from flask import current_app, flash, g, redirect, request, url_for
+from werkzeug.wrappers import Response as Answer
 from wtforms import Form, SelectChoice
 
 from booking_app.admin import access, forms, tables
 from booking_app.admin.lists import text_of
-from booking_app.admin.views import Rows, attempt, chosen, digest
+from booking_app.admin.views import (
+    GET_AND_POST,
+    attempt,
+    chosen,
+    delete_row,
+    digest,
+    edit_page,
+    edited_id,
+    list_pages,
+    new_page,
+    render,
+    typed,
+)
 from booking_app.auth import accounts
 from booking_app.auth.schemas import LoginBody
 from booking_app.booking import queries
@@ -39,119 +49,120 @@ ANY_TIME = "2000-01-01T00:00:00Z"
 TIME_OF_DAY, NAME = schemas.Daily(), LoginBody(only=["username"])
 
 
-class ShowView(Rows):
-    """Shows, one by one."""
+pages = list_pages(
+    tables.SHOWS,
+    address=lambda row: url_for(".seats", show_id=row["id"]),
+    more={"Many shows at once": ".many"},
+)
 
-    table = tables.SHOWS
-    thing = "show"
-    form = forms.EditShowForm
 
-    def get_create_form(self) -> type[Form]:
-        return forms.NewShowForm
+@pages.route("/new/", methods=GET_AND_POST)
+def new() -> Answer:
+    """A show."""
+    form = forms.NewShowForm(typed())
+    _offer(form)
 
-    def offer(self, form: Form) -> None:
-        if "movie" in form:
-            form.movie.offer(tables.movies())
-            form.screen.offer(tables.screens())
-
-    def edit_form(self, obj: Any = None) -> Form:
-        form = super().edit_form(obj)
-        names = tables.screens_beside(obj["screen_id"])
-        form.screen_name.choices = [SelectChoice(name) for name in names]
-        if obj["planned"]:
-            del form.total_seats
-        return form
-
-    def address(self, row: Mapping[Any, Any]) -> str:
-        return str(self.get_url(".seats", show_id=row["id"]))
-
-    def more(self) -> list[tuple[str, str]]:
-        return [("Many shows at once", self.get_url(".many"))]
-
-    def heading(self, row: Mapping[Any, Any]) -> str:
-        return f"{row['movie_title']}, {local_time(row['starts_at'], row['timezone'])}"
-
-    def find(self, key: int) -> Mapping[Any, Any]:
-        return _find_show(key)
-
-    def shown(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        local = local_time(row["starts_at"], row["timezone"], forms.LOCAL)
-        return {**forms.filled(SHOW_PATCH, row), "date_time": local}
-
-    def add(self, form: Form) -> Any:
+    def make() -> Any:
         movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
         g.timezone = tables.timezone_of(screen)
         values = forms.read(form, SHOW, timezone=g.timezone)
         return shows.create_show(movie_id=movie_id, **values, by=access.actor())
 
-    def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
-        g.timezone = row["timezone"]
+    return new_page("show", form, make)
+
+
+@pages.route("/edit/", methods=GET_AND_POST)
+def edit() -> Answer:
+    """A show that is there."""
+    show = _find_show(edited_id("show"))
+    g.timezone = show["timezone"]
+    local = local_time(show["starts_at"], g.timezone, forms.LOCAL)
+    shown = {**forms.filled(SHOW_PATCH, show), "date_time": local}
+    form = forms.EditShowForm(typed(), data=shown)
+    screens = tables.screens_beside(show["screen_id"])
+    form.screen_name.choices = [SelectChoice(name) for name in screens]
+    if show["planned"]:
+        del form.total_seats
+
+    def change() -> Any:
         values = forms.read(form, SHOW_PATCH, timezone=g.timezone)
         # Only what moves it: its time may have had seconds, which the form does not show.
-        if form.date_time.data == self.shown(row)["date_time"]:
+        if form.date_time.data == local:
             del values["date_time"]
-        if values["screen_name"] == row["screen_name"]:
+        if values["screen_name"] == show["screen_name"]:
             del values["screen_name"]
-        elif values["screen_name"] not in tables.screens_beside(row["screen_id"]):
+        elif values["screen_name"] not in screens:
             raise Invalid("screen_name", "There is no such screen in this cinema.")
-        return shows.update_show(show_id=row["id"], **values, by=access.actor())
+        return shows.update_show(show_id=show["id"], **values, by=access.actor())
 
-    def remove(self, key: int) -> None:
-        shows.delete_show(show_id=key, by=access.actor())
+    title = f"show: {show['movie_title']}, {local_time(show['starts_at'], g.timezone)}"
+    return edit_page(title, form, shown, change)
 
-    @expose("/many/", methods=("GET", "POST"))
-    def many(self) -> AnyResponse:
-        """Many shows at once: first what is in their way, then, if it is wanted, the shows."""
-        form = forms.ManyShowsForm(get_form_data())
-        self.offer(form)
-        looked = _NOTHING
-        if request.method == "POST":
-            looked = attempt(form, lambda: _look_or_make(form)) or _NOTHING
-            if looked.made:
-                flash(f"{len(looked.planned)} shows made.", "success")
-                return redirect(self.get_url(".index_view"), 303)
-        return self.render(
-            "admin/many_shows.html",
-            form=form,
-            planned=[
-                (
-                    local_time(one.date_time, g.timezone),
-                    one.error and by_clocks(one.error, g.timezone),
-                )
-                for one in sorted(looked.planned, key=lambda one: not one.error)
-            ],
-            free=sum(not one.error for one in looked.planned),
-            checked=looked.checked,
-        )
 
-    @expose("/<id:show_id>/seats/", methods=("GET", "POST"))
-    def seats(self, show_id: int) -> AnyResponse:
-        """The seat map: who has which seat; and booking for a customer."""
-        form = forms.CustomerForm(get_form_data())
-        show = _find_show(show_id)
-        g.timezone = show["timezone"]
-        if request.method == "POST":
-            made = attempt(form, lambda: _book(form, show_id))
-            if made:
-                flash(f"Booked: {made.reference}.", "success")
-                return redirect(self.get_url("admin_bookings.one", booking_id=made.id), 303)
-        plan = get_seat_map(show_id=show_id)
-        seats = [seat for row in plan["rows"] for seat in row["seats"]]
-        prices = {seat["category"]: seat["price_cents"] for seat in seats}
-        return self.render(
-            "admin/seats.html",
-            form=form,
-            show=show,
-            starts=local_time(show["starts_at"], g.timezone),
-            map=plan,
-            accessible=any(seat["accessible"] for seat in seats),
-            prices=prices,
-            letters=category_letters(prices) if len(prices) > 1 else {},
-            owners=tables.seat_owners(show_id),
-            wanted=request.form.getlist("seat_numbers"),
-            money=decimal_string,
-            currency=current_app.config["CURRENCY"],
-        )
+@pages.post("/delete/")
+def delete() -> Answer:
+    return delete_row("show", lambda key: shows.delete_show(show_id=key, by=access.actor()))
+
+
+def _offer(form: Form) -> None:
+    form.movie.offer(tables.movies())
+    form.screen.offer(tables.screens())
+
+
+@pages.route("/many/", methods=GET_AND_POST)
+def many() -> Answer:
+    """Many shows at once: first what is in their way, then, if it is wanted, the shows."""
+    form = forms.ManyShowsForm(typed())
+    _offer(form)
+    looked = _NOTHING
+    if request.method == "POST":
+        looked = attempt(form, lambda: _look_or_make(form)) or _NOTHING
+        if looked.made:
+            flash(f"{len(looked.planned)} shows made.", "success")
+            return redirect(url_for(".index"), 303)
+    return render(
+        "admin/many_shows.html",
+        form=form,
+        planned=[
+            (
+                local_time(one.date_time, g.timezone),
+                one.error and by_clocks(one.error, g.timezone),
+            )
+            for one in sorted(looked.planned, key=lambda one: not one.error)
+        ],
+        free=sum(not one.error for one in looked.planned),
+        checked=looked.checked,
+    )
+
+
+@pages.route("/<id:show_id>/seats/", methods=GET_AND_POST)
+def seats(show_id: int) -> Answer:
+    """The seat map: who has which seat; and booking for a customer."""
+    form = forms.CustomerForm(typed())
+    show = _find_show(show_id)
+    g.timezone = show["timezone"]
+    if request.method == "POST":
+        made = attempt(form, lambda: _book(form, show_id))
+        if made:
+            flash(f"Booked: {made.reference}.", "success")
+            return redirect(url_for("admin_bookings.one", booking_id=made.id), 303)
+    plan = get_seat_map(show_id=show_id)
+    seats = [seat for row in plan["rows"] for seat in row["seats"]]
+    prices = {seat["category"]: seat["price_cents"] for seat in seats}
+    return render(
+        "admin/seats.html",
+        form=form,
+        show=show,
+        starts=local_time(show["starts_at"], g.timezone),
+        map=plan,
+        accessible=any(seat["accessible"] for seat in seats),
+        prices=prices,
+        letters=category_letters(prices) if len(prices) > 1 else {},
+        owners=tables.seat_owners(show_id),
+        wanted=request.form.getlist("seat_numbers"),
+        money=decimal_string,
+        currency=current_app.config["CURRENCY"],
+    )
 
 
 def _find_show(show_id: int) -> dict[str, Any]:
@@ -250,36 +261,31 @@ def _times(form: Form, timezone: str) -> list[datetime]:
 # --- bookings -------------------------------------------------------------------------------
 
 
-class BookingView(Rows):
-    """Bookings; each has a page, where staff cancel for the customer."""
+bookings = list_pages(
+    tables.BOOKINGS, offers=(), address=lambda row: url_for(".one", booking_id=row["id"])
+)
 
-    table = tables.BOOKINGS
-    thing = "booking"
-    can_create = can_edit = can_delete = False
 
-    def address(self, row: Mapping[Any, Any]) -> str:
-        return str(self.get_url(".one", booking_id=row["id"]))
-
-    @expose("/<id:booking_id>/", methods=("GET", "POST"))
-    def one(self, booking_id: int) -> AnyResponse:
-        """A booking, and cancelling it, or some of its seats, for the customer."""
-        form = Form()  # its fields are the seats, checkboxes of the page
-        row = queries.get_any_booking(booking_id=booking_id)
-        show = _find_show(row.show_id)
-        g.timezone = show["timezone"]
-        if request.method == "POST" and attempt(form, lambda: _cancel(form, row)):
-            flash("Cancelled.", "success")
-            return redirect(self.get_url(".one", booking_id=booking_id), 303)
-        return self.render(
-            "admin/booking.html",
-            form=form,
-            row=row,
-            show=show,
-            starts=local_time(show["starts_at"], g.timezone),
-            customer=accounts.get_account(user_id=row.user_id),
-            money=decimal_string,
-            text_of=text_of,
-        )
+@bookings.route("/<id:booking_id>/", methods=GET_AND_POST)
+def one(booking_id: int) -> Answer:
+    """A booking, and cancelling it, or some of its seats, for the customer."""
+    form = Form()  # its fields are the seats, checkboxes of the page
+    row = queries.get_any_booking(booking_id=booking_id)
+    show = _find_show(row.show_id)
+    g.timezone = show["timezone"]
+    if request.method == "POST" and attempt(form, lambda: _cancel(form, row)):
+        flash("Cancelled.", "success")
+        return redirect(url_for(".one", booking_id=booking_id), 303)
+    return render(
+        "admin/booking.html",
+        form=form,
+        row=row,
+        show=show,
+        starts=local_time(show["starts_at"], g.timezone),
+        customer=accounts.get_account(user_id=row.user_id),
+        money=decimal_string,
+        text_of=text_of,
+    )
 
 
 def _cancel(form: Form, row: BookingDetails) -> Any:

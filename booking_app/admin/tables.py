@@ -137,7 +137,8 @@ PLACE_COLUMNS = (
 
 
 MOVIES = Table(
-    model=Movie,
+    name="Films",
+    thing="film",
     query=sa.select(
         Movie.id,
         Movie.title,
@@ -166,7 +167,8 @@ MOVIES = Table(
 
 
 CINEMAS = Table(
-    model=Cinema,
+    name="Cinemas",
+    thing="cinema",
     query=sa.select(Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default),
     id_column=Cinema.id,
     order=(Cinema.name_key, Cinema.id),
@@ -182,7 +184,8 @@ CINEMAS = Table(
 
 
 SCREENS = Table(
-    model=Screen,
+    name="Screens",
+    thing="screen",
     query=sa.select(Screen.id, Screen.name, Screen.rows, Cinema.name.label("cinema_name")).join(
         Cinema, Cinema.id == Screen.cinema_id
     ),
@@ -201,7 +204,8 @@ SCREENS = Table(
 
 
 SHOWS = Table(
-    model=Show,
+    name="Shows",
+    thing="show",
     named_by=("starts_at",),
     query=with_places(sa.select(Show.id, *PLACE, Show.total_seats, Show.price_cents, Show.on_sale)),
     id_column=Show.id,
@@ -226,7 +230,8 @@ SHOWS = Table(
 
 
 BOOKINGS = Table(
-    model=Booking,
+    name="Bookings",
+    thing="booking",
     query=with_places(
         sa.select(
             Booking.id,
@@ -272,7 +277,8 @@ BOOKINGS = Table(
 
 
 ACCOUNTS = Table(
-    model=User,
+    name="Accounts",
+    thing="account",
     query=sa.select(
         User.id, User.username, User.email, User.is_staff, User.is_disabled, User.created_at
     ),
@@ -292,7 +298,8 @@ ACCOUNTS = Table(
 
 
 AUDIT = Table(
-    model=AuditEvent,
+    name="Audit",
+    thing="event",
     query=sa.select(*sa.inspect(AuditEvent).columns).outerjoin(
         User, User.id == AuditEvent.actor_id
     ),

@@ -1,33 +1,51 @@
-"""What the pages of the admin site share: how they answer, and how a list with its forms goes
-through the services."""
+"""What the pages of the admin site share: how they answer, how a list is shown, and how a form goes
+through a service."""
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import marshmallow as ma
-from flask import Response, flash, g, make_response, request
-from flask_admin import BaseView
-from flask_admin.helpers import get_form_data
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.wrappers import Response as Answer
 from wtforms import Form
 
 from booking_app.admin import forms
-from booking_app.admin.lists import ListView
+from booking_app.admin.lists import PAGE_SIZE, Table, asked_of, export
 from booking_app.catalog.times import by_clocks
 from booking_app.core.errors import DomainError, Invalid, NotFound
 from booking_app.web.problems import CODES, invalid
 from booking_app.web.requests import IdConverter
 
+GET_AND_POST = ("GET", "POST")
+METHODS = {"new": GET_AND_POST, "edit": GET_AND_POST, "delete": ("POST",)}
+Row = Mapping[Any, Any]
 
-class Page(BaseView):
+
+def render(template: str, **values: Any) -> Response:
     """A page; where something was refused, with the status of that."""
+    answer = make_response(render_template(template, account=g.get("staff"), **values))
+    answer.status_code = g.pop("refused", 200)
+    return answer
 
-    def render(self, template: str, **kwargs: Any) -> Response:
-        answer = make_response(super().render(template, account=g.get("staff"), **kwargs))
-        answer.status_code = g.pop("refused", 200)
-        return answer
+
+def typed() -> ImmutableMultiDict[str, str] | None:
+    """What the form was sent with; None where it is only asked for."""
+    return request.form if request.method == "POST" else None
 
 
 def refuse(form: Form, error: DomainError) -> None:
@@ -78,89 +96,106 @@ def digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def key_of(text: Any, thing: str) -> int:
-    """An id of the query; raises NotFound for what can be none."""
+# --- lists and the forms of their rows ------------------------------------------------------
+
+
+def list_pages(
+    table: Table,
+    *,
+    offers: Collection[str] = tuple(METHODS),
+    may_edit: Callable[[Row], bool] = lambda row: True,
+    address: Callable[[Row], str | None] = lambda row: None,
+    more: Mapping[str, str] | None = None,
+) -> Blueprint:
+    """The pages of a list: itself, and itself as CSV. Those of its rows' forms, which it `offers`,
+    are added by their own modules; the others lead back to it.
+
+    A row's name leads to its `address`. `more` can be made too, by the endpoints of the pages.
+    """
+    name = table.name.lower()
+    pages = Blueprint(f"admin_{name}", __name__, url_prefix=f"/admin/{name}")
+
+    @pages.get("/")
+    def index() -> Answer:
+        asked = asked_of(table, lambda name, message: flash(f"{name}: {message}", "error"))
+        found = asked.fetch()
+        return render(
+            "admin/list.html",
+            title=table.name,
+            table=table,
+            offers=offers,
+            may_edit=may_edit,
+            address=address,
+            more=more or {},
+            asked=asked,
+            found=found,
+            last=-(-found.total // PAGE_SIZE),
+            here=url_for(".index", **asked.args()),
+        )
+
+    pages.add_url_rule("/export/csv/", "export", lambda: export(table))
+    for other in METHODS.keys() - offers:
+        pages.add_url_rule(
+            f"/{other}/", other, lambda: redirect(list_url()), methods=METHODS[other]
+        )
+    return pages
+
+
+def list_url() -> str:
+    """The list that led to a form; `access` has seen that it is of this site."""
+    return request.values.get("url") or url_for(".index")
+
+
+def id_of(text: str | None, thing: str) -> int:
+    """An id that was sent; raises NotFound for what can be none."""
     if not re.fullmatch(IdConverter.regex, str(text)):
         raise NotFound(thing, str(text)[:20])
-    return int(text)
+    return int(str(text))
 
 
-class Rows(Page, ListView):
-    """A list, and forms to make, change and delete its rows. `find`, `add`, `change` and `remove`
-    call the services' functions, and raise what these raise and `forms.Refused`."""
+def edited_id(thing: str) -> int:
+    """The id of the row that the form is of; where none is named, the list is the answer."""
+    return id_of(request.args.get("id") or abort(redirect(list_url())), thing)
 
-    list_template = "admin/list.html"
-    create_template = edit_template = "admin/form.html"
-    thing: str
 
-    def find(self, key: int) -> Mapping[Any, Any]:
-        raise NotImplementedError
+def new_page(thing: str, form: Form, make: Callable[[], Any], **values: Any) -> Answer:
+    """The form of a new row; `make` may raise what a service raises, and `forms.Refused`."""
+    if request.method == "POST" and attempt(form, make) is not False:
+        flash("Record was successfully created.", "success")
+        return redirect(list_url())
+    return _form_page(f"New {thing}", form, **values)
 
-    def add(self, form: Form) -> Any:
-        raise NotImplementedError
 
-    def change(self, form: Form, row: Mapping[Any, Any]) -> Any:
-        raise NotImplementedError
-
-    def remove(self, key: int) -> None:
-        raise NotImplementedError
-
-    def shown(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        """What the form shows of a row."""
-        raise NotImplementedError
-
-    def offer(self, form: Form) -> None:
-        """Give the form's choices what they offer."""
-
-    def heading(self, row: Mapping[Any, Any]) -> str:
-        """What a row, as `find` gives it, is called above its form."""
-        return str(row["name"])
-
-    def address(self, row: Mapping[Any, Any]) -> str | None:
-        """Where the row's name in the list leads."""
-        return None
-
-    def may_edit(self, row: Mapping[Any, Any]) -> bool:
-        """Whether the list leads to the row's form."""
-        return bool(self.can_edit)
-
-    def more(self) -> list[tuple[str, str]]:
-        """What else can be made, by `(text, address)`."""
-        return []
-
-    # What Flask-Admin calls
-
-    def scaffold_form(self) -> Any:
-        return Form
-
-    def create_form(self, obj: Any = None) -> Form:
-        form = super().create_form()
-        self.offer(form)
-        return form
-
-    def edit_form(self, obj: Any = None) -> Form:
-        shown = self.shown(obj)
-        form = self._edit_form_class(get_form_data(), data=shown)
-        self._template_args["seen"] = digest(shown)
-        self.offer(form)
-        return form
-
-    def validate_form(self, form: Form) -> bool:
-        return request.method == "POST"
-
-    def get_one(self, id: Any) -> Mapping[Any, Any]:
-        return self.find(key_of(id, self.thing))
-
-    def create_model(self, form: Form) -> Any:
-        return attempt(form, lambda: self.add(form))
-
-    def update_model(self, form: Form, model: Mapping[Any, Any]) -> bool:
-        seen = digest(self.shown(model))
+def edit_page(
+    title: str, form: Form, shown: Mapping[str, Any], change: Callable[[], Any], **values: Any
+) -> Answer:
+    """The form of a row, made of what is `shown`. It says so when it is sent, and where the row was
+    changed meanwhile, nothing is."""
+    seen = digest(shown)
+    if request.method == "POST":
         if request.form.get("seen", seen) != seen:
             flash("Somebody changed this meanwhile. Save again to overwrite that.", "error")
             g.refused = 409
-            return False
-        return attempt(form, lambda: self.change(form, model)) is not False
+        elif attempt(form, change) is not False:
+            flash("Record was successfully saved.", "success")
+            return redirect(list_url())
+    return _form_page(f"Edit {title}", form, seen=seen, **values)
 
-    def delete_model(self, model: Mapping[Any, Any]) -> bool:
-        return attempt(Form(), lambda: self.remove(model["id"])) is None
+
+def _form_page(
+    title: str, form: Form, *, template: str = "admin/form.html", **values: Any
+) -> Response:
+    return render(template, title=title, form=form, back=list_url(), **values)
+
+
+def delete_row(thing: str, remove: Callable[[int], Any]) -> Answer:
+    """Delete the row that is named, or say at the list why not; raises NotFound."""
+    key = id_of(request.form.get("id"), thing)
+    try:
+        remove(key)
+        flash("Record was successfully deleted.", "success")
+    except NotFound:
+        raise
+    except DomainError as error:
+        refuse(Form(), error)
+    return redirect(list_url())

@@ -1,0 +1,149 @@
+"""Pages of films, cinemas and screens."""
+
+from flask import Response, current_app, request
+from werkzeug.wrappers import Response as Answer
+from wtforms import Form
+
+from booking_app.admin import access, forms, tables
+from booking_app.admin.views import (
+    GET_AND_POST,
+    chosen,
+    delete_row,
+    edit_page,
+    edited_id,
+    list_pages,
+    new_page,
+    render,
+    typed,
+)
+from booking_app.catalog import movies, schemas, venues
+from booking_app.catalog.seat_picture import plan_picture
+from booking_app.core.errors import Invalid
+
+MOVIE, CINEMA = schemas.MovieBody(), schemas.CinemaBody()
+SCREEN, SCREEN_PATCH = schemas.ScreenBody(), schemas.ScreenPatch()
+ROWS = schemas.ScreenPatch(only=["rows"])
+
+films = list_pages(tables.MOVIES)
+cinemas = list_pages(tables.CINEMAS)
+screens = list_pages(tables.SCREENS)
+
+
+@films.route("/new/", endpoint="new", methods=GET_AND_POST)
+def new_film() -> Answer:
+    form = forms.MovieForm(typed())
+    return new_page(
+        "film",
+        form,
+        lambda: movies.create_movie(**forms.read(form, MOVIE), by=access.actor()),
+    )
+
+
+@films.route("/edit/", endpoint="edit", methods=GET_AND_POST)
+def edit_film() -> Answer:
+    film = movies.get_movie(movie_id=edited_id("film"))
+    shown = forms.filled(MOVIE, film)
+    form = forms.MovieForm(typed(), data=shown)
+    return edit_page(
+        f"film: {film['title']}",
+        form,
+        shown,
+        lambda: movies.update_movie(
+            movie_id=film["id"], **forms.read(form, MOVIE), by=access.actor()
+        ),
+    )
+
+
+@films.post("/delete/", endpoint="delete")
+def delete_film() -> Answer:
+    return delete_row("film", lambda key: movies.delete_movie(movie_id=key, by=access.actor()))
+
+
+@cinemas.route("/new/", endpoint="new", methods=GET_AND_POST)
+def new_cinema() -> Answer:
+    form = forms.CinemaForm(typed())
+    return new_page(
+        "cinema",
+        form,
+        lambda: venues.create_cinema(**forms.read(form, CINEMA), by=access.actor()),
+    )
+
+
+@cinemas.route("/edit/", endpoint="edit", methods=GET_AND_POST)
+def edit_cinema() -> Answer:
+    cinema = venues.get_cinema(cinema_id=edited_id("cinema"))
+    shown = forms.filled(CINEMA, cinema)
+    form = forms.CinemaForm(typed(), data=shown)
+    return edit_page(
+        f"cinema: {cinema['name']}",
+        form,
+        shown,
+        lambda: venues.update_cinema(
+            cinema_id=cinema["id"], **forms.read(form, CINEMA), by=access.actor()
+        ),
+    )
+
+
+@cinemas.post("/delete/", endpoint="delete")
+def delete_cinema() -> Answer:
+    return delete_row("cinema", lambda key: venues.delete_cinema(cinema_id=key, by=access.actor()))
+
+
+@screens.route("/new/", endpoint="new", methods=GET_AND_POST)
+def new_screen() -> Answer:
+    form = forms.NewScreenForm(typed())
+    offered = tables.cinemas()
+    form.cinema.offer(offered)
+
+    def make() -> object:
+        if offered:  # else the default one is made
+            chosen(form, "cinema")
+        values = forms.read(form, SCREEN)
+        timezone = current_app.config["TIMEZONE"]
+        return venues.create_screen(**values, timezone=timezone, by=access.actor())
+
+    return new_page("screen", form, make, template="admin/screen.html", picture_of=picture_of)
+
+
+@screens.route("/edit/", endpoint="edit", methods=GET_AND_POST)
+def edit_screen() -> Answer:
+    screen = venues.get_screen(screen_id=edited_id("screen"))
+    title = f"screen: {screen['name']}, {tables.cinema_of(screen['id'])}"
+    shown = forms.filled(SCREEN, screen)
+    form = forms.ScreenForm(typed(), data=shown)
+
+    def change() -> object:
+        # One that was made by the short form of a show has no plan, and needs none.
+        values = forms.read(form, SCREEN_PATCH)
+        return venues.update_screen(screen_id=screen["id"], **values, by=access.actor())
+
+    return edit_page(
+        title, form, shown, change, template="admin/screen.html", picture_of=picture_of
+    )
+
+
+@screens.post("/delete/", endpoint="delete")
+def delete_screen() -> Answer:
+    return delete_row("screen", lambda key: venues.delete_screen(screen_id=key, by=access.actor()))
+
+
+@screens.post("/picture/")
+def picture() -> Response:
+    """The picture of the plan that is being typed, or what is wrong with it."""
+    form = forms.ScreenForm(request.form)
+    return render("admin/plan_picture.html", form=form, picture=picture_of(form))
+
+
+def picture_of(form: Form) -> str | None:
+    """The picture of the form's plan; None where it is none, and the field says why."""
+    if not form.rows.data or form.rows.errors:
+        return None
+    try:
+        plan = forms.read(form, ROWS)
+        venues.check_rows(plan["rows"])
+    except forms.Refused:
+        return None
+    except Invalid as error:
+        forms.show_errors(form, error.facts["errors"]["json"])
+        return None
+    return plan_picture(plan["rows"])
