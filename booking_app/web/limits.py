@@ -173,6 +173,11 @@ def _item(amount: int, minutes: int) -> RateLimitItemPerMinute:
     return RateLimitItemPerMinute(amount, minutes)
 
 
+# For each view that `limited` made: the view without limits, and its rules. Not noted on the view,
+# since other decorators copy what stands there.
+_LIMITED: dict[Any, tuple[Any, tuple[tuple[str, Callable[[], str]], ...]]] = {}
+
+
 def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], Any]:
     """Decorator: the rule of this name holds for the view, its calls counted by `key`.
 
@@ -182,8 +187,8 @@ def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], A
     """
 
     def decorator(view: Any) -> Any:
-        of_view = getattr(view, "without_limits", view)
-        rules = (*getattr(view, "limits", ()), (name, key))
+        of_view, rules = _LIMITED.get(view, (view, ()))
+        rules = (*rules, (name, key))
 
         @wraps(of_view)
         def counted(*args: Any, **kwargs: Any) -> Any:
@@ -191,8 +196,7 @@ def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], A
                 _check(rule, caller)
             return of_view(*args, **kwargs)
 
-        counted.without_limits = of_view  # type: ignore[attr-defined]
-        counted.limits = rules  # type: ignore[attr-defined]
+        _LIMITED[counted] = of_view, rules
         return counted
 
     return decorator
