@@ -80,6 +80,6 @@ def read_claims(
 @lru_cache(maxsize=TOKENS_REMEMBERED)
 def _decode(token: str, key: str, key_before: str) -> Mapping[str, Any]:
     """The claims of a good token, by the keys that it may be signed with. They are remembered, as
-    checking a signature with each request made up a tenth of a booking; errors are not."""
+    taking a token apart costs 200 times as much as looking it up; errors are not."""
     claims: Mapping[str, Any] = decode_token(token)
     return claims

@@ -117,7 +117,7 @@ class Counters:
         return answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which costs as much as the counting
 class Count:
     """The calls of one caller under the rule `name`. `item`: how many are allowed in what time."""
 
