@@ -43,7 +43,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         API_TITLE="Movie-ticket booking",
         API_VERSION=VERSION,
         OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
         API_SPEC_OPTIONS={
             "info": {
                 "description": "List films and shows, book seats, see and cancel your bookings. "
@@ -72,7 +71,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     limits.init_app(app)
     app.json = OrjsonProvider(app)
     jwt.init_app(app)
-    problems.init_app(app, jwt)
+    problems.init_app(app)
     requests.init_app(app)
     Migrate(app, database.db)
     openapi.api.live_examples = bookable_example

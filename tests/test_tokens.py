@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from booking_app.auth import access
+from booking_app.auth.tokens import key_id
 from tests.conftest import Caller, bearer, make_app, open_tokens
 
 # The stricter of the two about ids that can't be.
@@ -98,7 +98,7 @@ def test_forged_with_an_empty_or_known_key(
 def test_a_key_name_chooses_among_our_keys_only(
     client: FlaskClient, claims: dict[str, Any]
 ) -> None:
-    for name in ("", "../../dev/null", access._key_id(""), None, 5, ["x"], "\x00"):
+    for name in ("", "../../dev/null", key_id(""), None, 5, ["x"], "\x00"):
         head = {} if name is None else {"kid": name}
         body = f"{segment({'alg': 'HS256', **head})}.{segment(claims)}"
         assert refused(client, sign(body, "")) == "invalid_token"
@@ -294,7 +294,7 @@ def test_the_key_before_is_no_key_for_tokens_that_do_not_name_it(
     alice: Caller, database_url: str, claims: dict[str, Any]
 ) -> None:
     client = make_app(database_url, SECRET_KEY="n" * 40, SECRET_KEY_PREVIOUS=KEY).test_client()
-    for head in ({}, {"kid": access._key_id("n" * 40)}):
+    for head in ({}, {"kid": key_id("n" * 40)}):
         token = jwt.encode(claims, KEY, "HS256", headers=head)
         answer = client.get("/api/me/", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json["code"]) == (401, "invalid_token")

@@ -1,32 +1,22 @@
 """Who may call an endpoint: `@signed_in` or `@staff_only`, under `route` and above `arguments`.
-And who it is: the tokens are made, read, and checked against their session, here."""
+And who it is: tokens are made, and checked against their session, here."""
 
 import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 import orjson
-from flask import current_app, request
-from flask_jwt_extended import (
-    create_access_token,
-    create_refresh_token,
-    current_user,
-    decode_token,
-    get_jwt,
-    jwt_required,
-    verify_jwt_in_request,
-)
-from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import ExpiredSignatureError, InvalidTokenError
+from flask import g, request
+from flask_jwt_extended import create_access_token, create_refresh_token
 
 from booking_app.audit.service import Actor
 from booking_app.auth import schemas
 from booking_app.auth.accounts import Account, require_staff
 from booking_app.auth.sessions import OpenSession, find_session, known_addresses
-from booking_app.auth.tokens import jwt
+from booking_app.auth.tokens import read_bearer_token, read_claims
 from booking_app.core.database import fold
 from booking_app.core.outages import is_unavailable
 from booking_app.web.fields import INT64_MAX
@@ -40,39 +30,20 @@ NAME = schemas.LoginBody().fields["username"]
 TOKEN_CODES = ("not_authenticated", "invalid_token", "token_expired")
 
 
-# --- keys -----------------------------------------------------------------------------------
-
-
-@cache
-def _key_id(key: str) -> str:
-    """Names a key in the tokens that it signs, and does not tell it."""
-    return hashlib.sha256(b"key id " + key.encode()).hexdigest()[:16]
-
-
-@jwt.additional_headers_loader
-def _name_the_key(identity: str) -> dict[str, str]:
-    return {"kid": _key_id(current_app.config["JWT_SECRET_KEY"])}
-
-
-@jwt.decode_key_loader
-def _key_of(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
-    """The key to check a token with: the present one, unless it names the one before."""
-    previous: str = current_app.config["SECRET_KEY_PREVIOUS"]
-    named = previous and header.get("kid") == _key_id(previous)
-    return previous if named else str(current_app.config["JWT_SECRET_KEY"])
-
-
 # --- callers --------------------------------------------------------------------------------
 
 
-@jwt.user_lookup_loader
-def _find_account(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Any:
-    """The account of an access token, while its session is open. What a refresh token is good
-    for is found out where it is spent."""
+def identify() -> None:
+    """Find the account of the request's access token, while its session is open. Raises BadRequest
+    for none (401)."""
+    claims = read_claims(read_bearer_token())
     if claims["type"] == "refresh":
-        return claims
+        raise BadRequest("invalid_token", "This is a refresh token; send the access token.")
     session = _session_of(claims) if claims["type"] == "access" else None
-    return session and find_session(**session)
+    account = find_session(**session) if session else None
+    if account is None:
+        raise BadRequest("invalid_token", "The token's session has ended; log in again.")
+    g.account, g.session = account, session
 
 
 def _session_of(claims: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -87,7 +58,7 @@ def _session_of(claims: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def current_account() -> Account:
     """The account whose access token came with the request."""
-    account: Account = current_user
+    account: Account = g.account
     return account
 
 
@@ -98,7 +69,8 @@ def current_user_id() -> int:
 
 def current_session() -> dict[str, Any]:
     """The caller's `session_id` and `user_id`, for a service."""
-    return {"session_id": get_jwt()["sid"], "user_id": current_user_id()}
+    session: dict[str, Any] = g.session
+    return session
 
 
 def actor() -> Actor:
@@ -115,15 +87,20 @@ def anonymous() -> Actor:
 def signed_in(view: View) -> View:
     """Decorator: the caller needs an access token of a session that is open."""
     documented = Blueprint.doc(security=SECURITY)(Blueprint.can_answer(*TOKEN_CODES)(view))
-    guarded: View = jwt_required()(documented)
+
+    @wraps(documented)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        identify()
+        return documented(*args, **kwargs)
+
     guarded.known_caller = _known_caller  # type: ignore[attr-defined]
-    return guarded
+    return guarded  # type: ignore[return-value]
 
 
 def _known_caller() -> str:
     """The caller's account, as calls are counted by it, for what is done before the view runs.
     Without a good token the answer is 401."""
-    verify_jwt_in_request()
+    identify()
     return f"account {by_account()}"
 
 
@@ -160,7 +137,7 @@ def by_name_or_own_address() -> str:
     except Exception as error:
         if not is_unavailable(error):
             raise
-        known = set()  # the view will say so; raised here, the counters would seem to be away
+        known = set()  # the view will say so; until then the name is counted
     return f"{by_name()} {by_address()}" if by_address() in known else by_name()
 
 
@@ -195,21 +172,10 @@ def read_refresh_token(token: str | None) -> dict[str, Any]:
                 "not_authenticated",
                 'Send {"refresh": "<refresh token>"} or `Authorization: Bearer <refresh token>`.',
             )
-        verify_jwt_in_request(refresh=True)
-        claims = get_jwt()
-    else:
-        try:
-            claims = decode_token(token)
-        except ExpiredSignatureError as error:
-            raise BadRequest(
-                "token_expired", "The refresh token has expired; log in again."
-            ) from error
-        except (InvalidTokenError, JWTExtendedException) as error:
-            raise BadRequest(
-                "invalid_token", f"The refresh token can't be used: {error}."
-            ) from error
-        if claims["type"] != "refresh":
-            raise BadRequest("invalid_token", "This is an access token; send the refresh token.")
+        token = read_bearer_token()
+    claims = read_claims(token, if_expired="The refresh token has expired; log in again.")
+    if claims["type"] != "refresh":
+        raise BadRequest("invalid_token", "This is an access token; send the refresh token.")
     session = _session_of(claims)
     if session is None:
         raise BadRequest("invalid_token", "The refresh token is of no session; log in again.")
@@ -220,7 +186,7 @@ def session_to_end(refresh: str | None) -> dict[str, Any]:
     """Whose session a request to log out ends, for a service: that of the refresh token in its
     body where there is one, else the caller's."""
     if refresh is None:
-        verify_jwt_in_request()
+        identify()
         return {**current_session(), "by": actor()}
     token = read_refresh_token(refresh)
     session = {name: token[name] for name in ("session_id", "user_id")}

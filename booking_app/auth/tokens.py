@@ -1,35 +1,85 @@
-"""The extension that makes and reads tokens."""
+"""Tokens: the keys they are signed with, and how those of a request are read."""
 
+import hashlib
 import time
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Any
 
-from flask import current_app
-from flask_jwt_extended import JWTManager
+from flask import current_app, request
+from flask_jwt_extended import JWTManager, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import ExpiredSignatureError, InvalidTokenError
+
+from booking_app.web.problems import BadRequest
 
 TOKENS_REMEMBERED = 10_000
 
-
-class TokenManager(JWTManager):
-    """Reads a token once, not with each request that carries it: the library takes it apart
-    twice, which made up a fifth of a booking. Only a token that is good is remembered, by the
-    keys it may be signed with, and whether it has expired is looked at each time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._good: dict[tuple[str, str, str], dict[str, Any]] = {}
-
-    def _decode_jwt_from_config(
-        self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
-    ) -> dict[str, Any]:
-        keys = (current_app.config["JWT_SECRET_KEY"], current_app.config["SECRET_KEY_PREVIOUS"])
-        token = (*keys, encoded_token)
-        claims = self._good.get(token)
-        if claims is None or claims.get("exp", 0) <= time.time():
-            claims = super()._decode_jwt_from_config(encoded_token, csrf_value, allow_expired)
-            if len(self._good) >= TOKENS_REMEMBERED:
-                self._good.clear()
-            self._good[token] = claims
-        return dict(claims)
+jwt = JWTManager()
 
 
-jwt = TokenManager()
+# --- keys -----------------------------------------------------------------------------------
+
+
+@cache
+def key_id(key: str) -> str:
+    """Names a key in the tokens that it signs, and does not tell it."""
+    return hashlib.sha256(b"key id " + key.encode()).hexdigest()[:16]
+
+
+@jwt.additional_headers_loader
+def _name_the_key(identity: str) -> dict[str, str]:
+    return {"kid": key_id(current_app.config["JWT_SECRET_KEY"])}
+
+
+@jwt.decode_key_loader
+def _key_of(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
+    """The key to check a token with: the present one, unless it names the one before."""
+    previous: str = current_app.config["SECRET_KEY_PREVIOUS"]
+    named = previous and header.get("kid") == key_id(previous)
+    return previous if named else str(current_app.config["JWT_SECRET_KEY"])
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def read_bearer_token() -> str:
+    """The token of the `Authorization` header. Nothing between two commas is no fault there
+    (RFC 9110, section 5.6.1). Raises BadRequest for a header without one, or with several."""
+    values = [value.split() for value in request.headers.get("Authorization", "").split(",")]
+    bearers = [words for words in values if words and words[0] == "Bearer"]
+    if len(bearers) != 1:
+        raise BadRequest("not_authenticated", "Send the header `Authorization: Bearer <token>`.")
+    if len(bearers[0]) != 2:
+        raise BadRequest(
+            "invalid_token", "Invalid token: write `Bearer`, a space, and the token alone."
+        )
+    return bearers[0][1]
+
+
+def read_claims(
+    token: str, *, if_expired: str = "Get a new one at /api/token/refresh/ or log in."
+) -> Mapping[str, Any]:
+    """What a good token says. Raises BadRequest for any other, with the words `if_expired` for
+    one whose time is over."""
+    config = current_app.config
+    try:
+        claims = _decode(token, config["JWT_SECRET_KEY"], config["SECRET_KEY_PREVIOUS"])
+        if "exp" in claims and claims["exp"] <= time.time():
+            decode_token(token)  # decides whether its time is over, with the leeway of clocks
+    except ExpiredSignatureError as error:
+        raise BadRequest("token_expired", if_expired) from error
+    except (InvalidTokenError, JWTExtendedException) as error:
+        raise BadRequest(
+            "invalid_token",
+            "Invalid token: it is damaged, not valid yet, or another server's. Log in to get one.",
+        ) from error
+    return claims
+
+
+@lru_cache(maxsize=TOKENS_REMEMBERED)
+def _decode(token: str, key: str, key_before: str) -> Mapping[str, Any]:
+    """The claims of a good token, by the keys that it may be signed with. They are remembered, as
+    taking a token apart costs 200 times as much as looking it up; errors are not."""
+    claims: Mapping[str, Any] = decode_token(token)
+    return claims

@@ -196,6 +196,13 @@ class Answer(ma.Schema):
         Day,
     )
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._columns = [
+            (name, one.attribute or name, self._converter(one))
+            for name, one in self.dump_fields.items()
+        ]
+
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
         if self.many if many is None else many:
             return [self._one(item) for item in obj]
@@ -211,13 +218,6 @@ class Answer(ma.Schema):
             name: getattr(item, key) if convert is None else convert(getattr(item, key))
             for name, key, convert in self._columns
         }
-
-    def _init_fields(self) -> None:
-        super()._init_fields()
-        self._columns = [
-            (name, one.attribute or name, self._converter(one))
-            for name, one in self.dump_fields.items()
-        ]
 
     def _converter(self, one: fields.Field[Any]) -> Any:
         if isinstance(one, fields.Nested):

@@ -18,5 +18,8 @@ class OrjsonProvider(JSONProvider):
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        data = orjson.dumps(self._prepare_response_obj(args, kwargs))
-        return Response(data, mimetype="application/json")
+        """The answer with one value, the list of several, or the object of those with names."""
+        if args and kwargs:
+            raise TypeError("values come with names or without, not both")
+        value = args[0] if len(args) == 1 else args or kwargs or None
+        return Response(orjson.dumps(value), mimetype="application/json")

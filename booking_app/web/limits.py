@@ -1,4 +1,4 @@
-"""How often what may be called: `RULES`, by Flask-Limiter. Over it the answer is 429.
+"""How often what may be called: `RULES`. Over it the answer is 429.
 
 The counters stand in Redis where REDIS_URL is set, else in each worker's memory; where Redis
 does not answer, in memory too, until it is back. A window begins with its first call.
@@ -10,13 +10,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import cache, lru_cache, wraps
+from http import HTTPStatus
+from typing import Any, TypeVar
 
-from flask import Flask, Response, abort, current_app, request
-from flask_limiter import ApplicationLimit, Limiter, RequestLimit
-from limits import RateLimitItem
-from limits import parse as parse_limit
+from flask import Flask, Response, abort, after_this_request, current_app, request
+from limits import RateLimitItemPerMinute
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 
 from booking_app.web import problems
 from booking_app.web.headers import client_address
@@ -26,6 +28,13 @@ log = logging.getLogger(__name__)
 NEVER_LIMITED = "health"  # a blueprint: a busy house must not look like a sick one
 
 REDIS_SECONDS = 0.5  # the longest that each step of a request waits for Redis
+LOOK_AGAIN_SECONDS = 2.0  # how often a Redis that is away is asked again
+
+# Keys of the application's extensions and of a request's environment.
+COUNTERS = "booking_app.counters"
+COUNTED = "booking_app.counted"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,68 +81,101 @@ def network(address: str) -> str:
     return address
 
 
-def _amount(name: str) -> Callable[[], str]:
-    def amount() -> str:
-        rule = RULES[name]
-        count = rule.amount
-        if rule.split and not current_app.config["REDIS_URL"]:
-            # Never 1: a slip of the pen must not cost a minute.
-            count = max(2, math.ceil(count / current_app.config["WEB_CONCURRENCY"]))
-        # In minutes, also where it is an hour: shorter units would be looked at first.
-        return f"{count} per {rule.minutes} minute"
+class Counters:
+    """The counters of all rules: in Redis, or in memory while Redis does not answer."""
 
-    return amount
+    def __init__(self, redis_url: str) -> None:
+        self.memory = FixedWindowRateLimiter(MemoryStorage())
+        self.redis: FixedWindowRateLimiter | None = None
+        self.redis_away_until = 0.0  # by the monotonic clock; 0.0: it answers
+        if redis_url:
+            storage = storage_from_string(
+                redis_url,
+                wrap_exceptions=True,
+                socket_timeout=REDIS_SECONDS,
+                socket_connect_timeout=REDIS_SECONDS,
+            )
+            self.redis = FixedWindowRateLimiter(storage)
+
+    def ask(self, question: Callable[[FixedWindowRateLimiter], T]) -> T:
+        """What the counters answer."""
+        if self.redis is None:
+            return question(self.memory)
+        if self.redis_away_until:
+            now = time.monotonic()
+            if now < self.redis_away_until:
+                return question(self.memory)
+            # One request looks whether it is back; the others count in memory meanwhile.
+            self.redis_away_until = now + LOOK_AGAIN_SECONDS
+        try:
+            answer = question(self.redis)
+        except StorageError as error:
+            log.warning("Redis does not answer, each worker counts for itself: %s", error)
+            self.redis_away_until = time.monotonic() + LOOK_AGAIN_SECONDS
+            return question(self.memory)
+        self.redis_away_until = 0.0
+        return answer
+
+
+@dataclass(slots=True)  # not frozen, which costs as much as the counting
+class Count:
+    """The calls of one caller under the rule `name`. `item`: how many are allowed in what time."""
+
+    counters: Counters
+    item: RateLimitItemPerMinute
+    name: str
+    counted_by: str
+
+    def hit(self) -> bool:
+        """Count one; False where that is more than is allowed."""
+        return self.counters.ask(lambda by: by.hit(self.item, self.counted_by, self.name))
+
+    def is_open(self) -> bool:
+        """Whether one more is allowed."""
+        return self.counters.ask(lambda by: by.test(self.item, self.counted_by, self.name))
+
+    def clear(self) -> None:
+        """Count anew."""
+        self.counters.ask(lambda by: by.clear(self.item, self.counted_by, self.name))
+
+    def refusal(self) -> Response:
+        """The answer 429."""
+        window = self.counters.ask(
+            lambda by: by.get_window_stats(self.item, self.counted_by, self.name)
+        )
+        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        rule = RULES[self.name]
+        return problems.problem(
+            "rate_limited",
+            f"Too many calls for one {rule.by} ({rule.calls.replace('`', '')}): at most "
+            f"{self.item.amount} in {rule.minutes} min. Ask again in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def _counters() -> Counters | None:
+    """None where the limits are off."""
+    counters: Counters | None = current_app.extensions.get(COUNTERS)
+    return counters
+
+
+def _count(counters: Counters, name: str, counted_by: str) -> Count:
+    rule = RULES[name]
+    amount = rule.amount
+    if rule.split and counters.redis is None:
+        # Never 1: a slip of the pen must not cost a minute.
+        amount = max(2, math.ceil(amount / current_app.config["WEB_CONCURRENCY"]))
+    return Count(counters, _item(amount, rule.minutes), name, counted_by)
 
 
 @cache
-def _parsed(amount: str) -> RateLimitItem:
-    return parse_limit(amount)
+def _item(amount: int, minutes: int) -> RateLimitItemPerMinute:
+    return RateLimitItemPerMinute(amount, minutes)
 
 
-def _too_many(breached: RequestLimit) -> Response:
-    seconds = max(1, math.ceil(breached.reset_at - time.time()))
-    rule = RULES[breached.request_args[1]]
-    return problems.problem(
-        "rate_limited",
-        f"Too many calls for one {rule.by} ({rule.calls.replace('`', '')}): at most "
-        f"{breached.limit.amount} in {rule.minutes} min. Ask again in {seconds} s.",
-        headers={"Retry-After": str(seconds)},
-    )
-
-
-OF_ALL = _amount("all")
-
-
-class QuickLimiter(Limiter):
-    """Before each request the library looks anew for every limit that could be meant: a fifth of a
-    list of films. There is one for all calls, so that one is counted here."""
-
-    def _check_request_limit(
-        self, callable_name: str | None = None, in_middleware: bool = True
-    ) -> Any:
-        if in_middleware and not self._storage_dead:
-            if request.blueprint == NEVER_LIMITED:
-                return None
-            item, key = _parsed(OF_ALL()), [by_address(), "all"]
-            try:
-                if self.limiter.hit(item, *key):
-                    return None
-                return _too_many(RequestLimit(self, item, key, True, True))
-            except Exception:  # of whatever storage it is; the library knows what to do then
-                log.warning("the counters do not answer", exc_info=True)
-        return super()._check_request_limit(callable_name, in_middleware)
-
-
-limiter = QuickLimiter(
-    by_address,
-    application_limits=[ApplicationLimit(OF_ALL, scope="all")],
-    on_breach=_too_many,
-    in_memory_fallback_enabled=True,
-    swallow_errors=True,  # a failure is counted after the answer is made: too late to fall back
-    request_identifier=lambda: request.endpoint or "nothing",  # what is not there counts too
-)
-limiter.request_filter(lambda: not current_app.config["RATELIMIT_ENABLED"])
-limiter.request_filter(lambda: request.blueprint == NEVER_LIMITED)
+# For each view that `limited` made: the view without limits, and its rules. Not noted on the view,
+# since other decorators copy what stands there.
+_LIMITED: dict[Any, tuple[Any, tuple[tuple[str, Callable[[], str]], ...]]] = {}
 
 
 def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], Any]:
@@ -143,50 +185,78 @@ def limited(name: str, key: Callable[[], str] = by_address) -> Callable[[Any], A
     the address. Of several the lowest is looked at first, and where it refuses, the others don't
     count.
     """
-    refused = (lambda response: response.status_code == 401) if RULES[name].failures else None
-    return limiter.shared_limit(_amount(name), scope=name, key_func=key, deduct_when=refused)
+
+    def decorator(view: Any) -> Any:
+        of_view, rules = _LIMITED.get(view, (view, ()))
+        rules = (*rules, (name, key))
+
+        @wraps(of_view)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            for rule, caller in rules:
+                _check(rule, caller)
+            return of_view(*args, **kwargs)
+
+        _LIMITED[counted] = of_view, rules
+        return counted
+
+    return decorator
+
+
+def _check(name: str, key: Callable[[], str]) -> None:
+    """Count this request under the rule of this name; answer 429 where no more are allowed."""
+    counters = _counters()
+    if counters is None:
+        return
+    counted = _count(counters, name, key())
+    request.environ.setdefault(COUNTED, {})[name] = counted
+    if not RULES[name].failures:
+        if not counted.hit():
+            abort(counted.refusal())
+        return
+    if not counted.is_open():
+        abort(counted.refusal())
+
+    @after_this_request
+    def count_failure(response: Response) -> Response:
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            counted.hit()
+        return response
 
 
 def reset(name: str) -> None:
     """Count this caller's calls under the rule of this name anew."""
-    for counted in limiter.current_limits:
-        if counted.request_args[1] == name:
-            _ask(limiter.limiter.clear, counted.limit, *counted.request_args)
+    counted: Count | None = request.environ.get(COUNTED, {}).get(name)
+    if counted is not None:
+        counted.clear()
 
 
 def refuse_over(name: str, counted_by: str) -> None:
     """Answer 429 where `counted_by` has used up the rule of this name; counts nothing."""
-    if not current_app.config["RATELIMIT_ENABLED"]:
-        return
-    item, key = _parsed(_amount(name)()), [counted_by, name]
-    if _ask(limiter.limiter.test, item, *key) is False:
-        abort(_too_many(RequestLimit(limiter, item, key, True, True)))
+    counters = _counters()
+    if counters is not None:
+        counted = _count(counters, name, counted_by)
+        if not counted.is_open():
+            abort(counted.refusal())
 
 
 def count(name: str, counted_by: str) -> None:
     """Count one for `counted_by` under the rule of this name."""
-    if current_app.config["RATELIMIT_ENABLED"]:
-        _ask(limiter.limiter.hit, _parsed(_amount(name)()), counted_by, name)
+    counters = _counters()
+    if counters is not None:
+        _count(counters, name, counted_by).hit()
 
 
-def _ask(counters: Callable[..., Any], *args: Any) -> Any:
-    """What the counters answer; None where they are away just now."""
-    try:
-        return counters(*args)
-    except Exception:  # of whatever storage it is: no call is refused, and nothing undone, for that
-        log.warning("the counters do not answer", exc_info=True)
+def _count_all() -> Response | None:
+    """Count a request, whatever it asks for; the answer where there are too many."""
+    counters = _counters()
+    if counters is None or request.blueprint == NEVER_LIMITED:
         return None
+    counted = _count(counters, "all", by_address())
+    return None if counted.hit() else counted.refusal()
 
 
 def init_app(app: Flask) -> None:
-    """Set the limiter up, unless it is off."""
-    if not app.config["RATELIMIT_ENABLED"]:
-        return
-    redis_url = app.config["REDIS_URL"]
-    app.config["RATELIMIT_STORAGE_URI"] = redis_url or "memory://"
-    app.config["RATELIMIT_STORAGE_OPTIONS"] = (
-        {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
-        if redis_url
-        else {}
-    )
-    limiter.init_app(app)
+    """Set the counters up, unless the limits are off."""
+    if app.config["RATELIMIT_ENABLED"]:
+        app.extensions[COUNTERS] = Counters(app.config["REDIS_URL"])
+        app.before_request(_count_all)

@@ -1,19 +1,21 @@
 """The OpenAPI document: what `Blueprint` notes of each endpoint, and `Api` makes of it.
 
 `Blueprint` adds two things to flask-smorest's: the codes of the problems an endpoint can
-answer, in the document, and the check that a request carries nothing the endpoint does not
-know.
+answer, which `Answers` puts into the document, and the check that a request carries nothing the
+endpoint does not know.
 """
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
 import flask_smorest
 import orjson
-from flask import Response, current_app
+from apispec import BasePlugin
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
 
 from booking_app.core.outages import is_unavailable
 from booking_app.web import problems
@@ -44,10 +46,6 @@ class Blueprint(flask_smorest.Blueprint):
 
     ARGUMENTS_PARSER = Parser()
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._prepare_doc_cbks.append(self._prepare_problems_doc)
-
     def arguments(
         self, schema: Any, *, location: str = "json", **kwargs: Any
     ) -> Callable[[View], View]:
@@ -65,7 +63,13 @@ class Blueprint(flask_smorest.Blueprint):
     @staticmethod
     def can_answer(*codes: str) -> Callable[[View], View]:
         """Decorator: the codes, beyond those of every endpoint, that the view can answer."""
-        return lambda view: _note(view, "problems", codes)
+
+        def decorator(view: View) -> View:
+            earlier = getattr(view, "can_answer", ())
+            view.can_answer = (*earlier, *codes)  # type: ignore[attr-defined]
+            return view
+
+        return decorator
 
     @staticmethod
     def public(shared_seconds: int = 0) -> Callable[[View], View]:
@@ -77,47 +81,61 @@ class Blueprint(flask_smorest.Blueprint):
             def kept(*args: Any, **kwargs: Any) -> Response:
                 return cacheable(view(*args, **kwargs), shared_seconds=shared_seconds)
 
-            noted: View = _note(kept, "public", [True])
-            return noted
+            kept.is_public = True  # type: ignore[attr-defined]
+            return kept  # type: ignore[return-value]
 
         return decorator
 
-    @staticmethod
-    def _prepare_problems_doc(
-        doc: dict[str, Any], doc_info: dict[str, Any], *, method: str, **kwargs: Any
-    ) -> dict[str, Any]:
-        # A query that no endpoint takes is refused everywhere, as is who asks too often; and any
-        # may find no database.
-        everywhere = {"validation_failed", "rate_limited", "database_unavailable"}
-        codes = {*everywhere, *doc_info.get("problems", ())}
-        if method.upper() in METHODS_WITH_BODY:
-            codes |= {"body_too_large", "malformed_body", "unsupported_media_type"}
-        by_status = defaultdict(list)
-        for code in sorted(codes):
-            by_status[problems.CODES[code].status].append(code)
-        responses = doc.setdefault("responses", {})
-        if doc_info.get("public"):
-            responses[200].setdefault("headers", {})["ETag"] = {
-                "description": "Of what is answered.",
-                "schema": {"type": "string"},
-            }
-            responses[304] = {
-                "description": "Nothing has changed since the `If-None-Match` of the request."
-            }
-        for status, names in sorted(by_status.items()):
-            headers = {"headers": RETRY_AFTER} if status in problems.WITH_RETRY_AFTER else {}
-            schemas = [{"$ref": f"#/components/schemas/{schema_name(name)}"} for name in names]
-            responses[status] = headers | {
-                "description": "; ".join(
-                    f"`{name}`: {problems.CODES[name].title}" for name in names
-                ),
-                "content": {
-                    problems.MEDIA_TYPE: {
-                        "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-                    }
-                },
-            }
-        return doc
+
+class Answers(BasePlugin):
+    """A plugin of apispec: adds to each operation what `Blueprint` noted of its view.
+
+    It comes last, and so replaces what flask-smorest says of errors.
+    """
+
+    def __init__(self, views: Mapping[str, Callable[..., Any]]) -> None:
+        self.views = views
+
+    def operation_helper(
+        self, path: str | None = None, operations: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        view = self.views[kwargs["rule"].endpoint]
+        for method, operation in (operations or {}).items():
+            responses = operation.setdefault("responses", {})
+            if getattr(view, "is_public", False):
+                responses[200].setdefault("headers", {})["ETag"] = {
+                    "description": "Of what is answered.",
+                    "schema": {"type": "string"},
+                }
+                responses[304] = {
+                    "description": "Nothing has changed since the `If-None-Match` of the request."
+                }
+            responses |= _errors(method, getattr(view, "can_answer", ()))
+
+
+def _errors(method: str, codes: Iterable[str]) -> dict[int, Any]:
+    """The responses for the problems with these codes, and for those of every endpoint."""
+    # A query that no endpoint takes is refused everywhere, as is who asks too often; and any may
+    # find no database.
+    every = {"validation_failed", "rate_limited", "database_unavailable", *codes}
+    if method.upper() in METHODS_WITH_BODY:
+        every |= {"body_too_large", "malformed_body", "unsupported_media_type"}
+    by_status = defaultdict(list)
+    for code in sorted(every):
+        by_status[problems.CODES[code].status].append(code)
+    responses: dict[int, Any] = {}
+    for status, names in sorted(by_status.items()):
+        headers = {"headers": RETRY_AFTER} if status in problems.WITH_RETRY_AFTER else {}
+        schemas = [{"$ref": f"#/components/schemas/{schema_name(name)}"} for name in names]
+        responses[status] = headers | {
+            "description": "; ".join(f"`{name}`: {problems.CODES[name].title}" for name in names),
+            "content": {
+                problems.MEDIA_TYPE: {
+                    "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+                }
+            },
+        }
+    return responses
 
 
 def schema_name(code: str) -> str:
@@ -125,30 +143,26 @@ def schema_name(code: str) -> str:
     return "".join(word.capitalize() for word in code.split("_")) + "Problem"
 
 
-def _note(view: Any, name: str, values: Any) -> Any:
-    # flask-smorest copies `_apidoc` from wrapper to wrapper and hands it to the doc callbacks.
-    doc = getattr(view, "_apidoc", {})
-    view._apidoc = {**doc, name: [*doc.get(name, ()), *values]}
-    return view
-
-
 class Api(flask_smorest.Api):
     """The API with its document. `live_examples` gives values for it at each request:
     `{"show_id": 7, ...}`, so that "Try it out" works as it stands."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
+    ERROR_SCHEMA = {"type": "object"}  # nobody sees it: `Answers` says what errors are
     live_examples: Callable[[], dict[str, Any]] = staticmethod(dict)
 
-    def _register_error_handlers(self) -> None:
-        """`problems.init_app` does this."""
-
-    def _register_responses(self) -> None:
-        # flask-smorest refers to these by name; `_prepare_problems_doc` puts ours in their place.
-        self.spec.components.response("UNPROCESSABLE_ENTITY", {"description": ""}, lazy=True)
+    def init_app(self, app: Flask, **kwargs: Any) -> None:
+        plugins = [Answers(app.view_functions)]
+        super().init_app(app, spec_kwargs={"extra_plugins": plugins}, **kwargs)
         for code in problems.CODES:
             self.spec.components.schema(schema_name(code), problems.problem_schema(code))
+        app.add_url_rule("/openapi.json", "openapi", self.serve)
 
-    def _openapi_json(self) -> Response:
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        return problems.http_error(error)
+
+    def serve(self) -> Response:
+        """The document, as JSON."""
         document = copy.deepcopy(self.spec.to_dict())
         try:
             values = self.live_examples()
@@ -164,7 +178,7 @@ class Api(flask_smorest.Api):
             for operation in path.values():
                 if isinstance(operation, dict):
                     _fill_example(operation, values)
-        return current_app.response_class(orjson.dumps(document), mimetype="application/json")
+        return Response(orjson.dumps(document), mimetype="application/json")
 
 
 def _fill_example(operation: dict[str, Any], values: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, current_app, json, request
-from flask_jwt_extended import JWTManager
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from booking_app.core.errors import DomainError
@@ -194,13 +193,12 @@ def _first_message(errors: Any) -> str:
     return str(errors)
 
 
-def init_app(app: Flask, jwt: JWTManager) -> None:
-    """Give every error of the app and of its tokens the one form."""
+def init_app(app: Flask) -> None:
+    """Give every error of the app the one form."""
     app.register_error_handler(DomainError, _domain_error)
     app.register_error_handler(BadRequest, _bad_request)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, _unexpected)
-    _token_errors(jwt)
 
 
 def _domain_error(error: DomainError) -> Response:
@@ -218,7 +216,7 @@ HTTP_CODES = {
 }
 
 
-def _http_error(error: HTTPException) -> Response:
+def http_error(error: HTTPException) -> Response:
     """What Flask and Werkzeug raise. Anything but these is a request that could not be read."""
     # A response within is our own already: of the limiter's 429.
     if error.code is not None and (error.code < 400 or error.response is not None):
@@ -251,36 +249,3 @@ def _unexpected(error: Exception) -> Response:
         )
     log.error("request %s failed", request_id(), exc_info=error)
     return problem("internal_error", "This is a defect; it was logged under the request id.")
-
-
-# What the library says of a token of the other kind.
-OTHER_TOKEN = {
-    "Only non-refresh tokens are allowed": "This is a refresh token; send the access token.",
-    "Only refresh tokens are allowed": "This is an access token; send the refresh token.",
-}
-
-
-def _token_errors(jwt: JWTManager) -> None:
-    """Flask-JWT-Extended answers in a form of its own until every loader is set."""
-
-    @jwt.unauthorized_loader
-    def no_token(reason: str) -> Response:
-        return problem("not_authenticated", "Send the header `Authorization: Bearer <token>`.")
-
-    @jwt.invalid_token_loader
-    def bad_token(reason: str) -> Response:
-        return problem("invalid_token", OTHER_TOKEN.get(reason, f"No token of ours: {reason}."))
-
-    @jwt.expired_token_loader
-    def old_token(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:
-        return problem("token_expired", "Get a new one at /api/token/refresh/ or log in.")
-
-    @jwt.token_verification_failed_loader
-    @jwt.revoked_token_loader
-    @jwt.needs_fresh_token_loader
-    def refused_token(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:
-        return problem("invalid_token", "The token is no longer good.")
-
-    @jwt.user_lookup_error_loader
-    def unknown_user(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Response:
-        return problem("invalid_token", "The token's session has ended; log in again.")

@@ -163,7 +163,6 @@ def check_request() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or not request.path.startswith("/api/"):
         return
-    _drop_empty_credentials()
     if request.method in METHODS_WITH_BODY:
         _check_body(getattr(view, "known_caller", None))
     if request.query_string:
@@ -203,14 +202,6 @@ def _check_body(known_caller: Callable[[], str] | None) -> None:
             raise problems.BadRequest(
                 "unsupported_media_type", "Send the body with `Content-Type: application/json`."
             )
-
-
-def _drop_empty_credentials() -> None:
-    """Leave out what stands between two commas and is nothing: the reader of tokens stumbles over
-    it, although RFC 9110, section 5.6.1, has it ignored."""
-    sent = request.headers.get("Authorization", "")
-    if "," in sent:
-        request.environ["HTTP_AUTHORIZATION"] = ",".join(filter(str.strip, sent.split(",")))
 
 
 def read_body(most: int, too_large: str) -> bytes:
