@@ -50,7 +50,7 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
             assert "example" in operation["requestBody"]["content"]["application/json"], where
 
 
-def test_every_operation_declares_what_its_kind_can_answer(document: dict[str, Any]) -> None:
+def test_every_operation_declares_what_its_kind_declares_problems(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         where = f"{method} {path}"
         statuses = set(operation["responses"])

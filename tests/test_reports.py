@@ -214,7 +214,7 @@ def test_what_is_over_is_added_up_once(
     """In two statements more, some shows at a time; after that the seats are not read again."""
     for n in (1, 2, 3, 4):
         book(alice, house(f"Film {n}", NOON + n * DAY), "A1")
-    monkeypatch.setattr(service, "SETTLED_AT_ONCE", 12)  # seats: of two shows
+    monkeypatch.setattr(service, "SEATS_ADDED_UP_AT_ONCE", 12)  # seats: of two shows
     monkeypatch.setattr(service, "TURNS", 1)
     over = NOON + 3 * DAY + timedelta(hours=1)  # of the third the hour is just over
     for with_sums, statements_sent in ((2, 4), (3, 4), (3, 2)):
@@ -235,7 +235,7 @@ def test_a_show_larger_than_what_is_added_up_at_once_is_added_up_alone(
     for n in (1, 2):
         house(f"Film {n}", NOON + n * DAY)
     house("Film 3", NOON + 3 * DAY)
-    monkeypatch.setattr(service, "SETTLED_AT_ONCE", 1)
+    monkeypatch.setattr(service, "SEATS_ADDED_UP_AT_ONCE", 1)
     monkeypatch.setattr(service, "TURNS", 2)
     for with_sums in (2, 3):
         service.sales(by="day", **EVERYTHING, now=NOON + 9 * DAY)

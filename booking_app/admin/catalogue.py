@@ -1,7 +1,7 @@
 """Pages of films, cinemas and screens."""
 
 from flask import Response, current_app, request
-from werkzeug.wrappers import Response as Answer
+from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
 from booking_app.admin import access, forms, tables
@@ -30,7 +30,7 @@ screens = list_pages(tables.SCREENS)
 
 
 @films.route("/new/", endpoint="new", methods=GET_AND_POST)
-def new_film() -> Answer:
+def new_film() -> AnyResponse:
     form = forms.MovieForm(typed())
     return new_page(
         "film",
@@ -40,7 +40,7 @@ def new_film() -> Answer:
 
 
 @films.route("/edit/", endpoint="edit", methods=GET_AND_POST)
-def edit_film() -> Answer:
+def edit_film() -> AnyResponse:
     film = movies.get_movie(movie_id=edited_id("film"))
     shown = forms.filled(MOVIE, film)
     form = forms.MovieForm(typed(), data=shown)
@@ -55,12 +55,12 @@ def edit_film() -> Answer:
 
 
 @films.post("/delete/", endpoint="delete")
-def delete_film() -> Answer:
+def delete_film() -> AnyResponse:
     return delete_row("film", lambda key: movies.delete_movie(movie_id=key, by=access.actor()))
 
 
 @cinemas.route("/new/", endpoint="new", methods=GET_AND_POST)
-def new_cinema() -> Answer:
+def new_cinema() -> AnyResponse:
     form = forms.CinemaForm(typed())
     return new_page(
         "cinema",
@@ -70,7 +70,7 @@ def new_cinema() -> Answer:
 
 
 @cinemas.route("/edit/", endpoint="edit", methods=GET_AND_POST)
-def edit_cinema() -> Answer:
+def edit_cinema() -> AnyResponse:
     cinema = venues.get_cinema(cinema_id=edited_id("cinema"))
     shown = forms.filled(CINEMA, cinema)
     form = forms.CinemaForm(typed(), data=shown)
@@ -85,12 +85,12 @@ def edit_cinema() -> Answer:
 
 
 @cinemas.post("/delete/", endpoint="delete")
-def delete_cinema() -> Answer:
+def delete_cinema() -> AnyResponse:
     return delete_row("cinema", lambda key: venues.delete_cinema(cinema_id=key, by=access.actor()))
 
 
 @screens.route("/new/", endpoint="new", methods=GET_AND_POST)
-def new_screen() -> Answer:
+def new_screen() -> AnyResponse:
     form = forms.NewScreenForm(typed())
     offered = tables.cinemas()
     form.cinema.offer(offered)
@@ -106,7 +106,7 @@ def new_screen() -> Answer:
 
 
 @screens.route("/edit/", endpoint="edit", methods=GET_AND_POST)
-def edit_screen() -> Answer:
+def edit_screen() -> AnyResponse:
     screen = venues.get_screen(screen_id=edited_id("screen"))
     title = f"screen: {screen['name']}, {tables.cinema_of(screen['id'])}"
     shown = forms.filled(SCREEN, screen)
@@ -123,7 +123,7 @@ def edit_screen() -> Answer:
 
 
 @screens.post("/delete/", endpoint="delete")
-def delete_screen() -> Answer:
+def delete_screen() -> AnyResponse:
     return delete_row("screen", lambda key: venues.delete_screen(screen_id=key, by=access.actor()))
 
 

@@ -17,7 +17,7 @@ from booking_app.core.database import Query, fold, like_pattern, reading, stream
 from booking_app.core.formats import iso
 from booking_app.core.paging import PAGE_MAX, Page, fetch_page, listing
 from booking_app.web import csv
-from booking_app.web.fields import Day, Text, Whole
+from booking_app.web.fields import Day, StrictInteger, Text
 from booking_app.web.problems import invalid
 
 PAGE_SIZE = 50
@@ -108,7 +108,7 @@ def is_true(name: str, condition: Any) -> Filter:
 
 def has_id(name: str, column: Any, options: Callable[[], Options] | None = None) -> Filter:
     """The row of that id."""
-    field = Whole(1, query=True)
+    field = StrictInteger(1, query=True)
     return Filter(name, field, lambda value: column == value, options, "number")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from flask import Blueprint, Flask, Response, redirect, request
-from werkzeug.wrappers import Response as Answer
+from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
 from booking_app.admin import access, catalogue, forms, sales, shows, tables
@@ -59,7 +59,7 @@ def login_page() -> Response:
 
 
 @home.post("/login/")
-def login() -> Answer:
+def login() -> AnyResponse:
     form = forms.LoginForm(request.form)
     if attempt(form, lambda: log_in(forms.read(form, LOGIN))) is False:
         return _login_page(form)
@@ -67,7 +67,7 @@ def login() -> Answer:
 
 
 @home.post("/logout/")
-def logout() -> Answer:
+def logout() -> AnyResponse:
     access.log_out()
     return redirect(access.LOG_IN, 303)
 
@@ -86,7 +86,7 @@ def log_in(values: Mapping[str, str]) -> None:
 
 
 @account_pages.route("/edit/", methods=GET_AND_POST)
-def edit() -> Answer:
+def edit() -> AnyResponse:
     account = accounts.get_account(user_id=edited_id("account"))
     shown = forms.filled(ACCOUNT, asdict(account))
     form = forms.AccountForm(typed(), data=shown)

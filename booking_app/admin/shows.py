@@ -8,7 +8,7 @@ from typing import Any
 
 import marshmallow as ma
 from flask import current_app, flash, g, redirect, request, url_for
-from werkzeug.wrappers import Response as Answer
+from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form, SelectChoice
 
 from booking_app.admin import access, forms, tables
@@ -57,7 +57,7 @@ pages = list_pages(
 
 
 @pages.route("/new/", methods=GET_AND_POST)
-def new() -> Answer:
+def new() -> AnyResponse:
     """A show."""
     form = forms.NewShowForm(typed())
     _offer(form)
@@ -72,7 +72,7 @@ def new() -> Answer:
 
 
 @pages.route("/edit/", methods=GET_AND_POST)
-def edit() -> Answer:
+def edit() -> AnyResponse:
     """A show that is there."""
     show = _find_show(edited_id("show"))
     g.timezone = show["timezone"]
@@ -100,7 +100,7 @@ def edit() -> Answer:
 
 
 @pages.post("/delete/")
-def delete() -> Answer:
+def delete() -> AnyResponse:
     return delete_row("show", lambda key: shows.delete_show(show_id=key, by=access.actor()))
 
 
@@ -110,7 +110,7 @@ def _offer(form: Form) -> None:
 
 
 @pages.route("/many/", methods=GET_AND_POST)
-def many() -> Answer:
+def many() -> AnyResponse:
     """Many shows at once: first what is in their way, then, if it is wanted, the shows."""
     form = forms.ManyShowsForm(typed())
     _offer(form)
@@ -136,7 +136,7 @@ def many() -> Answer:
 
 
 @pages.route("/<id:show_id>/seats/", methods=GET_AND_POST)
-def seats(show_id: int) -> Answer:
+def seats(show_id: int) -> AnyResponse:
     """The seat map: who has which seat; and booking for a customer."""
     form = forms.CustomerForm(typed())
     show = _find_show(show_id)
@@ -267,7 +267,7 @@ bookings = list_pages(
 
 
 @bookings.route("/<id:booking_id>/", methods=GET_AND_POST)
-def one(booking_id: int) -> Answer:
+def one(booking_id: int) -> AnyResponse:
     """A booking, and cancelling it, or some of its seats, for the customer."""
     form = Form()  # its fields are the seats, checkboxes of the page
     row = queries.get_any_booking(booking_id=booking_id)

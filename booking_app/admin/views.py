@@ -21,7 +21,7 @@ from flask import (
     url_for,
 )
 from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.wrappers import Response as Answer
+from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
 from booking_app.admin import forms
@@ -116,7 +116,7 @@ def list_pages(
     pages = Blueprint(f"admin_{name}", __name__, url_prefix=f"/admin/{name}")
 
     @pages.get("/")
-    def index() -> Answer:
+    def index() -> AnyResponse:
         asked = asked_of(table, lambda name, message: flash(f"{name}: {message}", "error"))
         found = asked.fetch()
         return render(
@@ -158,7 +158,7 @@ def edited_id(thing: str) -> int:
     return id_of(request.args.get("id") or abort(redirect(list_url())), thing)
 
 
-def new_page(thing: str, form: Form, make: Callable[[], Any], **values: Any) -> Answer:
+def new_page(thing: str, form: Form, make: Callable[[], Any], **values: Any) -> AnyResponse:
     """The form of a new row; `make` may raise what a service raises, and `forms.Refused`."""
     if request.method == "POST" and attempt(form, make) is not False:
         flash("Record was successfully created.", "success")
@@ -168,7 +168,7 @@ def new_page(thing: str, form: Form, make: Callable[[], Any], **values: Any) -> 
 
 def edit_page(
     title: str, form: Form, shown: Mapping[str, Any], change: Callable[[], Any], **values: Any
-) -> Answer:
+) -> AnyResponse:
     """The form of a row, made of what is `shown`. It says so when it is sent, and where the row was
     changed meanwhile, nothing is."""
     seen = digest(shown)
@@ -188,7 +188,7 @@ def _form_page(
     return render(template, title=title, form=form, back=list_url(), **values)
 
 
-def delete_row(thing: str, remove: Callable[[int], Any]) -> Answer:
+def delete_row(thing: str, remove: Callable[[int], Any]) -> AnyResponse:
     """Delete the row that is named, or say at the list why not; raises NotFound."""
     key = id_of(request.form.get("id"), thing)
     try:

@@ -86,7 +86,7 @@ def anonymous() -> Actor:
 
 def signed_in(view: View) -> View:
     """Decorator: the caller needs an access token of a session that is open."""
-    documented = Blueprint.doc(security=SECURITY)(Blueprint.can_answer(*TOKEN_CODES)(view))
+    documented = Blueprint.doc(security=SECURITY)(Blueprint.problems(*TOKEN_CODES)(view))
 
     @wraps(documented)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -112,7 +112,7 @@ def staff_only(view: View) -> View:
         require_staff(current_account())
         return view(*args, **kwargs)
 
-    checked: Callable[..., Any] = Blueprint.can_answer("staff_only")(check)
+    checked: Callable[..., Any] = Blueprint.problems("staff_only")(check)
     return signed_in(checked)  # type: ignore[return-value]
 
 

@@ -43,7 +43,7 @@ EXAMPLE_PASSWORD = {
 @limited("sign_up_name", by_name)
 @limited("sign_up")
 @blp.response(201, schemas.Account)
-@blp.can_answer("username_taken")
+@blp.problems("username_taken")
 def signup(data: dict[str, Any]) -> Any:
     """Sign up
 
@@ -58,7 +58,7 @@ def signup(data: dict[str, Any]) -> Any:
 @limited("log_in_failures")
 @limited("log_in")
 @blp.response(200, schemas.Tokens)
-@blp.can_answer("invalid_credentials", "account_disabled")
+@blp.problems("invalid_credentials", "account_disabled")
 def login(data: dict[str, Any]) -> Any:
     """Log in
 
@@ -75,7 +75,7 @@ def login(data: dict[str, Any]) -> Any:
 @blp.arguments(schemas.RefreshBody, required=False, example=EXAMPLE_REFRESH)
 @limited("refresh")
 @blp.response(200, schemas.Tokens)
-@blp.can_answer(*TOKEN_CODES)
+@blp.problems(*TOKEN_CODES)
 def refresh(data: dict[str, Any]) -> Any:
     """Get new tokens
 
@@ -91,7 +91,7 @@ def refresh(data: dict[str, Any]) -> Any:
 @blp.arguments(schemas.LogoutBody, required=False, example={})
 @blp.response(204)
 @blp.doc(security=[*SECURITY, {}])
-@blp.can_answer(*TOKEN_CODES)
+@blp.problems(*TOKEN_CODES)
 def logout(data: dict[str, Any]) -> None:
     """Log out
 
@@ -117,7 +117,7 @@ def me() -> Any:
 @blp.arguments(schemas.PasswordBody, example=EXAMPLE_PASSWORD)
 @limited("password", by_account)
 @blp.response(204)
-@blp.can_answer("wrong_password")
+@blp.problems("wrong_password")
 def change_password(data: dict[str, Any]) -> None:
     """Change your password
 
@@ -142,7 +142,7 @@ def list_sessions(query: dict[str, Any]) -> Any:
 @blp.route("/me/sessions/<id:session_id>/", methods=["DELETE"])
 @signed_in
 @blp.response(204)
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def end_session(session_id: int) -> None:
     """End one of your sessions
 
@@ -167,7 +167,7 @@ def list_accounts(query: dict[str, Any]) -> Any:
 @blp.route("/accounts/<id:account_id>/", methods=["GET"])
 @staff_only
 @blp.response(200, schemas.StaffsAccount)
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def get_account(account_id: int) -> Any:
     """Show an account
 
@@ -180,7 +180,7 @@ def get_account(account_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.AccountPatch, required=False, example={"is_disabled": True})
 @blp.response(200, schemas.StaffsAccount)
-@blp.can_answer("not_found", "own_account")
+@blp.problems("not_found", "own_account")
 def update_account(data: dict[str, Any], account_id: int) -> Any:
     """Change an account's role, disable or enable it
 

@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 
 from booking_app.audit.models import ACTIONS, OBJECT_TYPES
 from booking_app.auth.models import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME_MAX
-from booking_app.web.fields import Answer, Flag, Instant, Text, Whole
+from booking_app.web.fields import AnswerSchema, Instant, StrictBoolean, StrictInteger, Text
 from booking_app.web.paging import PageQuery
 
 TOKEN_MAX = 4096
@@ -85,7 +85,7 @@ class PasswordBody(ma.Schema):
     new_password = NewPassword()
 
 
-class Tokens(Answer):
+class Tokens(AnswerSchema):
     access = fields.String(
         required=True, metadata={"description": "For the `Authorization: Bearer` header."}
     )
@@ -94,16 +94,16 @@ class Tokens(Answer):
     )
 
 
-class Account(Answer):
-    id = Whole(1, required=True)
+class Account(AnswerSchema):
+    id = StrictInteger(1, required=True)
     username = fields.String(required=True)
     email = fields.String(required=True, allow_none=True)
-    is_staff = Flag(required=True)
+    is_staff = StrictBoolean(required=True)
     created_at = Instant(required=True)
 
 
-class OpenSession(Answer):
-    id = Whole(1, required=True)
+class OpenSession(AnswerSchema):
+    id = StrictInteger(1, required=True)
     created_at = Instant(required=True)
     refreshed_at = Instant(required=True)
     expires_at = Instant(
@@ -113,7 +113,9 @@ class OpenSession(Answer):
         required=True, metadata={"description": "Where it was last refreshed from, or opened."}
     )
     user_agent = fields.String(required=True)
-    current = Flag(required=True, metadata={"description": "Whether it is this request's own."})
+    current = StrictBoolean(
+        required=True, metadata={"description": "Whether it is this request's own."}
+    )
 
 
 class AccountQuery(PageQuery):
@@ -123,30 +125,34 @@ class AccountQuery(PageQuery):
 
 
 class AccountPatch(ma.Schema):
-    is_staff = Flag()
-    is_disabled = Flag(metadata={"description": "true ends its sessions and lets no one log in."})
+    is_staff = StrictBoolean()
+    is_disabled = StrictBoolean(
+        metadata={"description": "true ends its sessions and lets no one log in."}
+    )
 
 
 class StaffsAccount(Account):
     """An account as staff see it."""
 
-    is_disabled = Flag(required=True)
+    is_disabled = StrictBoolean(required=True)
 
 
 class AuditQuery(PageQuery):
     action = fields.String(validate=validate.OneOf(ACTIONS))
-    actor = Whole(1, query=True, metadata={"description": "The account that did it."})
+    actor = StrictInteger(1, query=True, metadata={"description": "The account that did it."})
     object_type = fields.String(validate=validate.OneOf(OBJECT_TYPES))
-    object = Whole(1, query=True, metadata={"description": "The id of what it was done to."})
+    object = StrictInteger(
+        1, query=True, metadata={"description": "The id of what it was done to."}
+    )
     since = Instant(metadata={"example": "2026-01-31T20:00:00Z"})
     until = Instant(metadata={"description": "Itself left out.", "example": "2030-01-31T20:00:00Z"})
 
 
-class AuditEvent(Answer):
-    id = Whole(1, required=True)
+class AuditEvent(AnswerSchema):
+    id = StrictInteger(1, required=True)
     created_at = Instant(required=True)
     action = fields.String(required=True, validate=validate.OneOf(ACTIONS))
-    actor = Whole(
+    actor = StrictInteger(
         1,
         required=True,
         allow_none=True,
@@ -157,7 +163,7 @@ class AuditEvent(Answer):
     address = fields.String(required=True, allow_none=True)
     request_id = fields.String(required=True, allow_none=True)
     object_type = fields.String(required=True, validate=validate.OneOf(OBJECT_TYPES))
-    object = Whole(1, required=True, allow_none=True, attribute="object_id")
+    object = StrictInteger(1, required=True, allow_none=True, attribute="object_id")
     before = fields.Dict(
         required=True, allow_none=True, metadata={"description": "What it changed, by field."}
     )

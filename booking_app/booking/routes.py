@@ -46,7 +46,7 @@ def retriable(view: View) -> View:
         "schema": {"type": "string", "pattern": f"^{schemas.KEY_PATTERN}$"},
     }
     documented: View = Blueprint.doc(parameters=[parameter])(view)
-    return Blueprint.can_answer("idempotency_key_reused", "idempotency_in_progress")(documented)
+    return Blueprint.problems("idempotency_key_reused", "idempotency_in_progress")(documented)
 
 
 @blp.route("/shows/<id:show_id>/book/", methods=["POST"])
@@ -55,7 +55,7 @@ def retriable(view: View) -> View:
 @blp.arguments(schemas.BookBody, example={"seat_number": "5"})
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
-@blp.can_answer(*REFUSALS)
+@blp.problems(*REFUSALS)
 def book(data: dict[str, Any], show_id: int) -> Response:
     """Book seats
 
@@ -72,7 +72,7 @@ def book(data: dict[str, Any], show_id: int) -> Response:
 @blp.arguments(schemas.BookBody, example={"quantity": 2})
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
-@blp.can_answer(*REFUSALS, "too_many_holds")
+@blp.problems(*REFUSALS, "too_many_holds")
 def hold(data: dict[str, Any], show_id: int) -> Response:
     """Hold seats
 
@@ -89,7 +89,7 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 @blp.arguments(schemas.NoBody, required=False, example={})
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
-@blp.can_answer("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
+@blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 def confirm(data: dict[str, Any], booking_id: int) -> Response:
     """Confirm a hold
 
@@ -104,8 +104,8 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 @blp.arguments(schemas.NoBody, required=False, example={})
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
-@blp.can_answer("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
-@blp.can_answer("hold_limit")
+@blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
+@blp.problems("hold_limit")
 def extend(data: dict[str, Any], booking_id: int) -> Response:
     """Hold for longer
 
@@ -121,7 +121,7 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 @blp.arguments(schemas.CancelBody, required=False, example={})
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
-@blp.can_answer("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
+@blp.problems("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
 def cancel(data: dict[str, Any], booking_id: int) -> Response:
     """Cancel a booking
 
@@ -151,7 +151,7 @@ def my_bookings(query: dict[str, Any]) -> Any:
 @blp.route("/bookings/<id:booking_id>/", methods=["GET"])
 @signed_in
 @blp.response(200, schemas.Booking)
-@blp.can_answer("not_found", "not_your_booking")
+@blp.problems("not_found", "not_your_booking")
 def get_booking(booking_id: int) -> Any:
     """Show one of your bookings
 

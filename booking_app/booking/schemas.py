@@ -7,7 +7,15 @@ from marshmallow import fields, validate
 
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, KEY_MAX
 from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
-from booking_app.web.fields import Answer, Instant, Items, Money, SeatLabel, Text, Whole
+from booking_app.web.fields import (
+    AnswerSchema,
+    Instant,
+    Items,
+    Money,
+    SeatLabel,
+    StrictInteger,
+    Text,
+)
 from booking_app.web.paging import PageQuery
 
 STATUSES = [HELD, BOOKED, CANCELLED, EXPIRED]
@@ -41,7 +49,7 @@ class BookBody(ma.Schema):
         max_length=LABEL_MAX, metadata={"description": 'One seat; a number 5 means "5".'}
     )
     seat_numbers = _seat_numbers("Several seats: all of them, or none.")
-    quantity = Whole(
+    quantity = StrictInteger(
         1, SEATS_MAX, metadata={"description": "So many side by side, the best that are left."}
     )
     category = Text(
@@ -73,20 +81,20 @@ class BookingQuery(PageQuery):
     status = fields.String(validate=validate.OneOf(STATUSES))
 
 
-class BookedSeat(Answer):
+class BookedSeat(AnswerSchema):
     seat_number = fields.String(required=True, attribute="label")
     price = Money(required=True, attribute="price_cents")
     cancelled = fields.Boolean(required=True)
 
 
-class Booking(Answer):
-    id = Whole(1, required=True)
+class Booking(AnswerSchema):
+    id = StrictInteger(1, required=True)
     reference = fields.String(
         required=True,
         metadata={"description": "For people to read out.", "example": "5T90SDT3VZ"},
     )
-    user = Whole(1, required=True, attribute="user_id")
-    show = Whole(1, required=True, attribute="show_id")
+    user = StrictInteger(1, required=True, attribute="user_id")
+    show = StrictInteger(1, required=True, attribute="show_id")
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     seat_number = fields.String(
         required=True,

@@ -72,7 +72,7 @@ def create_movie(data: dict[str, Any]) -> Any:
 @blp.route("/movies/<id:movie_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.response(200, schemas.Movie)
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def get_movie(movie_id: int) -> Any:
     """Show a film
 
@@ -85,7 +85,7 @@ def get_movie(movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.MoviePatch, required=False, example={"age_rating": "PG"})
 @blp.response(200, schemas.Movie)
-@blp.can_answer("not_found", "show_overlap")
+@blp.problems("not_found", "show_overlap")
 def update_movie(data: dict[str, Any], movie_id: int) -> Any:
     """Change a film
 
@@ -98,7 +98,7 @@ def update_movie(data: dict[str, Any], movie_id: int) -> Any:
 @blp.route("/movies/<id:movie_id>/", methods=["DELETE"])
 @staff_only
 @blp.response(204)
-@blp.can_answer("not_found", "has_bookings")
+@blp.problems("not_found", "has_bookings")
 def delete_movie(movie_id: int) -> Any:
     """Delete a film
 
@@ -112,7 +112,7 @@ def delete_movie(movie_id: int) -> Any:
 @blp.public()
 @blp.arguments(schemas.MovieShowsQuery, location="query")
 @blp.response(200, schemas.Show(many=True), headers=HEADER)
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
     """List a film's shows
 
@@ -126,7 +126,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show)
-@blp.can_answer("not_found", "show_overlap")
+@blp.problems("not_found", "show_overlap")
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
 
@@ -153,7 +153,7 @@ def list_shows(query: dict[str, Any]) -> Any:
 @blp.route("/shows/<id:show_id>/", methods=["GET"])
 @blp.public()
 @blp.response(200, schemas.Show)
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def get_show(show_id: int) -> Any:
     """Show a show
 
@@ -168,7 +168,7 @@ def get_show(show_id: int) -> Any:
 @blp.alt_response(
     200, schema={"type": "string"}, content_type=SVG, description="The map as a picture."
 )
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def get_seats(show_id: int) -> Any:
     """Show a show's seats
 
@@ -189,7 +189,7 @@ def get_seats(show_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowPatch, required=False, example={"price": "11.00"})
 @blp.response(200, schemas.Show)
-@blp.can_answer("not_found", "has_bookings", "seats_sold", "show_overlap")
+@blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap")
 def update_show(data: dict[str, Any], show_id: int) -> Any:
     """Change a show
 
@@ -202,7 +202,7 @@ def update_show(data: dict[str, Any], show_id: int) -> Any:
 @blp.route("/shows/<id:show_id>/", methods=["DELETE"])
 @staff_only
 @blp.response(204)
-@blp.can_answer("not_found", "has_bookings")
+@blp.problems("not_found", "has_bookings")
 def delete_show(show_id: int) -> Any:
     """Delete a show
 
@@ -229,7 +229,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.CinemaBody, example=EXAMPLE_CINEMA)
 @blp.response(201, schemas.Cinema)
-@blp.can_answer("name_taken")
+@blp.problems("name_taken")
 def create_cinema(data: dict[str, Any]) -> Any:
     """Add a cinema
 
@@ -241,7 +241,7 @@ def create_cinema(data: dict[str, Any]) -> Any:
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.response(200, schemas.Cinema)
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def get_cinema(cinema_id: int) -> Any:
     """Show a cinema
 
@@ -254,7 +254,7 @@ def get_cinema(cinema_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.CinemaPatch, required=False, example={"city": "Wien"})
 @blp.response(200, schemas.Cinema)
-@blp.can_answer("not_found", "name_taken")
+@blp.problems("not_found", "name_taken")
 def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
     """Change a cinema
 
@@ -266,7 +266,7 @@ def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
 @blp.route("/cinemas/<id:cinema_id>/", methods=["DELETE"])
 @staff_only
 @blp.response(204)
-@blp.can_answer("not_found", "in_use")
+@blp.problems("not_found", "in_use")
 def delete_cinema(cinema_id: int) -> Any:
     """Delete a cinema
 
@@ -292,7 +292,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.ScreenBody, example=EXAMPLE_SCREEN)
 @blp.response(201, schemas.Screen)
-@blp.can_answer("name_taken")
+@blp.problems("name_taken")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
 
@@ -304,7 +304,7 @@ def create_screen(data: dict[str, Any]) -> Any:
 @blp.route("/screens/<id:screen_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.response(200, schemas.Screen)
-@blp.can_answer("not_found")
+@blp.problems("not_found")
 def get_screen(screen_id: int) -> Any:
     """Show a screen
 
@@ -317,7 +317,7 @@ def get_screen(screen_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Great hall"})
 @blp.response(200, schemas.Screen)
-@blp.can_answer("not_found", "name_taken")
+@blp.problems("not_found", "name_taken")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen
 
@@ -329,7 +329,7 @@ def update_screen(data: dict[str, Any], screen_id: int) -> Any:
 @blp.route("/screens/<id:screen_id>/", methods=["DELETE"])
 @staff_only
 @blp.response(204)
-@blp.can_answer("not_found", "in_use")
+@blp.problems("not_found", "in_use")
 def delete_screen(screen_id: int) -> Any:
     """Delete a screen
 

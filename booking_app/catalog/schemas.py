@@ -17,7 +17,16 @@ from booking_app.catalog.models import (
 )
 from booking_app.catalog.times import is_timezone
 from booking_app.core.database import fold
-from booking_app.web.fields import Answer, Day, Flag, Instant, Items, Money, Text, Whole
+from booking_app.web.fields import (
+    AnswerSchema,
+    Day,
+    Instant,
+    Items,
+    Money,
+    StrictBoolean,
+    StrictInteger,
+    Text,
+)
 from booking_app.web.paging import PageQuery
 
 GENRES_MAX = 10
@@ -41,32 +50,32 @@ def _optional_text(max_length: int, multiline: bool = False) -> Text:
 
 class MovieBody(ma.Schema):
     title = Text(max_length=200, required=True)
-    duration_minutes = Whole(1, DURATION_MAX_MINUTES, required=True)
-    year = Whole(1870, 2200, allow_none=True)
+    duration_minutes = StrictInteger(1, DURATION_MAX_MINUTES, required=True)
+    year = StrictInteger(1870, 2200, allow_none=True)
     language = _optional_text(50)
     genres = Items(Genre(max_length=50), max_length=GENRES_MAX)
     age_rating = _optional_text(20)
     director = _optional_text(200)
     description = _optional_text(2000, multiline=True)
-    on_sale = Flag(metadata={"description": "false: withdrawn from sale, and from lists."})
+    on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
 
 
 class MoviePatch(MovieBody):
     title = Text(max_length=200)
-    duration_minutes = Whole(1, DURATION_MAX_MINUTES)
+    duration_minutes = StrictInteger(1, DURATION_MAX_MINUTES)
 
 
 class MovieQuery(PageQuery):
     search = Text(max_length=200, metadata={"description": "A part of the title, in any case."})
     genre = Genre(max_length=50, metadata={"description": "A whole genre, in any case."})
     language = Text(max_length=50, metadata={"description": "In any case."})
-    on_sale = Flag(
+    on_sale = StrictBoolean(
         query=True, load_default=True, metadata={"description": "false lists the withdrawn ones."}
     )
 
 
-class Movie(Answer):
-    id = Whole(1, required=True)
+class Movie(AnswerSchema):
+    id = StrictInteger(1, required=True)
     title = fields.String(required=True)
     duration_minutes = fields.Integer(required=True)
     year = fields.Integer(required=True, allow_none=True)
@@ -75,7 +84,7 @@ class Movie(Answer):
     age_rating = fields.String(required=True, allow_none=True)
     director = fields.String(required=True, allow_none=True)
     description = fields.String(required=True, allow_none=True)
-    on_sale = Flag(required=True)
+    on_sale = StrictBoolean(required=True)
 
 
 class Prices(fields.Dict):
@@ -97,14 +106,16 @@ class _ShowTerms(ma.Schema):
         data_key="price", metadata={"description": "The base price; a new show without is free."}
     )
     prices = Prices(metadata={"description": "Of the categories that cost otherwise; all of them."})
-    no_single_gaps = Flag(metadata={"description": "Whether no single seat may be left alone."})
-    on_sale = Flag(metadata={"description": "false: withdrawn from sale, and from lists."})
+    no_single_gaps = StrictBoolean(
+        metadata={"description": "Whether no single seat may be left alone."}
+    )
+    on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
 
 
 class ShowPatch(_ShowTerms):
     screen_name = Text(max_length=100, metadata={"description": "A screen of the same cinema."})
     date_time = Instant(metadata={"description": "Must lie ahead."})
-    total_seats = Whole(
+    total_seats = StrictInteger(
         1,
         SEATS_MAX,
         metadata={"description": "Only of a show in the short form; the last seats go first."},
@@ -118,7 +129,7 @@ class _NewShow(_ShowTerms):
         max_length=100,
         metadata={"description": "Short form: found by name in the default cinema, or made."},
     )
-    total_seats = Whole(
+    total_seats = StrictInteger(
         1, SEATS_MAX, metadata={"description": 'Short form: makes seats "1" to "N".'}
     )
 
@@ -136,7 +147,7 @@ class _NewShow(_ShowTerms):
 
 
 class ShowBody(_NewShow):
-    screen = Whole(
+    screen = StrictInteger(
         1, metadata={"description": "The id of a screen; the show copies its seat plan."}
     )
     date_time = Instant(required=True, metadata={"description": "Must lie ahead."})
@@ -147,22 +158,22 @@ class MovieShowsQuery(PageQuery):
     when = fields.String(
         load_default="upcoming", validate=validate.OneOf(["upcoming", "past", "all"])
     )
-    on_sale = Flag(
+    on_sale = StrictBoolean(
         query=True, load_default=True, metadata={"description": "false lists the withdrawn ones."}
     )
 
 
 class ShowQuery(MovieShowsQuery):
-    movie = Whole(1, query=True)
-    cinema = Whole(1, query=True)
+    movie = StrictInteger(1, query=True)
+    cinema = StrictInteger(1, query=True)
 
 
-class Show(Answer):
-    id = Whole(1, required=True)
-    movie = Whole(1, required=True, attribute="movie_id")
+class Show(AnswerSchema):
+    id = StrictInteger(1, required=True)
+    movie = StrictInteger(1, required=True, attribute="movie_id")
     movie_title = fields.String(required=True)
-    cinema = Whole(1, required=True, attribute="cinema_id")
-    screen = Whole(1, required=True, attribute="screen_id")
+    cinema = StrictInteger(1, required=True, attribute="cinema_id")
+    screen = StrictInteger(1, required=True, attribute="screen_id")
     screen_name = fields.String(required=True)
     date_time = Instant(required=True, attribute="starts_at")
     ends_at = Instant(required=True)
@@ -170,8 +181,8 @@ class Show(Answer):
     available_seats = fields.Integer(required=True)
     price = Money(required=True, attribute="price_cents")
     prices = Prices(required=True)
-    no_single_gaps = Flag(required=True)
-    on_sale = Flag(required=True)
+    no_single_gaps = StrictBoolean(required=True)
+    on_sale = StrictBoolean(required=True)
 
 
 class Timezone(Text):
@@ -200,12 +211,12 @@ class CinemaBody(CinemaPatch):
     timezone = Timezone(required=True)
 
 
-class Cinema(Answer):
-    id = Whole(1, required=True)
+class Cinema(AnswerSchema):
+    id = StrictInteger(1, required=True)
     name = fields.String(required=True)
     city = fields.String(required=True, allow_none=True)
     timezone = fields.String(required=True)
-    is_default = Flag(required=True)
+    is_default = StrictBoolean(required=True)
 
 
 class RowLabel(Text):
@@ -222,16 +233,16 @@ class PlanRow(ma.Schema):
     """A row of a seat plan."""
 
     label = RowLabel(max_length=ROW_LABEL_MAX, required=True)
-    seats = Whole(1, SEATS_MAX, required=True, metadata={"description": "Numbered from 1."})
+    seats = StrictInteger(1, SEATS_MAX, required=True, metadata={"description": "Numbered from 1."})
     category = Text(max_length=CATEGORY_MAX, load_default=STANDARD)
     gaps = Items(
-        Whole(1, SEATS_MAX),
+        StrictInteger(1, SEATS_MAX),
         max_length=SEATS_MAX,
         load_default=list,
         metadata={"description": "The numbers of the seats after which there is an aisle."},
     )
     accessible = Items(
-        Whole(1, SEATS_MAX),
+        StrictInteger(1, SEATS_MAX),
         max_length=SEATS_MAX,
         load_default=list,
         metadata={"description": "The numbers of wheelchair places."},
@@ -256,14 +267,14 @@ class ScreenPatch(ma.Schema):
 class ScreenBody(ScreenPatch):
     name = Text(max_length=100, required=True)
     rows = _plan(required=True)
-    cinema = Whole(1, metadata={"description": "The default cinema if left out."})
+    cinema = StrictInteger(1, metadata={"description": "The default cinema if left out."})
 
 
 class ScreenQuery(PageQuery):
-    cinema = Whole(1, query=True)
+    cinema = StrictInteger(1, query=True)
 
 
-class PlanRowAnswer(Answer):
+class PlanRowAnswer(AnswerSchema):
     """A row of a seat plan."""
 
     label = fields.String(required=True)
@@ -273,9 +284,9 @@ class PlanRowAnswer(Answer):
     accessible = fields.List(fields.Integer(), required=True)
 
 
-class Screen(Answer):
-    id = Whole(1, required=True)
-    cinema = Whole(1, required=True, attribute="cinema_id")
+class Screen(AnswerSchema):
+    id = StrictInteger(1, required=True)
+    cinema = StrictInteger(1, required=True, attribute="cinema_id")
     name = fields.String(required=True)
     total_seats = fields.Integer(
         required=True, metadata={"description": "Of its plan; 0 where it has none."}
@@ -283,22 +294,22 @@ class Screen(Answer):
     rows = fields.List(fields.Nested(PlanRowAnswer), required=True)
 
 
-class MapSeat(Answer):
+class MapSeat(AnswerSchema):
     seat_number = fields.String(required=True)
     status = fields.String(required=True, validate=validate.OneOf([AVAILABLE, HELD, BOOKED]))
     category = fields.String(required=True)
     price = Money(required=True, attribute="price_cents")
-    accessible = Flag(required=True)
-    aisle_after = Flag(required=True)
+    accessible = StrictBoolean(required=True)
+    aisle_after = StrictBoolean(required=True)
 
 
-class MapRow(Answer):
+class MapRow(AnswerSchema):
     label = fields.String(required=True)
     seats = fields.List(fields.Nested(MapSeat), required=True)
 
 
-class SeatMap(Answer):
-    show = Whole(1, required=True)
+class SeatMap(AnswerSchema):
+    show = StrictInteger(1, required=True)
     total_seats = fields.Integer(required=True)
     available_seats = fields.Integer(required=True)
     rows = fields.List(fields.Nested(MapRow), required=True)

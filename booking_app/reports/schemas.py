@@ -3,7 +3,7 @@
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.web.fields import Answer, Day, Instant, Money, Whole
+from booking_app.web.fields import AnswerSchema, Day, Instant, Money, StrictInteger
 from booking_app.web.paging import PageQuery
 
 GROUPS = ["day", "movie", "screen", "category"]
@@ -17,16 +17,16 @@ class SalesQuery(ma.Schema):
         required=True,
         metadata={"example": "2030-01-31", "description": "Counted too; 366 days at most."},
     )
-    cinema = Whole(1, query=True, metadata={"description": "Only of this cinema."})
+    cinema = StrictInteger(1, query=True, metadata={"description": "Only of this cinema."})
 
 
 class ComingQuery(PageQuery):
-    cinema = Whole(1, query=True, metadata={"description": "Only of this cinema."})
+    cinema = StrictInteger(1, query=True, metadata={"description": "Only of this cinema."})
 
 
-class _Sales(Answer):
-    seats = Whole(0, required=True)
-    sold = Whole(0, required=True)
+class _Sales(AnswerSchema):
+    seats = StrictInteger(0, required=True)
+    sold = StrictInteger(0, required=True)
     occupancy = fields.Float(
         required=True,
         validate=validate.Range(min=0, max=1),
@@ -37,21 +37,23 @@ class _Sales(Answer):
 
 class Sales(_Sales):
     day = Day(required=True, allow_none=True, metadata={"description": "By day."})
-    movie = Whole(1, required=True, allow_none=True, metadata={"description": "By film."})
-    screen = Whole(1, required=True, allow_none=True, metadata={"description": "By screen."})
+    movie = StrictInteger(1, required=True, allow_none=True, metadata={"description": "By film."})
+    screen = StrictInteger(
+        1, required=True, allow_none=True, metadata={"description": "By screen."}
+    )
     category = fields.String(required=True, allow_none=True, metadata={"description": "By that."})
     name = fields.String(
         required=True, allow_none=True, metadata={"description": "Of the film or the screen."}
     )
     cinema_name = fields.String(required=True, allow_none=True)
-    shows = Whole(0, required=True)
+    shows = StrictInteger(0, required=True)
 
 
 class ComingShow(_Sales):
-    show = Whole(1, required=True)
-    movie = Whole(1, required=True)
+    show = StrictInteger(1, required=True)
+    movie = StrictInteger(1, required=True)
     movie_title = fields.String(required=True)
     cinema_name = fields.String(required=True)
     screen_name = fields.String(required=True)
     date_time = Instant(required=True, attribute="starts_at")
-    held = Whole(0, required=True)
+    held = StrictInteger(0, required=True)

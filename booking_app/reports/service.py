@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 MAX_DAYS = 366
 SHOWS_AT_ONCE = 1000
 # So long after a show began nothing that was decided before it is still being written.
-SETTLED = timedelta(hours=1)
-SETTLED_AT_ONCE = 100_000  # seats, so that nobody else waits long for them to be added up
+OVER_FOR = timedelta(hours=1)
+SEATS_ADDED_UP_AT_ONCE = 100_000  # seats, so that nobody else waits long for them to be added up
 TURNS = 20  # of that, in one report: the year of a large house
 
 SOLD = sa.and_(ShowSeat.booking_id.is_not(None), ShowSeat.held_until.is_(None))
@@ -109,7 +109,7 @@ def _over_without_sums() -> Query:
         sa.select(Show.id, Show.total_seats)
         .where(
             Show.local_date.between(sa.bindparam("since"), sa.bindparam("until")),
-            Show.starts_at <= later(-SETTLED),
+            Show.starts_at <= later(-OVER_FOR),
             sa.not_(_has_sums(Show.id)),
         )
         .order_by(Show.id)
@@ -127,7 +127,7 @@ def _cache_some_sums(connection: sa.Connection, period: Mapping[str, Any]) -> bo
     seats = 0
     for show in found:
         seats += show.total_seats
-        if shows and seats > SETTLED_AT_ONCE:
+        if shows and seats > SEATS_ADDED_UP_AT_ONCE:
             break
         shows.append(show.id)
     sums = (

@@ -60,7 +60,7 @@ class Text(fields.String):
         return text
 
 
-class Whole(fields.Integer):
+class StrictInteger(fields.Integer):
     """A whole JSON number from `low` to `high`; in a query its ASCII digits."""
 
     default_error_messages = {"invalid": "Must be a whole number."}
@@ -79,7 +79,7 @@ class Whole(fields.Integer):
         return value
 
 
-class Flag(fields.Boolean):
+class StrictBoolean(fields.Boolean):
     """A JSON true or false; in a query the words."""
 
     default_error_messages = {"invalid": "Must be true or false."}
@@ -177,7 +177,7 @@ class SeatLabel(Text):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class Answer(ma.Schema):
+class AnswerSchema(ma.Schema):
     """Base of the schemas of answers: dumps mappings and objects by their attributes.
 
     Most values are JSON already and are copied; only Money, Instant and nested answers are

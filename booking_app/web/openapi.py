@@ -61,12 +61,12 @@ class Blueprint(flask_smorest.Blueprint):
         return decorator
 
     @staticmethod
-    def can_answer(*codes: str) -> Callable[[View], View]:
+    def problems(*codes: str) -> Callable[[View], View]:
         """Decorator: the codes, beyond those of every endpoint, that the view can answer."""
 
         def decorator(view: View) -> View:
-            earlier = getattr(view, "can_answer", ())
-            view.can_answer = (*earlier, *codes)  # type: ignore[attr-defined]
+            earlier = getattr(view, "problems", ())
+            view.problems = (*earlier, *codes)  # type: ignore[attr-defined]
             return view
 
         return decorator
@@ -110,7 +110,7 @@ class Answers(BasePlugin):
                 responses[304] = {
                     "description": "Nothing has changed since the `If-None-Match` of the request."
                 }
-            responses |= _errors(method, getattr(view, "can_answer", ()))
+            responses |= _errors(method, getattr(view, "problems", ()))
 
 
 def _errors(method: str, codes: Iterable[str]) -> dict[int, Any]:

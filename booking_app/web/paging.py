@@ -4,7 +4,7 @@ import marshmallow as ma
 import orjson
 
 from booking_app.core.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX, Page
-from booking_app.web.fields import Whole
+from booking_app.web.fields import StrictInteger
 
 HEADER = {
     "X-Pagination": {
@@ -17,8 +17,8 @@ HEADER = {
 class PageQuery(ma.Schema):
     """The query of a list."""
 
-    page = Whole(1, PAGE_MAX, query=True, load_default=1)
-    page_size = Whole(1, PAGE_SIZE_MAX, query=True, load_default=PAGE_SIZE)
+    page = StrictInteger(1, PAGE_MAX, query=True, load_default=1)
+    page_size = StrictInteger(1, PAGE_SIZE_MAX, query=True, load_default=PAGE_SIZE)
 
 
 def page_headers(page: Page) -> dict[str, str]:
