@@ -39,7 +39,7 @@ test: lint
 	$(BIN)/python -m pytest -n auto
 
 fuzz: .venv/test
-	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n auto tests/test_fuzz.py
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n auto tests/system/test_fuzz.py
 
 pins: .venv/test
 	$(BIN)/python -m tests.pins

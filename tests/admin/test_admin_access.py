@@ -18,7 +18,7 @@ from booking_app.auth.models import Session
 from booking_app.catalog.models import Movie
 from tests.admin_site import Site, messages
 from tests.conftest import PASSWORD, Caller, make_app, rows
-from tests.test_rate_limits import Clock
+from tests.web.test_rate_limits import Clock
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from booking_app.catalog import seat_map
+from tests.catalog.test_venues import AT, PLAN
 from tests.conftest import NOON, Caller
-from tests.test_statements import counted
-from tests.test_venues import AT, PLAN
+from tests.system.test_statements import counted
 
 pytestmark = pytest.mark.usefixtures("in_2030")
 

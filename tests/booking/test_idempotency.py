@@ -24,8 +24,8 @@ from booking_app.booking.queries import BookingDetails
 from tests.conftest import NOON, PASSWORD, Caller, rows
 from tests.promise import broken_promises
 from tests.serving import Server, wait_until
-from tests.test_server import writers_wait_in_vain
-from tests.test_statements import counted
+from tests.system.test_server import writers_wait_in_vain
+from tests.system.test_statements import counted
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 

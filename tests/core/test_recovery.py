@@ -24,7 +24,7 @@ from booking_app.core.database import db
 from tests.conftest import PASSWORD, ROOT, make_app, rows
 from tests.promise import broken_promises
 from tests.serving import wait_until
-from tests.test_readme import section
+from tests.system.test_readme import section
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text()
 

@@ -1,6 +1,6 @@
 """The README is complete and true: its tables are made from the code, its session is run.
 
-`python -m tests.test_readme` writes the tables and the session's answers anew.
+`python -m tests.system.test_readme` writes the tables and the session's answers anew.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.at_time import seconds_until, set_ahead
 from tests.conftest import make_app
 from tests.contract import document
 from tests.serving import ROOT, Server
-from tests.test_cli import demo
+from tests.system.test_cli import demo
 
 README = ROOT / "README.md"
 SHOWN = 300  # characters of an answer
@@ -223,12 +223,12 @@ def test_every_place_it_names_exists() -> None:
 
 
 def test_every_test_it_names_exists() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     named = re.findall(r"`(test_\w+)(\.py)?`", README.read_text())
     assert len(named) >= 20
     for name, is_file in named:
         if is_file:
-            assert (ROOT / "tests" / f"{name}.py").exists(), name
+            assert list((ROOT / "tests").rglob(f"{name}.py")), name
         else:
             assert f"def {name}(" in sources, name
 

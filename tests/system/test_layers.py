@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-APP = Path(__file__).parent.parent / "booking_app"
+from tests.serving import ROOT
+
+APP = ROOT / "booking_app"
 # The packages from the bottom up, each imports from itself and from those before it, and their
 # modules from the bottom up: those of one group don't import each other.
 ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (

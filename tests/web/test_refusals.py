@@ -14,8 +14,8 @@ from booking_app.web import limits
 from booking_app.web.requests import ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, HeaderLimit
 from tests.admin_site import Site
 from tests.conftest import PASSWORD, Caller, make_app, rows
-from tests.test_bodies import JSON, Upload, chunked, names, on_sqlite, sized
-from tests.test_rate_limits import LIMITED, REFUSED, Clock, log_in, lower
+from tests.web.test_bodies import JSON, Upload, chunked, names, on_sqlite, sized
+from tests.web.test_rate_limits import LIMITED, REFUSED, Clock, log_in, lower
 
 FORM = {"content_type": "application/x-www-form-urlencoded"}
 ALICE = {"username": "alice", "password": PASSWORD}

@@ -22,7 +22,7 @@ from booking_app.core.database import write_transaction
 from tests.conftest import NOON, PASSWORD, Caller, make_app, rows
 from tests.promise import at_once, broken_promises
 from tests.serving import Server
-from tests.test_statements import counted
+from tests.system.test_statements import counted
 
 
 @pytest.mark.promise

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from booking_app.catalog.catalog_file import DAYS_AHEAD, show_times
-from tests.test_cli import demo
+from tests.system.test_cli import demo
 
 # The clocks of Vienna and London change at 01:00 UTC on the last Sundays of March and October.
 FORWARD, BACK = date(2030, 3, 31), date(2030, 10, 27)

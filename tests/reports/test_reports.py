@@ -22,7 +22,7 @@ from booking_app.core.database import begin_writing, db
 from booking_app.core.engines import backend
 from booking_app.reports import service
 from tests.conftest import NOON, Caller, empty, rows
-from tests.test_statements import counted, own
+from tests.system.test_statements import counted, own
 
 DAY = timedelta(days=1)
 PLAN = [{"label": "A", "seats": 4}, {"label": "B", "seats": 2, "category": "vip"}]

@@ -23,7 +23,7 @@ from booking_app.web import limits
 from booking_app.web.requests import MAX_BODY_BYTES
 from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens, present
 from tests.contract import document
-from tests.test_server import writers_wait_in_vain
+from tests.system.test_server import writers_wait_in_vain
 
 # The stricter of the two: what it takes the other takes too.
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
