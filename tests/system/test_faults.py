@@ -324,10 +324,12 @@ def test_redis_hangs_and_is_gone(house: House, sale: Sale, tmp_path: Path) -> No
                     connection.flushall()
                     wait_until(lambda: connection.dbsize() > 0)
                     buyers.sell()
-                    unanswered = log.read_text().count("the counters do not answer")
+                    unanswered = log.read_text().count("Redis does not answer")
                     redis.process.send_signal(fault)
                     wait_until(
-                        lambda count=unanswered: log.read_text().count("do not answer") > count
+                        lambda count=unanswered: (
+                            log.read_text().count("Redis does not answer") > count
+                        )
                     )
                     buyers.sell()
                     redis.process.send_signal(signal.SIGCONT)

@@ -142,7 +142,7 @@ def test_sixteen_callers_share_five_connections(
     assert at_once(app, *(partial(buy, caller) for caller in callers)) == ["done"] * 16
     assert answers == {201: 200, 200: 400}
     assert broken_promises() == []
-    assert len(server_processes()) < POOL_SIZE
+    assert len(server_processes()) <= POOL_SIZE
 
 
 @behind_pgbouncer
