@@ -154,6 +154,7 @@ def test_settings_do_not_stay_in_a_connection_that_others_get(
         seats = (partial(book, alice, show, seat) for seat in range(1, 17))
         at_once(app, *seats, *[partial(alice.get, "/api/movies/")] * 8)
     expected = {**CONTRARY, ISOLATION: "serializable", "transaction_isolation": "serializable"}
+    db.engine.dispose()
     others = [psycopg.connect(database_url) for _ in range(POOL_SIZE)]
     try:
         processes = set()
