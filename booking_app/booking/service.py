@@ -377,7 +377,7 @@ def cancel(
         raise Invalid("seat_numbers", f"Not in this booking: {', '.join(sorted(unknown))}.")
     seats.release(connection, booking, cancelled)
     _record(connection, "booking.cancelled", by, booking, cancelled, now)
-    if len(cancelled) == len(booking.labels):
+    if set(cancelled) == set(booking.labels):
         _change(connection, booking, status=CANCELLED, expires_at=None)
         return replace(booking, status=CANCELLED, expires_at=None)
     lines = tuple(

@@ -26,7 +26,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from booking_app.core import engines
 from booking_app.core.engines import LOCK_TIMEOUT_SECONDS, backend
-from booking_app.core.outages import RETRYABLE_SQLSTATES, sqlstate, time_limit, waiting
+from booking_app.core.outages import RETRYABLE_SQLSTATES, Busy, sqlstate, time_limit, waiting
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -249,7 +249,7 @@ def write_transaction(work: Callable[[Connection], T]) -> T:
                 raise
         # Those that ran into each other try again at different moments.
         time.sleep(random.uniform(0, BACK_OFF_SECONDS * 2**attempt))  # noqa: S311 - no secret
-    raise AssertionError("unreachable")
+    raise Busy("others were in the way each time")
 
 
 class UseCase(Generic[P, T]):

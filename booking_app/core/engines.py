@@ -219,7 +219,7 @@ class PostgreSQL(_Watched):
         patience = LOCK_TIMEOUT_SECONDS if self.has_pooler else PROBE_SECONDS
 
         def probe() -> None:
-            with time_limit(patience), engine.connect() as connection:
+            with time_limit(patience, is_probe=True), engine.connect() as connection:
                 connection.exec_driver_sql("SELECT 1")
 
         super().__init__(engine, Watch(probe))
@@ -349,6 +349,8 @@ class WriterQueue:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise Unavailable(f"the writers' lock: {error.strerror}") from error
         return True
 
 

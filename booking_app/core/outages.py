@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from weakref import WeakSet
@@ -115,20 +115,29 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 @dataclass
 class _Allowance:
-    """How many seconds may still be spent on waiting."""
+    """How many seconds may still be spent on waiting; `since`: the wait that is going on."""
 
-    left: float
+    granted: float
+    is_probe: bool = False
+    since: float | None = None
+
+    @property
+    def left(self) -> float:
+        if self.since is None:
+            return self.granted
+        return self.granted - (time.monotonic() - self.since)
 
 
 _allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
 
 
 @contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
+def time_limit(seconds: float | None, *, is_probe: bool = False) -> Iterator[None]:
     """Within, nobody waits for the database for longer than that, all waits together; a
-    connection that is taken under None is exempt."""
+    connection that is taken under None is exempt. A probe has its time also while the database is
+    down."""
     before = _allowance.get()
-    set_time_limit(seconds)
+    _allowance.set(None if seconds is None else _Allowance(seconds, is_probe))
     try:
         yield
     finally:
@@ -165,11 +174,14 @@ def waiting() -> Iterator[None]:
         return
     if allowance.left <= 0:
         raise Unavailable("the time for this request is over")
-    begun = time.monotonic()
+    is_outermost = allowance.since is None
+    if is_outermost:
+        allowance.since = time.monotonic()
     try:
         yield
     finally:
-        allowance.left -= time.monotonic() - begun
+        if is_outermost:
+            allowance.granted, allowance.since = allowance.left, None
 
 
 # --- who is answered at once ----------------------------------------------------------------
@@ -198,6 +210,7 @@ class _Use:
     started: float
     ends_at: float
     end: Callable[[], None]
+    is_probe: bool
     ended: bool = False
 
 
@@ -229,7 +242,7 @@ class Watch:
         if allowance is None:
             return
         now = time.monotonic()
-        self._uses[key] = _Use(now, now + allowance.left, end)
+        self._uses[key] = _Use(now, now + allowance.left, end, allowance.is_probe)
         if not self._is_running:
             self._start()
 
@@ -270,9 +283,11 @@ class Watch:
 
     def _look_at(self, use: _Use, now: float) -> None:
         waits_long = now - use.started > PATIENCE_SECONDS
-        if not use.ended and (now > use.ends_at or (self._is_down and waits_long)):
+        in_vain = self._is_down and waits_long and not use.is_probe
+        if not use.ended and (now > use.ends_at or in_vain):
             use.ended = True
-            use.end()
+            with suppress(Exception):  # of a connection that has just been closed
+                use.end()
         elif waits_long:
             self.suspect()
 
@@ -285,8 +300,7 @@ class Watch:
 
     def _is_reached(self, probe: Callable[[], None]) -> bool:
         try:
-            with time_limit(PROBE_SECONDS):
-                probe()
+            probe()
         except Exception as error:
             if not self._is_down:
                 log.warning("the database is down: %s", " ".join(str(error).split()))

@@ -24,7 +24,7 @@ from tests.promise import broken_promises
 from tests.serving import ROOT, Server, free_port, wait_until
 
 BUYERS = 64
-BOOKINGS = 1000  # in each test on each database: 2,000 through nginx
+BOOKINGS = 500  # in each of two tests on each of two databases: 2,000 through nginx
 NGINX = shutil.which("nginx")
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
