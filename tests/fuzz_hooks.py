@@ -1,6 +1,7 @@
 """What `schemathesis run` loads in test_fuzz.py: a new session of the caller for each case, since
 the cases themselves log out, end sessions and spend tokens."""
 
+import json
 import os
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +10,7 @@ import schemathesis
 
 import config
 from booking_app import create_app
+from booking_app.web.requests import ANONYMOUS_BODY_BYTES
 from tests.conftest import bearer, open_tokens
 
 app = create_app(config.load(os.environ | {"RATELIMIT_ENABLED": "off"}))
@@ -21,6 +23,13 @@ LINE_MAX = 7000  # of gunicorn's 8190, beyond which the application is never ask
 def filter_query(context: Any, query: Any) -> bool:
     """Only queries that reach the application."""
     return len(urlencode(query or {}, doseq=True, errors="replace")) < LINE_MAX
+
+
+@schemathesis.hook
+def filter_body(context: Any, body: Any) -> bool:
+    """Only bodies that every caller may send: a larger one is refused by its size (413), whatever
+    is wrong with it."""
+    return len(json.dumps(body, default=str)) < ANONYMOUS_BODY_BYTES
 
 
 if USER_ID:
