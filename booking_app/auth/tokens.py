@@ -1,4 +1,7 @@
-"""Tokens: the keys they are signed with, and how those of a request are read."""
+"""Tokens: the keys they are signed with, and how those of a request are read.
+
+A token is revoked by ending its session, which `access.identify` looks up at each request.
+"""
 
 import hashlib
 import time

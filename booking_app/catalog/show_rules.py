@@ -48,7 +48,10 @@ def refuse_overlap(
     *,
     but_show_id: int = 0,
 ) -> None:
-    """Raises ShowOverlap where another show is on the screen then. The screen's row is locked."""
+    """Raises ShowOverlap where another show is on the screen then.
+
+    The caller has locked the screen's row (`venues.lock_screen`): only so is the answer certain.
+    """
     other = connection.execute(
         sa.select(Show.id, Show.starts_at, Show.ends_at, Screen.name)
         .join(Screen, Screen.id == Show.screen_id)
