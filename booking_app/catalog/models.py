@@ -116,9 +116,9 @@ class Show(Base):
 class ShowSeat(Base):
     """A seat of a show: one row, and the row says who owns it and until when.
 
-    This row decides; a booking's `expires_at` is a copy of `held_until`. `booking_id` is the owner, who took it at
-    `price_cents`; `held_until` is set while the owner only holds it. No index on
-    `booking_id`: nothing looks for it, and without one PostgreSQL updates the row in place.
+    This row decides; a booking's `expires_at` is a copy of `held_until`. `booking_id` is the
+    owner, who took it at `price_cents`; `held_until` is set while the owner only holds it. No
+    index on `booking_id`: nothing looks for it, and without one PostgreSQL updates the row in place.
     `label` is `row_label` and a number; `position` counts through the room; `aisle_after`
     parts it from the next seat of its row.
     """
