@@ -118,8 +118,8 @@ class ShowSeat(Base):
 
     This row decides; a booking's `expires_at` is a copy of `held_until`. `booking_id` is the
     owner, who took it at `price_cents`; `held_until` is set while the owner only holds it. No
-    index on `booking_id`: nothing looks for it, and without one PostgreSQL updates the row in place.
-    `label` is `row_label` and a number; `position` counts through the room; `aisle_after`
+    index on `booking_id`: nothing looks for it, and without one PostgreSQL updates the row in
+    place. `label` is `row_label` and a number; `position` counts through the room; `aisle_after`
     parts it from the next seat of its row.
     """
 
