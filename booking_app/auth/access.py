@@ -14,7 +14,7 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 
 from booking_app.audit.service import Actor
 from booking_app.auth import schemas
-from booking_app.auth.accounts import Account, require_staff
+from booking_app.auth.accounts import Account, SessionEnded, require_staff
 from booking_app.auth.sessions import OpenSession, find_session, known_addresses
 from booking_app.auth.tokens import read_bearer_token, read_claims
 from booking_app.core.database import fold
@@ -34,15 +34,15 @@ TOKEN_CODES = ("not_authenticated", "invalid_token", "token_expired")
 
 
 def identify() -> None:
-    """Find the account of the request's access token, while its session is open. Raises BadRequest
-    for none (401)."""
+    """Find the account of the request's access token, while its session is open. Raises
+    BadRequest and SessionEnded (401)."""
     claims = read_claims(read_bearer_token())
     if claims["type"] == "refresh":
         raise BadRequest("invalid_token", "This is a refresh token; send the access token.")
     session = _session_of(claims) if claims["type"] == "access" else None
     account = find_session(**session) if session else None
     if account is None:
-        raise BadRequest("invalid_token", "The token's session has ended; log in again.")
+        raise SessionEnded
     g.account, g.session = account, session
 
 
