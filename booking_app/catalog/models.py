@@ -8,10 +8,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from booking_app.core.database import Base, BigId, Json, KeyText, Query, UtcDateTime
 
-LABEL_MAX = 10
-ROW_LABEL_MAX = 5
+LABEL_MAX = 60
+BLOCK_MAX, ROW_LABEL_MAX, NUMBER_MAX = 30, 20, 6
 CATEGORY_MAX = 30
-STANDARD = "standard"
+STANDARD = "standard"  # a category, and a kind
+WHEELCHAIR, COMPANION, PAIR = "wheelchair", "companion", "pair"
+KINDS = (STANDARD, WHEELCHAIR, COMPANION, PAIR)
 AVAILABLE, HELD, BOOKED = "available", "held", "booked"  # what a seat is, in the seat map
 DURATION_MAX_MINUTES = 1440
 SEATS_MAX = 5000

@@ -1,5 +1,6 @@
 """The shapes of films, shows, cinemas and screens on the wire."""
 
+import unicodedata
 from typing import Any
 
 import marshmallow as ma
@@ -7,10 +8,13 @@ from marshmallow import fields, validate
 
 from booking_app.catalog.models import (
     AVAILABLE,
+    BLOCK_MAX,
     BOOKED,
     CATEGORY_MAX,
     DURATION_MAX_MINUTES,
     HELD,
+    KINDS,
+    NUMBER_MAX,
     ROW_LABEL_MAX,
     SEATS_MAX,
     STANDARD,
@@ -23,6 +27,7 @@ from booking_app.web.fields import (
     Instant,
     Items,
     Money,
+    SeatLabel,
     StrictBoolean,
     StrictInteger,
     Text,
@@ -32,6 +37,8 @@ from booking_app.web.paging import PageQuery
 GENRES_MAX = 10
 CATEGORIES_MAX = 50
 ROWS_MAX = 200
+OFFSET_MAX = 200
+FORBIDDEN_IN_NAMES = ', ; | _ = "'
 
 
 class Genre(Text):
@@ -219,33 +226,161 @@ class Cinema(AnswerSchema):
     is_default = StrictBoolean(required=True)
 
 
-class RowLabel(Text):
-    """A row's label, without white space: it begins the labels of its seats."""
+class PlanName(Text):
+    """The name of a row or a block. It stands in the names of seats and in plans typed as text, so
+    it has none of the signs that part things there."""
+
+    default_error_messages = {
+        "signs": f"Must not contain any of {FORBIDDEN_IN_NAMES}.",
+        "spaces": "Must not contain other spaces than single ones.",
+        "dash": "Must not end in -.",
+    }
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
-        label = super()._deserialize(value, attr, data, **kwargs)
-        if any(c.isspace() for c in label):
-            raise ma.ValidationError("Must not contain spaces.")
-        return label
+        name = super()._deserialize(value, attr, data, **kwargs)
+        name = unicodedata.normalize("NFC", name)
+        if any(sign in name for sign in FORBIDDEN_IN_NAMES.split()):
+            raise self.make_error("signs")
+        if "  " in name or any(c.isspace() and c != " " for c in name):
+            raise self.make_error("spaces")
+        if name.endswith("-"):
+            raise self.make_error("dash")
+        if len(name) > self.max_length:
+            raise self.make_error("long", max=self.max_length)
+        return name
+
+
+class BlockName(PlanName):
+    """The name of a block; empty where the hall has no blocks."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=BLOCK_MAX, **kwargs)
+        self.validators = [validate.Length(max=BLOCK_MAX)]
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        return "" if value == "" else super()._deserialize(value, attr, data, **kwargs)
+
+
+class SeatNumber(SeatLabel):
+    """The number of a seat in its row: a number, or text such as "101" and "2a"."""
+
+    default_error_messages = {"signs": "Must be letters and digits only."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=NUMBER_MAX, **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        number = super()._deserialize(value, attr, data, **kwargs)
+        number = unicodedata.normalize("NFC", number)
+        if not all(c.isalpha() or c.isdecimal() for c in number):
+            raise self.make_error("signs")
+        if len(number) > self.max_length:
+            raise self.make_error("long", max=self.max_length)
+        return number
+
+
+class PlanSeat(ma.Schema):
+    """A seat of a row that is not like the others of it."""
+
+    number = SeatNumber(required=True)
+    category = Text(max_length=CATEGORY_MAX)
+    kind = fields.String(validate=validate.OneOf(KINDS))
+
+
+class PlanSeats(fields.Field[Any]):
+    """The seats of a row: their count, or a list of them with null for an empty place."""
+
+    default_error_messages = {
+        "invalid": "Must be a count of seats, or a list of numbers, objects and null.",
+        "seat": 'Must be a number such as 5 or "2a", an object with a number, or null.',
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.count = StrictInteger(1, SEATS_MAX)
+        self.number = SeatNumber()
+        self.seat = PlanSeat()
+        number = {"type": ["integer", "string"], "minimum": 0, "maxLength": NUMBER_MAX}
+        metadata = {
+            "description": "The seats 1 to N; or, from left to right seen towards the screen, the "
+            "number of each, or an object, or null for an empty place.",
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": SEATS_MAX},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": SEATS_MAX,
+                    "items": {
+                        "anyOf": [
+                            number,
+                            {"$ref": "#/components/schemas/PlanSeat"},
+                            {"type": "null"},
+                        ]
+                    },
+                },
+            ],
+        }
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if type(value) is int:
+            return self.count.deserialize(value)
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        if not 1 <= len(value) <= SEATS_MAX:
+            raise ma.ValidationError(f"Must have 1 to {SEATS_MAX} items.")
+        seats, errors = [], {}
+        for index, seat in enumerate(value):
+            try:
+                seats.append(self._seat(seat))
+            except ma.ValidationError as error:
+                errors[index] = error.messages
+        if errors:
+            raise ma.ValidationError(errors)
+        return seats
+
+    def _seat(self, seat: Any) -> Any:
+        if isinstance(seat, dict):
+            return self.seat.load(seat)
+        if seat is None:
+            return None
+        if not isinstance(seat, int | str) or isinstance(seat, bool):
+            raise self.make_error("seat")
+        return self.number.deserialize(seat)
 
 
 class PlanRow(ma.Schema):
     """A row of a seat plan."""
 
-    label = RowLabel(max_length=ROW_LABEL_MAX, required=True)
-    seats = StrictInteger(1, SEATS_MAX, required=True, metadata={"description": "Numbered from 1."})
-    category = Text(max_length=CATEGORY_MAX, load_default=STANDARD)
+    label = PlanName(max_length=ROW_LABEL_MAX, required=True)
+    block = BlockName(metadata={"description": "The part of the hall, such as Balcony."})
+    seats = PlanSeats(required=True)
+    category = Text(
+        max_length=CATEGORY_MAX,
+        load_default=STANDARD,
+        metadata={"description": "Of the seats that name none."},
+    )
     gaps = Items(
         StrictInteger(1, SEATS_MAX),
         max_length=SEATS_MAX,
-        load_default=list,
-        metadata={"description": "The numbers of the seats after which there is an aisle."},
+        metadata={"description": "With a count: the numbers of the seats with an aisle after."},
     )
     accessible = Items(
         StrictInteger(1, SEATS_MAX),
         max_length=SEATS_MAX,
-        load_default=list,
-        metadata={"description": "The numbers of wheelchair places."},
+        metadata={"description": "With a count: the numbers of wheelchair places."},
+    )
+    offset = StrictInteger(
+        -OFFSET_MAX,
+        OFFSET_MAX,
+        metadata={"description": "Half seats that the row is moved to the right."},
+    )
+    walkway = StrictBoolean(metadata={"description": "Whether there is free space behind the row."})
+    beside = PlanName(
+        max_length=BLOCK_MAX,
+        allow_none=True,
+        metadata={
+            "description": "In the first row of a block: it stands to the right of this block."
+        },
     )
 
 
@@ -274,14 +409,25 @@ class ScreenQuery(PageQuery):
     cinema = StrictInteger(1, query=True)
 
 
+class PlanSeatAnswer(AnswerSchema):
+    number = fields.String(required=True)
+    category = fields.String(required=True)
+    kind = fields.String(required=True, validate=validate.OneOf(KINDS))
+
+
 class PlanRowAnswer(AnswerSchema):
     """A row of a seat plan."""
 
     label = fields.String(required=True)
-    seats = fields.Integer(required=True)
-    category = fields.String(required=True)
-    gaps = fields.List(fields.Integer(), required=True)
-    accessible = fields.List(fields.Integer(), required=True)
+    block = fields.String(required=True, metadata={"description": "Empty where there is none."})
+    seats = fields.List(
+        fields.Nested(PlanSeatAnswer, allow_none=True),
+        required=True,
+        metadata={"description": "From left to right; null is an empty place."},
+    )
+    offset = fields.Integer(required=True)
+    walkway = StrictBoolean(required=True)
+    beside = fields.String(required=True, allow_none=True)
 
 
 class Screen(AnswerSchema):
@@ -295,16 +441,31 @@ class Screen(AnswerSchema):
 
 
 class MapSeat(AnswerSchema):
-    seat_number = fields.String(required=True)
+    seat_number = fields.String(
+        required=True, metadata={"description": "What it is booked by: block, row and number."}
+    )
+    number = fields.String(required=True, metadata={"description": "Its number in the row."})
+    x = fields.Integer(
+        required=True, metadata={"description": "Its left edge, in half seats from the left."}
+    )
     status = fields.String(required=True, validate=validate.OneOf([AVAILABLE, HELD, BOOKED]))
     category = fields.String(required=True)
+    kind = fields.String(required=True, validate=validate.OneOf(KINDS))
     price = Money(required=True, attribute="price_cents")
-    accessible = StrictBoolean(required=True)
-    aisle_after = StrictBoolean(required=True)
+    accessible = StrictBoolean(
+        required=True, metadata={"description": "Whether it is a wheelchair place."}
+    )
+    aisle_after = StrictBoolean(
+        required=True, metadata={"description": "Whether the next place of the row is empty."}
+    )
 
 
 class MapRow(AnswerSchema):
     label = fields.String(required=True)
+    block = fields.String(required=True, metadata={"description": "Empty where there is none."})
+    y = fields.Integer(
+        required=True, metadata={"description": "Its place from the front, in rows."}
+    )
     seats = fields.List(fields.Nested(MapSeat), required=True)
 
 

@@ -205,7 +205,7 @@ class AnswerSchema(ma.Schema):
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
         if self.many if many is None else many:
-            return [self._one(item) for item in obj]
+            return [None if item is None else self._one(item) for item in obj]
         return self._one(obj)
 
     def _one(self, item: Any) -> dict[str, Any]:
