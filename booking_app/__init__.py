@@ -20,7 +20,7 @@ from booking_app.reports.routes import blp as reports_blp
 from booking_app.web import deadline, headers, health, limits, openapi, pages, problems, requests
 from booking_app.web.json import OrjsonProvider
 
-VERSION = "1.2.0"
+VERSION = "1.3.0"
 
 
 def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
@@ -86,5 +86,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.cli.add_command(cli.create_superuser)
     app.cli.add_command(cli.check_integrity)
     app.cli.add_command(cli.backup)
+    app.cli.add_command(cli.finish_upgrade)
     app.cli.add_command(cli.restore)
     return app

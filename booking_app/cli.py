@@ -18,10 +18,11 @@ from booking_app.booking.models import Booking
 from booking_app.catalog import catalog_file
 from booking_app.catalog.models import Show
 from booking_app.catalog.schemas import Catalog
-from booking_app.core import backups
+from booking_app.core import backups, schema
+from booking_app.core.database import reading
 from booking_app.core.errors import DomainError
 from booking_app.core.outages import is_unavailable
-from booking_app.core.schema import known_revisions, needed_revision
+from booking_app.core.schema import known_revisions, needed_revision, schema_problem
 from booking_app.core.sqlite_files import Contents, Refused
 from booking_app.reports import integrity
 
@@ -152,6 +153,19 @@ def restore(file: Path) -> None:
         click.echo(f"The database before it is kept as {kept}.")
     if contents.revision != needed_revision():
         click.echo("Its schema is of an earlier release: run `flask db upgrade` before you serve.")
+
+
+@click.command("finish-upgrade")
+@with_appcontext
+def finish_upgrade() -> None:
+    """Say that no server of an earlier release is left: what those can't read may be written."""
+    release = current_app.config["API_VERSION"]
+    with reading() as connection:
+        problem = schema_problem(connection, release=release)
+    if problem:
+        raise click.ClickException(problem)
+    schema.finish_upgrade(release=release)
+    click.echo(f"Release {release} and later ones may serve the database; earlier ones must not.")
 
 
 def _describe(contents: Contents) -> str:

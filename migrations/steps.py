@@ -113,6 +113,13 @@ def require_release(release: str | None) -> None:
     op.execute(sa.insert(requirement).values(id=1, least_release=release))
 
 
+def refuse_downgrade(what: str, count: sa.Select[int]) -> None:
+    """SystemExit with one line where there are rows that the schema before has no place for."""
+    rows = op.get_bind().execute(count).scalar_one()
+    if rows:
+        raise SystemExit(f"Can't go back: {rows} {what}, which the release before can't keep.")
+
+
 # --- around them (env.py) -------------------------------------------------------------------
 
 

@@ -18,11 +18,14 @@ MIGRATIONS = str(ROOT / "migrations")
 
 
 def fill(values: dict[str, list[dict[str, Any]]]) -> None:
-    """Insert rows into the tables as they stand in the database, whatever the models say."""
+    """Insert rows into the tables as they stand in the database, whatever the models say. A table
+    that the migrations have filled themselves is emptied first."""
     with db.engine.connect() as connection:
         metadata = sa.MetaData()
         metadata.reflect(connection)
         for name, table_rows in values.items():
+            if name == "schema_requirement":
+                connection.execute(metadata.tables[name].delete())
             connection.execute(metadata.tables[name].insert(), table_rows)
 
 
@@ -200,6 +203,22 @@ def rows_of_0006() -> dict[str, list[dict[str, Any]]]:
     return rows_of_0005() | {"schema_requirement": [{"id": 1, "least_release": "1.2.0"}]}
 
 
+def rows_of_0007() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0007 has more; one seat as release 1.2 leaves it."""
+    filled = rows_of_0006()
+    for seat in filled["show_seat"][1:]:
+        seat |= {"number": seat["label"], "x": 2 * seat["position"], "y": 0}
+    return filled
+
+
+def rows_of_0008() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0008 has more."""
+    filled = rows_of_0007()
+    for show in filled["show"]:
+        show |= {"version": 2**62 + show["id"]}
+    return filled
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
@@ -207,6 +226,8 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0004": rows_of_0004,
     "0005": rows_of_0005,
     "0006": rows_of_0006,
+    "0007": rows_of_0007,
+    "0008": rows_of_0008,
 }
 
 

@@ -108,14 +108,14 @@ def new_screen() -> AnyResponse:
 @screens.route("/edit/", endpoint="edit", methods=GET_AND_POST)
 def edit_screen() -> AnyResponse:
     screen = venues.get_screen(screen_id=edited_id("screen"))
-    title = f"screen: {screen['name']}, {tables.cinema_of(screen['id'])}"
-    shown = forms.filled(SCREEN, screen)
+    title = f"screen: {screen.name}, {tables.cinema_of(screen.id)}"
+    shown = forms.filled(SCREEN, {"name": screen.name, "rows": screen.rows})
     form = forms.ScreenForm(typed(), data=shown)
 
     def change() -> object:
         # One that was made by the short form of a show has no plan, and needs none.
         values = forms.read(form, SCREEN_PATCH)
-        return venues.update_screen(screen_id=screen["id"], **values, by=access.actor())
+        return venues.update_screen(screen_id=screen.id, **values, by=access.actor())
 
     return edit_page(
         title, form, shown, change, template="admin/screen.html", picture_of=picture_of
@@ -140,10 +140,10 @@ def picture_of(form: Form) -> str | None:
         return None
     try:
         plan = forms.read(form, ROWS)
-        venues.check_rows(plan["rows"])
+        rows = venues.read_rows(plan["rows"])
     except forms.Refused:
         return None
     except Invalid as error:
         forms.show_errors(form, error.facts["errors"]["json"])
         return None
-    return plan_picture(plan["rows"])
+    return plan_picture(rows)

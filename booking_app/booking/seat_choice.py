@@ -1,12 +1,14 @@
 """Choosing seats: the best block, and what leaves a lone seat. Pure functions over a room.
 
-A room is a list of `Seat` in the order of the room, as `show_seat` has them. Seats are side by
-side where they follow each other in a row with no aisle between.
+A room is a list of `Seat` in the order of the room. Where seats stand, which are side by side and
+where the middle of the room is follows from their `x` and `y` (`catalog.seat_plans.Seat`).
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+
+from booking_app.catalog.models import WHEELCHAIR
+from booking_app.catalog.seat_plans import SEAT_WIDTH, beside, in_one_row
 
 # A run is a longest stretch of available seats side by side; a lone seat is a run of one.
 Run = Sequence["Seat"]
@@ -17,11 +19,18 @@ class Seat:
     """A seat of a show and whether it may be taken now."""
 
     label: str
+    block: str
     row_label: str
     free: bool
-    category: str = "standard"
-    accessible: bool = False
-    aisle_after: bool = False
+    category: str
+    kind: str
+    x: int
+    y: int
+
+    @property
+    def accessible(self) -> bool:
+        """Whether it is a wheelchair place."""
+        return self.kind == WHEELCHAIR
 
 
 def best_blocks(
@@ -31,22 +40,29 @@ def best_blocks(
 
     Before all else, blocks with fewer accessible places; then those that leave no lone seat;
     then those nearest the middle of the room; of equals the one further in front, then left.
-    Distances are in seats, rows being one apart and an aisle one seat wide. Rows are centred.
+    Distances are in seats, rows being one apart.
     """
+    middle_x, middle_y = _middle(room)
     ranked = []
-    for run, places in _runs_with_places(room):
+    for run in runs(room):
         for start in range(len(run) - quantity + 1):
             block = run[start : start + quantity]
             if category is not None and any(seat.category != category for seat in block):
                 continue
             accessible = sum(seat.accessible for seat in block)
             gaps = _leaves_lone_seat(len(run), start, quantity)
-            first, last = places[start], places[start + quantity - 1]
-            across, deep = (first[0] + last[0]) / 2, first[1]
+            across = ((block[0].x + block[-1].x) / 2 - middle_x) / SEAT_WIDTH
+            deep = block[0].y - middle_y
             rank = (accessible, gaps, across * across + deep * deep, deep, across)
             ranked.append((rank, [seat.label for seat in block]))
     ranked.sort()
     return [labels for _, labels in ranked]
+
+
+def _middle(room: Sequence[Seat]) -> tuple[float, float]:
+    """Half way between the outermost seats, in `x` and in `y`."""
+    across, deep = [seat.x for seat in room], [seat.y for seat in room]
+    return (min(across) + max(across)) / 2, (min(deep) + max(deep)) / 2
 
 
 def largest_block(room: Sequence[Seat], category: str | None = None) -> int:
@@ -89,7 +105,14 @@ def _with_free(room: Sequence[Seat], free: Callable[[Seat], bool]) -> list[Seat]
 
 def runs(room: Sequence[Seat]) -> Iterator[Run]:
     """The runs of the room."""
-    for run, _ in _runs_with_places(room):
+    run: list[Seat] = []
+    for seat in room:
+        if run and not (seat.free and in_one_row(run[-1], seat) and beside(run[-1], seat)):
+            yield run
+            run = []
+        if seat.free:
+            run.append(seat)
+    if run:
         yield run
 
 
@@ -110,26 +133,3 @@ def _block_without_gap_exists(
 def _leaves_lone_seat(run_length: int, start: int, quantity: int) -> bool:
     """Whether a block at `start` of a run leaves one seat on its left or on its right."""
     return start == 1 or run_length - start - quantity == 1
-
-
-def _runs_with_places(
-    room: Sequence[Seat],
-) -> Iterator[tuple[list[Seat], list[tuple[float, float]]]]:
-    """Each run with its seats' places: seats to the right of, and rows behind, the middle."""
-    rows = [list(row) for _, row in groupby(room, key=lambda seat: seat.row_label)]
-    for index, row in enumerate(rows):
-        deep = index - (len(rows) - 1) / 2
-        aisles = sum(seat.aisle_after for seat in row[:-1])
-        across = -(len(row) + aisles - 1) / 2
-        run: list[Seat] = []
-        places: list[tuple[float, float]] = []
-        for seat in row:
-            if seat.free:
-                run.append(seat)
-                places.append((across, deep))
-            if run and (seat.aisle_after or not seat.free):
-                yield run, places
-                run, places = [], []
-            across += 2 if seat.aisle_after else 1
-        if run:
-            yield run, places

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from booking_app.booking import seat_choice
 from booking_app.booking.queries import BookedSeat, BookingDetails
-from booking_app.catalog.models import ShowSeat, is_free
+from booking_app.catalog.models import KIND, ShowSeat, is_free
+from booking_app.catalog.seat_plans import places
 from booking_app.core.database import NOW, Query, Row, WaitForLocks, may_wait
 from booking_app.core.errors import Conflict, Invalid
 
@@ -69,10 +70,13 @@ LOCK_ALL = sa.select(ShowSeat.label).where(OF_SHOW).order_by(ShowSeat.label).wit
 ROOM = (
     sa.select(
         ShowSeat.label,
+        ShowSeat.block,
         ShowSeat.row_label,
         is_free(NOW).label("free"),
         ShowSeat.category,
-        ShowSeat.accessible,
+        KIND,
+        ShowSeat.x,
+        ShowSeat.y,
         ShowSeat.aisle_after,
     )
     .where(OF_SHOW)
@@ -157,8 +161,20 @@ def refuse_single_gaps(
 
 def read_room(connection: sa.Connection, show_id: int, now: datetime) -> list[seat_choice.Seat]:
     """All seats of the show, in the order of the room."""
-    rows = connection.execute(ROOM, {"show": show_id, "now": now})
-    return [seat_choice.Seat(*row) for row in rows]
+    seats = connection.execute(ROOM, {"show": show_id, "now": now}).all()
+    return [
+        seat_choice.Seat(
+            label=seat.label,
+            block=seat.block,
+            row_label=seat.row_label,
+            free=seat.free,
+            category=seat.category,
+            kind=seat.kind,
+            x=x,
+            y=y,
+        )
+        for seat, (x, y) in zip(seats, places(seats), strict=True)
+    ]
 
 
 @cache

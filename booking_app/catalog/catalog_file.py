@@ -133,12 +133,12 @@ class _Places:
             screen_key = (cinema_id, fold(screen["name"]))
             if screen_key not in self.screens:
                 try:
-                    venues.check_rows(screen["rows"])
+                    plan = venues.read_rows(screen["rows"])
+                    self.screens[screen_key] = venues.insert_screen(
+                        connection, cinema_id, screen["name"], plan
+                    )
                 except DomainError as error:
                     raise EntryError(f"{where}.screens[{number}]: {error}") from error
-                self.screens[screen_key] = venues.insert_screen(
-                    connection, cinema_id, screen["name"], screen["rows"]
-                )
                 self.added["screens"] += 1
 
     def of(self, show: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

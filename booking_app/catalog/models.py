@@ -10,6 +10,9 @@ from booking_app.core.database import Base, BigId, Json, KeyText, Query, UtcDate
 
 LABEL_MAX = 60
 BLOCK_MAX, ROW_LABEL_MAX, NUMBER_MAX = 30, 20, 6
+# SQLite keeps texts of any length, and would have to copy the table to say another one.
+LabelText = sa.String(LABEL_MAX).with_variant(sa.String(), "sqlite")
+RowLabelText = sa.String(ROW_LABEL_MAX).with_variant(sa.String(), "sqlite")
 CATEGORY_MAX = 30
 STANDARD = "standard"  # a category, and a kind
 WHEELCHAIR, COMPANION, PAIR = "wheelchair", "companion", "pair"
@@ -45,9 +48,8 @@ class Cinema(Base):
 class Screen(Base):
     """An auditorium. Whoever puts a show on it locks its row first, so two can't overlap.
 
-    `rows` is its seat plan, from the front: a list of `{"label", "seats", "category", "gaps",
-    "accessible"}` as described in `seat_plans.py`; empty where the screen was made by the short
-    form of a show. Shows copy it, so changing it never touches seats on sale.
+    `rows` is its seat plan as `seat_plans.stored_plan` writes it; empty where the screen was made
+    by the short form of a show. Shows copy it, so changing it never touches seats on sale.
     """
 
     __tablename__ = "screen"
@@ -90,6 +92,8 @@ class Show(Base):
     """A film on a screen at a time. `local_date` is its day in the cinema's time zone.
 
     `price_cents` is the base price, `prices` the cents of the categories that cost otherwise.
+    `version` is a new random number with each change of what the seat map is drawn from, other
+    than who owns a seat; random, since SQLite gives the id of a deleted show again.
     """
 
     __tablename__ = "show"
@@ -113,6 +117,7 @@ class Show(Base):
     no_single_gaps: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     total_seats: Mapped[int] = mapped_column(sa.Integer)
     on_sale: Mapped[bool] = mapped_column(sa.Boolean)
+    version: Mapped[int] = mapped_column(sa.BigInteger, server_default=sa.text("0"))
 
 
 class ShowSeat(Base):
@@ -121,8 +126,13 @@ class ShowSeat(Base):
     This row decides; a booking's `expires_at` is a copy of `held_until`. `booking_id` is the
     owner, who took it at `price_cents`; `held_until` is set while the owner only holds it. No
     index on `booking_id`: nothing looks for it, and without one PostgreSQL updates the row in
-    place. `label` is `row_label` and a number; `position` counts through the room; `aisle_after`
-    parts it from the next seat of its row.
+    place. `label` is what callers book by, made of `block`, `row_label` and `number`
+    (`seat_plans.seat_label`); `position` counts through the room. `x` and `y` say where it stands
+    (`seat_plans.Seat`).
+
+    Release 1.2 leaves out `block`, `number`, `kind`, `x` and `y`, and reads `accessible` (a
+    wheelchair place) and `aisle_after` (an empty place follows in the row), which this release
+    writes for it. Read `NUMBER`, `KIND` and `seat_plans.places`.
     """
 
     __tablename__ = "show_seat"
@@ -132,15 +142,27 @@ class ShowSeat(Base):
     )
 
     show_id: Mapped[int] = mapped_column(sa.ForeignKey("show.id"))
-    label: Mapped[str] = mapped_column(sa.String(LABEL_MAX))
+    label: Mapped[str] = mapped_column(LabelText)
     position: Mapped[int] = mapped_column(sa.Integer)
-    row_label: Mapped[str] = mapped_column(sa.String(ROW_LABEL_MAX), server_default=sa.text("''"))
+    block: Mapped[str] = mapped_column(sa.String(BLOCK_MAX), server_default=sa.text("''"))
+    row_label: Mapped[str] = mapped_column(RowLabelText, server_default=sa.text("''"))
+    number: Mapped[str | None] = mapped_column(sa.String(NUMBER_MAX))
+    kind: Mapped[str] = mapped_column(sa.String(12), server_default=STANDARD)
+    x: Mapped[int | None] = mapped_column(sa.Integer)
+    y: Mapped[int | None] = mapped_column(sa.Integer)
     category: Mapped[str] = mapped_column(sa.String(CATEGORY_MAX), server_default=STANDARD)
     accessible: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     aisle_after: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     booking_id: Mapped[int | None] = mapped_column(sa.ForeignKey("booking.id"))
     held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     price_cents: Mapped[int | None] = mapped_column(sa.Integer)
+
+
+# The number and the kind of a seat, also of one that release 1.2 made.
+NUMBER = sa.func.coalesce(
+    ShowSeat.number, sa.func.substr(ShowSeat.label, sa.func.length(ShowSeat.row_label) + 1)
+).label("number")
+KIND = sa.case((ShowSeat.accessible, WHEELCHAIR), else_=ShowSeat.kind).label("kind")
 
 
 class ShowSum(Base):

@@ -149,6 +149,8 @@ def update_movie(
     after = _read_movie(connection, movie_id)
     if after["duration_minutes"] != before["duration_minutes"]:
         _move_ends(connection, movie_id, after["duration_minutes"], now)
+    if after["on_sale"] != before["on_sale"]:
+        show_rules.renew_versions(connection, Show.movie_id == movie_id)
     audit.record(connection, "movie.changed", by=by, object_id=movie_id, before=before, after=after)
     return after
 

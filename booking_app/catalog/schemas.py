@@ -23,6 +23,7 @@ from booking_app.catalog.times import is_timezone
 from booking_app.core.database import fold
 from booking_app.web.fields import (
     AnswerSchema,
+    ByType,
     Day,
     Instant,
     Items,
@@ -287,65 +288,29 @@ class PlanSeat(ma.Schema):
     kind = fields.String(validate=validate.OneOf(KINDS))
 
 
-class PlanSeats(fields.Field[Any]):
-    """The seats of a row: their count, or a list of them with null for an empty place."""
-
-    default_error_messages = {
-        "invalid": "Must be a count of seats, or a list of numbers, objects and null.",
-        "seat": 'Must be a number such as 5 or "2a", an object with a number, or null.',
-    }
-
-    def __init__(self, **kwargs: Any) -> None:
-        self.count = StrictInteger(1, SEATS_MAX)
-        self.number = SeatNumber()
-        self.seat = PlanSeat()
-        number = {"type": ["integer", "string"], "minimum": 0, "maxLength": NUMBER_MAX}
-        metadata = {
+def _plan_seats() -> ByType:
+    """The seats of a row: their count, or a list of them."""
+    one = ByType(
+        {
+            int: StrictInteger(0, 10**NUMBER_MAX - 1),
+            str: SeatNumber(),
+            dict: fields.Nested(PlanSeat()),
+        },
+        told='Must be a number such as 5 or "2a", an object with a number, or null.',
+        allow_none=True,
+    )
+    return ByType(
+        {
+            int: StrictInteger(1, SEATS_MAX),
+            list: Items(one, min_length=1, max_length=SEATS_MAX),
+        },
+        told="Must be a count of seats, or a list of numbers, objects and null.",
+        required=True,
+        metadata={
             "description": "The seats 1 to N; or, from left to right seen towards the screen, the "
-            "number of each, or an object, or null for an empty place.",
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": SEATS_MAX},
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": SEATS_MAX,
-                    "items": {
-                        "anyOf": [
-                            number,
-                            {"$ref": "#/components/schemas/PlanSeat"},
-                            {"type": "null"},
-                        ]
-                    },
-                },
-            ],
-        }
-        super().__init__(metadata=metadata, **kwargs)
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
-        if type(value) is int:
-            return self.count.deserialize(value)
-        if not isinstance(value, list):
-            raise self.make_error("invalid")
-        if not 1 <= len(value) <= SEATS_MAX:
-            raise ma.ValidationError(f"Must have 1 to {SEATS_MAX} items.")
-        seats, errors = [], {}
-        for index, seat in enumerate(value):
-            try:
-                seats.append(self._seat(seat))
-            except ma.ValidationError as error:
-                errors[index] = error.messages
-        if errors:
-            raise ma.ValidationError(errors)
-        return seats
-
-    def _seat(self, seat: Any) -> Any:
-        if isinstance(seat, dict):
-            return self.seat.load(seat)
-        if seat is None:
-            return None
-        if not isinstance(seat, int | str) or isinstance(seat, bool):
-            raise self.make_error("seat")
-        return self.number.deserialize(seat)
+            "number of each, or an object, or null for an empty place."
+        },
+    )
 
 
 class PlanRow(ma.Schema):
@@ -353,7 +318,7 @@ class PlanRow(ma.Schema):
 
     label = PlanName(max_length=ROW_LABEL_MAX, required=True)
     block = BlockName(metadata={"description": "The part of the hall, such as Balcony."})
-    seats = PlanSeats(required=True)
+    seats = _plan_seats()
     category = Text(
         max_length=CATEGORY_MAX,
         load_default=STANDARD,

@@ -7,7 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app.catalog.models import AVAILABLE, BOOKED, HELD, Show, ShowSeat, is_free
+from booking_app.catalog.models import (
+    AVAILABLE,
+    BOOKED,
+    HELD,
+    KIND,
+    NUMBER,
+    Show,
+    ShowSeat,
+    is_free,
+)
+from booking_app.catalog.seat_plans import places
 from booking_app.core.database import NOW, Row, reading
 from booking_app.core.errors import NotFound
 
@@ -16,8 +26,13 @@ SHOW = sa.select(Show.id, Show.price_cents, Show.prices).where(Show.id == sa.bin
 SEATS = (
     sa.select(
         ShowSeat.label,
+        ShowSeat.block,
         ShowSeat.row_label,
+        NUMBER,
         ShowSeat.category,
+        KIND,
+        ShowSeat.x,
+        ShowSeat.y,
         ShowSeat.accessible,
         ShowSeat.aisle_after,
         is_free(NOW).label("free"),
@@ -44,25 +59,33 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
     `show` has `id`, `price_cents` and `prices`; `seats` are in the order of the room, with
     `free` and `held` (whether the owner only holds it) beside the columns of `ShowSeat`.
     """
-    rows = [
-        {
-            "label": label,
-            "seats": [
-                {
-                    "seat_number": seat.label,
-                    "status": AVAILABLE if seat.free else HELD if seat.held else BOOKED,
-                    "category": seat.category,
-                    "price_cents": seat_price(
-                        seat.category, base_cents=show.price_cents, prices=show.prices
-                    ),
-                    "accessible": seat.accessible,
-                    "aisle_after": seat.aisle_after,
-                }
-                for seat in row
-            ],
-        }
-        for label, row in groupby(seats, key=lambda seat: seat.row_label)
-    ]
+    rows = []
+    placed = zip(seats, places(seats), strict=True)
+    for (block, label), row in groupby(placed, key=lambda one: (one[0].block, one[0].row_label)):
+        in_row = list(row)
+        rows.append(
+            {
+                "label": label,
+                "block": block,
+                "y": in_row[0][1][1],
+                "seats": [
+                    {
+                        "seat_number": seat.label,
+                        "number": seat.number,
+                        "x": x,
+                        "status": AVAILABLE if seat.free else HELD if seat.held else BOOKED,
+                        "category": seat.category,
+                        "kind": seat.kind,
+                        "price_cents": seat_price(
+                            seat.category, base_cents=show.price_cents, prices=show.prices
+                        ),
+                        "accessible": seat.accessible,
+                        "aisle_after": seat.aisle_after,
+                    }
+                    for seat, (x, _) in in_row
+                ],
+            }
+        )
     return {
         "show": show.id,
         "total_seats": len(seats),

@@ -9,8 +9,8 @@ empty place.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
-from typing import Any
+from itertools import chain, groupby, pairwise
+from typing import Any, Protocol
 
 from booking_app.catalog.models import PAIR, SEATS_MAX, STANDARD, WHEELCHAIR
 
@@ -149,9 +149,9 @@ def _read_row(index: int, row: Mapping[str, Any]) -> PlanRow:
                 )
         for seat in row["seats"]:
             if isinstance(seat, Mapping):
-                seats.append(PlanSeat(**{"category": category} | seat))
+                seats.append(PlanSeat(**{"category": category, **seat}))
             else:
-                seats.append(None if seat is None else PlanSeat(seat, category))
+                seats.append(None if seat is None else PlanSeat(str(seat), category))
     return PlanRow(
         row["label"],
         tuple(seats),
@@ -163,7 +163,7 @@ def _read_row(index: int, row: Mapping[str, Any]) -> PlanRow:
 
 
 def _counted(row: PlanRow) -> dict[str, Any] | None:
-    """The row in the form with a count, None where that can't say it. Release 1.2 reads no other."""
+    """The row in the form with a count, which release 1.2 reads; None where that can't say it."""
     kinds = {seat.kind for seat in row.seats if seat is not None}
     (category, *more) = {seat.category for seat in row.seats if seat is not None}
     if more or kinds - {STANDARD, WHEELCHAIR} or len(row.label) > ROW_LABEL_MAX_BEFORE:
@@ -328,6 +328,82 @@ def numbered_seats(first: int, last: int) -> list[Seat]:
         Seat(str(number), "", "", str(number), STANDARD, STANDARD, SEAT_WIDTH * (number - 1), 0)
         for number in range(first, last + 1)
     ]
+
+
+def seat_columns(seats: Sequence[Seat], first_position: int = 1) -> list[dict[str, Any]]:
+    """The columns of `show_seat` for seats in the order of the room."""
+    return [
+        {
+            "label": seat.label,
+            "position": position,
+            "block": seat.block,
+            "row_label": seat.row_label,
+            "number": seat.number,
+            "category": seat.category,
+            "kind": seat.kind,
+            "x": seat.x,
+            "y": seat.y,
+            "accessible": seat.kind == WHEELCHAIR,
+            "aisle_after": right is not None
+            and in_one_row(seat, right)
+            and not beside(seat, right),
+        }
+        for position, (seat, right) in enumerate(
+            zip(seats, [*seats[1:], None], strict=True), start=first_position
+        )
+    ]
+
+
+class StoredSeat(Protocol):
+    """A row of `show_seat`."""
+
+    @property
+    def block(self) -> str: ...
+    @property
+    def row_label(self) -> str: ...
+    @property
+    def aisle_after(self) -> bool: ...
+    @property
+    def x(self) -> int | None: ...
+    @property
+    def y(self) -> int | None: ...
+
+
+def places(seats: Sequence[StoredSeat]) -> list[tuple[int, int]]:
+    """The `x` and `y` of all seats of a show, which are in the order of the room.
+
+    Release 1.2 kept none: then they follow from the rows and aisles, as for a plan.
+    """
+    kept = [(seat.x, seat.y) for seat in seats if seat.x is not None and seat.y is not None]
+    if len(kept) == len(seats):
+        return kept
+    any_seat = PlanSeat("1")
+    plan = []
+    for label, row in groupby(seats, key=lambda seat: seat.row_label):
+        parted = [(any_seat, None) if seat.aisle_after else (any_seat,) for seat in row]
+        plan.append(PlanRow(label, tuple(chain.from_iterable(parted))))
+    return [(seat.x, seat.y) for seat in plan_seats(plan)]
+
+
+class Placed(Protocol):
+    """A seat that knows its row and its place."""
+
+    @property
+    def block(self) -> str: ...
+    @property
+    def row_label(self) -> str: ...
+    @property
+    def x(self) -> int: ...
+
+
+def in_one_row(seat: Placed, other: Placed) -> bool:
+    """Whether the seats are of the same row."""
+    return (seat.block, seat.row_label) == (other.block, other.row_label)
+
+
+def beside(seat: Placed, right: Placed) -> bool:
+    """Whether no aisle and no empty place parts two seats of a row, one right of the other."""
+    return right.x - seat.x == SEAT_WIDTH
 
 
 @dataclass(slots=True)

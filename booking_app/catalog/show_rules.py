@@ -1,14 +1,15 @@
 """What holds for every change of shows: overlaps, times, prices, and the seats that are sold."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import Actor
 from booking_app.catalog.models import Screen, Show, ShowSeat, ShowSum
+from booking_app.catalog.seat_plans import Seat, seat_columns
 from booking_app.core.database import NOW, refusing
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import iso
@@ -104,9 +105,24 @@ def forget_sums(connection: sa.Connection, show_ids: Sequence[int]) -> None:
 
 
 def insert_seats(
-    connection: sa.Connection, show_id: int, seats: Sequence[Mapping[str, Any]]
+    connection: sa.Connection, show_id: int, seats: Sequence[Seat], first_position: int = 1
 ) -> None:
-    connection.execute(sa.insert(ShowSeat), [{"show_id": show_id, **seat} for seat in seats])
+    columns = seat_columns(seats, first_position)
+    connection.execute(sa.insert(ShowSeat), [{"show_id": show_id, **seat} for seat in columns])
+
+
+def new_version() -> int:
+    """A version for a show (`Show.version`): 63 random bits."""
+    return secrets.randbits(63)
+
+
+def renew_versions(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Give those shows new versions."""
+    locked = sa.select(Show.id).where(which).order_by(Show.id).with_for_update(key_share=True)
+    shows = connection.execute(locked).scalars().all()
+    renew = sa.update(Show).where(Show.id == sa.bindparam("show_id"))
+    if shows:
+        connection.execute(renew, [{"show_id": id_, "version": new_version()} for id_ in shows])
 
 
 def delete_shows(

@@ -27,6 +27,7 @@ from booking_app.catalog.show_rules import (
     forget_sums,
     insert_seats,
     lock_seats,
+    new_version,
     refuse_overlap,
 )
 from booking_app.catalog.times import local_date
@@ -191,14 +192,14 @@ def insert_show(
             raise Invalid("screen", f"There is no screen {screen}.")
         if not place.rows:
             raise Invalid("screen", "This screen has no seat plan; give it one, or total_seats.")
-        seats = seat_plans.plan_seats(place.rows)
+        seats = seat_plans.plan_seats(seat_plans.read_plan(place.rows))
     else:
         cinema_id = venues.default_cinema(connection, timezone, by)
         place = venues.lock_named_screen(
             connection, cinema_id=cinema_id, name=screen_name or "", by=by
         )
         seats = seat_plans.numbered_seats(1, total_seats or 0)
-    check_prices(prices or {}, {seat["category"] for seat in seats})
+    check_prices(prices or {}, {seat.category for seat in seats})
     ends_at = date_time + timedelta(minutes=duration)
     refuse_overlap(connection, place.id, date_time, ends_at)
     show_id: int = connection.execute(
@@ -214,6 +215,7 @@ def insert_show(
             no_single_gaps=no_single_gaps,
             total_seats=len(seats),
             on_sale=on_sale,
+            version=new_version(),
         )
         .returning(Show.id)
     ).scalar_one()
@@ -225,7 +227,7 @@ def insert_show(
 def _check_amount(connection: sa.Connection, screen: int | None, shows: int) -> None:
     """Raises Invalid for more seats than can be made at once."""
     rows = connection.execute(sa.select(Screen.rows).where(Screen.id == screen)).scalar() or ()
-    seats = shows * sum(row["seats"] for row in rows)
+    seats = shows * seat_plans.count_seats(rows)
     if seats > SEATS_AT_ONCE:
         raise Invalid(
             "date_times",
@@ -271,6 +273,7 @@ def update_show(
         _resize(connection, show, total_seats, now)
         changes["total_seats"] = total_seats
     if changes:
+        changes["version"] = new_version()
         connection.execute(sa.update(Show).where(Show.id == show_id).values(**changes))
     after = _audited(connection, show_id)
     audit.record(connection, "show.changed", by=by, object_id=show_id, before=before, after=after)
@@ -367,7 +370,7 @@ def _resize(connection: sa.Connection, show: Row, total_seats: int, now: datetim
     forget_sums(connection, [show.id])
     if total_seats > show.total_seats:
         added = seat_plans.numbered_seats(show.total_seats + 1, total_seats)
-        insert_seats(connection, show.id, added)
+        insert_seats(connection, show.id, added, first_position=show.total_seats + 1)
         return
     beyond = sa.and_(ShowSeat.show_id == show.id, ShowSeat.position > total_seats)
     lock_seats(connection, beyond)

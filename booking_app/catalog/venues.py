@@ -1,6 +1,7 @@
 """Cinemas and screens: what staff may change of them, and finding them for a show."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import seat_plans
 from booking_app.catalog.models import Cinema, Screen, Show
+from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.times import local_date
 from booking_app.core.database import (
     Row,
@@ -20,6 +22,7 @@ from booking_app.core.database import (
 )
 from booking_app.core.errors import Conflict, Invalid, NotFound
 from booking_app.core.paging import Page, fetch_page, listing
+from booking_app.core.schema import may_serve
 
 DEFAULT_CINEMA = "Main cinema"
 
@@ -32,6 +35,25 @@ class InUse(Conflict):
     code = "in_use"
 
 
+class UpgradeUnfinished(Conflict):
+    code = "upgrade_unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenDetails:
+    """A screen with its seat plan, which is empty where it was made by the short form of a show."""
+
+    id: int
+    cinema_id: int
+    name: str
+    rows: tuple[PlanRow, ...]
+
+    @property
+    def total_seats(self) -> int:
+        """The seats of its plan."""
+        return sum(seat is not None for row in self.rows for seat in row.seats)
+
+
 class CinemaChanges(TypedDict, total=False):
     """What can be changed of a cinema."""
 
@@ -40,15 +62,9 @@ class CinemaChanges(TypedDict, total=False):
     timezone: str
 
 
-class ScreenChanges(TypedDict, total=False):
-    """What can be changed of a screen."""
-
-    name: str
-    rows: Sequence[Mapping[str, Any]]
-
-
 CINEMA = (Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default)
 SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows)
+RELEASE_BEFORE = "1.2.0"
 
 
 # --- cinemas --------------------------------------------------------------------------------
@@ -205,13 +221,13 @@ def list_screens(*, page: int, page_size: int, cinema: int | None = None) -> Pag
         query = query.where(Screen.cinema_id == cinema)
     with reading() as connection:
         screens = fetch_page(connection, listing(query), page=page, page_size=page_size)
-    return screens.map(_with_total)
+    return screens.map(_screen)
 
 
-def get_screen(*, screen_id: int) -> dict[str, Any]:
+def get_screen(*, screen_id: int) -> ScreenDetails:
     """One screen with its seat plan; raises NotFound."""
     with reading() as connection:
-        return _read_screen(connection, screen_id)
+        return _screen(_read_screen(connection, screen_id))
 
 
 @writes
@@ -223,31 +239,32 @@ def create_screen(
     cinema: int | None = None,
     timezone: str = "UTC",
     by: Actor = OPERATOR,
-) -> dict[str, Any]:
+) -> ScreenDetails:
     """Add a screen to a cinema, the default one if left out (made in `timezone` if need be).
 
     Raises Invalid for a plan that can't be (`rows`, by the row's index) and an unknown cinema,
-    and NameTaken.
+    UpgradeUnfinished for a plan that the release before can't read, and NameTaken.
     """
-    check_rows(rows)
+    plan = read_rows(rows)
     cinema_id = default_cinema(connection, timezone, by) if cinema is None else cinema
-    screen = _read_screen(connection, insert_screen(connection, cinema_id, name, rows))
+    screen = _read_screen(connection, insert_screen(connection, cinema_id, name, plan))
     audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
-    return screen
+    return _screen(screen)
 
 
 def insert_screen(
-    connection: sa.Connection, cinema_id: int, name: str, rows: Sequence[Mapping[str, Any]]
+    connection: sa.Connection, cinema_id: int, name: str, plan: Sequence[PlanRow]
 ) -> int:
-    """Add a screen within the caller's transaction; its id. The rows are checked. Raises Invalid
-    for an unknown cinema, and NameTaken."""
-    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name), "rows": list(rows)}
-    insert = sa.insert(Screen).values(**values).returning(Screen.id)
+    """Add a screen within the caller's transaction; its id. Raises Invalid for an unknown cinema,
+    UpgradeUnfinished and NameTaken."""
+    _check_readable(connection, plan)
+    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
+    insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
         fk_screen_cinema_id=Invalid("cinema", f"There is no cinema {cinema_id}."),
         uq_screen_cinema_id_name_key=_name_taken(name),
     ):
-        return int(connection.execute(insert).scalar_one())
+        return int(connection.execute(insert.returning(Screen.id)).scalar_one())
 
 
 @writes
@@ -255,26 +272,33 @@ def update_screen(
     connection: sa.Connection,
     *,
     screen_id: int,
+    name: str | None = None,
+    rows: Sequence[Mapping[str, Any]] | None = None,
     by: Actor = OPERATOR,
-    **changes: Unpack[ScreenChanges],
-) -> dict[str, Any]:
-    """Change a screen's name or plan. Shows keep the plan they copied.
+) -> ScreenDetails:
+    """Change a screen's name or plan; what is None stays. Shows keep the plan they copied.
 
-    Raises NotFound, Invalid for a plan that can't be, and NameTaken.
+    Raises NotFound, Invalid for a plan that can't be, UpgradeUnfinished for one that the release
+    before can't read, and NameTaken.
     """
-    if "rows" in changes:
-        check_rows(changes["rows"])
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes |= {"name": name, "name_key": fold(name)}
+    if rows is not None:
+        plan = read_rows(rows)
+        changes["rows"] = seat_plans.stored_plan(plan)
     before = _read_screen(connection, screen_id, lock=True)
+    if rows is not None and changes["rows"] != before["rows"]:
+        _check_readable(connection, plan)
     if changes:
-        keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
-        change = sa.update(Screen).where(Screen.id == screen_id).values(**changes, **keys)
-        with refusing(uq_screen_cinema_id_name_key=_name_taken(changes.get("name"))):
+        change = sa.update(Screen).where(Screen.id == screen_id).values(**changes)
+        with refusing(uq_screen_cinema_id_name_key=_name_taken(name)):
             connection.execute(change)
     after = _read_screen(connection, screen_id)
     audit.record(
         connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
     )
-    return after
+    return _screen(after)
 
 
 @writes
@@ -324,30 +348,44 @@ def timezone_of(connection: sa.Connection, cinema_id: int) -> str:
     return str(connection.execute(query).scalar_one())
 
 
-def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises Invalid for a plan that can't be, naming the row."""
+def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
+    """The plan of rows as they are on the wire; raises Invalid for one that can't be, naming the
+    row."""
     try:
-        seat_plans.check_plan(rows)
+        return seat_plans.read_plan(rows)
     except seat_plans.PlanError as error:
+        errors: Any = [str(error)]
+        for step in reversed(error.path):
+            errors = {step: errors}
         raise Invalid(
             "rows",
-            f"Row {error.row} ({rows[error.row]['label']}), {error.field}: {error}",
-            {error.row: {error.field: [str(error)]}},
+            f"Row {error.row} ({rows[error.row]['label']}), {error.path[0]}: {error}",
+            {error.row: errors},
         ) from error
 
 
-def _read_screen(
-    connection: sa.Connection, screen_id: int, *, lock: bool = False
-) -> dict[str, Any]:
+def _check_readable(connection: sa.Connection, plan: Sequence[PlanRow]) -> None:
+    """Raises UpgradeUnfinished for a plan that the release before can't read, and may have to."""
+    index = seat_plans.unreadable_before(plan)
+    if index is not None and may_serve(connection, RELEASE_BEFORE):
+        raise UpgradeUnfinished(
+            f"Release {RELEASE_BEFORE}, which may still serve this database, can't read row "
+            f"{index} ({plan[index].label}). When its last server is stopped, run "
+            "`flask --app wsgi finish-upgrade`."
+        )
+
+
+def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> sa.RowMapping:
     query = sa.select(*SCREEN).where(Screen.id == screen_id)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound("screen", screen_id)
-    return _with_total(dict(row))
+    return row
 
 
-def _with_total(screen: Mapping[str, Any]) -> dict[str, Any]:
-    return {**screen, "total_seats": sum(row["seats"] for row in screen["rows"])}
+def _screen(row: sa.RowMapping) -> ScreenDetails:
+    plan = seat_plans.read_plan(row["rows"])
+    return ScreenDetails(row["id"], row["cinema_id"], row["name"], plan)
 
 
 def _name_taken(name: str | None) -> NameTaken:

@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.core.database import Base
+from booking_app.core.database import Base, writes
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
 # Alembic's own table, of one row.
@@ -20,7 +20,7 @@ UPGRADE = "`flask --app wsgi db upgrade`"
 class SchemaRequirement(Base):
     """The least release that may serve the database. No row, or NULL: whichever knows the schema.
 
-    Written by migrations alone (`require_release` in migrations/steps.py).
+    Written by migrations (`require_release` in migrations/steps.py) and by `flask finish-upgrade`.
     """
 
     __tablename__ = "schema_requirement"
@@ -66,6 +66,20 @@ def schema_problem(connection: sa.Connection, *, release: str) -> str | None:
             f"release {release}: start a later one."
         )
     return None
+
+
+def may_serve(connection: sa.Connection, release: str) -> bool:
+    """Whether the database lets that release serve it."""
+    least = connection.execute(sa.select(SchemaRequirement.least_release)).scalar()
+    return least is None or _numbers(release) >= _numbers(least)
+
+
+@writes
+def finish_upgrade(connection: sa.Connection, *, release: str) -> None:
+    """Let no release before this one serve the database any more."""
+    values = {"id": 1, "least_release": release}
+    connection.execute(sa.delete(SchemaRequirement))
+    connection.execute(sa.insert(SchemaRequirement).values(**values))
 
 
 def _numbers(release: str) -> tuple[int, ...]:

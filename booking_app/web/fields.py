@@ -154,6 +154,26 @@ class Items(fields.List[Any]):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class ByType(fields.Field[Any]):
+    """One of several fields, by the JSON type of the value; `told` is said of any other."""
+
+    def __init__(
+        self, alternatives: Mapping[type, fields.Field[Any]], *, told: str, **kwargs: Any
+    ) -> None:
+        super().__init__(error_messages={"invalid": told}, **kwargs)
+        self.alternatives = alternatives
+
+    def for_value(self, value: Any) -> fields.Field[Any] | None:
+        """The field that reads `value`."""
+        return self.alternatives.get(type(value))
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        field = self.for_value(value)
+        if field is None:
+            raise self.make_error("invalid")
+        return field.deserialize(value)
+
+
 class Day(fields.Field[date]):
     """A day such as 2030-01-31."""
 

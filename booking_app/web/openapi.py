@@ -15,11 +15,12 @@ import flask_smorest
 import orjson
 from apispec import BasePlugin
 from flask import Flask, Response
+from marshmallow import fields
 from werkzeug.exceptions import HTTPException
 
 from booking_app.core.outages import is_unavailable
 from booking_app.web import problems
-from booking_app.web.fields import Day, Instant, Money
+from booking_app.web.fields import ByType, Day, Instant, Money
 from booking_app.web.headers import cacheable
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
 
@@ -143,6 +144,17 @@ def schema_name(code: str) -> str:
     return "".join(word.capitalize() for word in code.split("_")) + "Problem"
 
 
+def by_type(converter: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
+    """What the document says of a `ByType`: the schemas of its alternatives."""
+    if not isinstance(field, ByType):
+        return {}
+    found = [converter.field2property(one) for one in field.alternatives.values()]
+    if not field.allow_none:
+        return {"anyOf": found}
+    types = [one.get("type", "object") for one in found]
+    return {"anyOf": [*found, {"type": "null"}], "type": [*types, "null"]}
+
+
 class Api(flask_smorest.Api):
     """The API with its document. `live_examples` gives values for it at each request:
     `{"show_id": 7, ...}`, so that "Try it out" works as it stands."""
@@ -154,6 +166,7 @@ class Api(flask_smorest.Api):
     def init_app(self, app: Flask, **kwargs: Any) -> None:
         plugins = [Answers(app.view_functions)]
         super().init_app(app, spec_kwargs={"extra_plugins": plugins}, **kwargs)
+        self.ma_plugin.converter.add_attribute_function(by_type)
         for code in problems.CODES:
             self.spec.components.schema(schema_name(code), problems.problem_schema(code))
         app.add_url_rule("/openapi.json", "openapi", self.serve)

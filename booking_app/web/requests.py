@@ -15,6 +15,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.routing import BaseConverter
 
 from booking_app.web import limits, problems
+from booking_app.web.fields import ByType
 
 KIB = 1024
 MAX_BODY_BYTES = 1024 * KIB
@@ -80,6 +81,8 @@ def surplus(sent: Any, of: ma.Schema | fields.Field[Any]) -> Any:
     marshmallow makes an error for each of 100,000 unknown names, and looks at each of as many
     prices before it counts them.
     """
+    if isinstance(of, ByType):
+        of = of.for_value(sent) or of
     if isinstance(of, fields.Nested):
         of = of.schema
     parts: Iterable[tuple[Any, Any, Any]] = ()
@@ -97,7 +100,7 @@ def surplus(sent: Any, of: ma.Schema | fields.Field[Any]) -> Any:
         most = _most(of)
         if len(sent) > most:
             return [f"Must have at most {most} items."]
-        if isinstance(of.inner, (fields.Nested, fields.Dict, fields.List)):
+        if isinstance(of.inner, (fields.Nested, fields.Dict, fields.List, ByType)):
             parts = ((place, item, of.inner) for place, item in enumerate(sent))
     for place, part, field in parts:
         if found := surplus(part, field):

@@ -1,8 +1,9 @@
 """Best available and single gaps: the pure functions, over many rooms."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
-from itertools import combinations
+from itertools import combinations, count, pairwise
 
 import pytest
 from flask import Flask
@@ -12,30 +13,41 @@ from hypothesis import strategies as st
 from booking_app.booking import service
 from booking_app.booking.seat_choice import Seat, best_blocks, largest_block, runs, single_gaps
 from booking_app.booking.seats import NoAdjacentSeats
+from booking_app.catalog.seat_plans import PlanRow, PlanSeat, plan_seats
 from tests.conftest import Caller
 from tests.promise import at_once, broken_promises
+
+KINDS = {"w": "wheelchair", "c": "companion", "h": "pair"}
 
 
 def room_of(*rows_: str) -> list[Seat]:
     """`.` available, `x` taken, `w` a wheelchair place, `p` a premium seat, `|` an aisle."""
-    seats = []
-    for row_label, row in zip("ABCDEFGH", rows_, strict=False):
-        number = 0
-        for place, following in zip(row, row[1:] + " ", strict=True):
-            if place == "|":
-                continue
-            number += 1
-            seats.append(
-                Seat(
-                    f"{row_label}{number}",
-                    row_label,
-                    free=place != "x",
-                    category="premium" if place == "p" else "standard",
-                    accessible=place == "w",
-                    aisle_after=following == "|",
-                )
+    plan = []
+    for label, row in zip("ABCDEFGH", rows_, strict=False):
+        numbers = count(1)
+        seats = [
+            None
+            if sign == "|"
+            else PlanSeat(
+                str(next(numbers)),
+                "premium" if sign == "p" else "standard",
+                KINDS.get(sign, "standard"),
             )
-    return seats
+            for sign in row
+        ]
+        plan.append(PlanRow(label, tuple(seats)))
+    signs = "".join(rows_).replace("|", "")
+    return [
+        Seat(
+            **{f.name: getattr(seat, f.name) for f in fields(seat) if f.name != "number"},
+            free=sign != "x",
+        )
+        for seat, sign in zip(plan_seats(plan), signs, strict=True)
+    ]
+
+
+def are_neighbours(left: Seat, right: Seat) -> bool:
+    return left.row_label == right.row_label and right.x == left.x + 2
 
 
 @pytest.mark.parametrize(
@@ -79,10 +91,8 @@ def brute_force(room: list[Seat], quantity: int) -> set[tuple[str, ...]]:
     found = set()
     for start in range(len(room) - quantity + 1):
         block = room[start : start + quantity]
-        if (
-            all(seat.free for seat in block)
-            and len({seat.row_label for seat in block}) == 1
-            and not any(seat.aisle_after for seat in block[:-1])
+        if all(seat.free for seat in block) and all(
+            are_neighbours(*two) for two in pairwise(block)
         ):
             found.add(tuple(seat.label for seat in block))
     return found
@@ -93,18 +103,8 @@ def lone_seats(room: list[Seat], taken: set[str]) -> set[str]:
     lone = set()
     free = [seat.free and seat.label not in taken for seat in room]
     for i, seat in enumerate(room):
-        left = (
-            i > 0
-            and room[i - 1].row_label == seat.row_label
-            and not room[i - 1].aisle_after
-            and free[i - 1]
-        )
-        right = (
-            i + 1 < len(room)
-            and room[i + 1].row_label == seat.row_label
-            and not seat.aisle_after
-            and free[i + 1]
-        )
+        left = i > 0 and are_neighbours(room[i - 1], seat) and free[i - 1]
+        right = i + 1 < len(room) and are_neighbours(seat, room[i + 1]) and free[i + 1]
         if free[i] and not left and not right:
             lone.add(seat.label)
     return lone
@@ -126,21 +126,14 @@ def test_wheelchair_places_last_then_no_lone_seat_then_the_middle(
 ) -> None:
     accessible = {seat.label for seat in room if seat.accessible}
     before = lone_seats(room, set())
-    lines: dict[str, list[Seat]] = {}
-    for seat in room:
-        lines.setdefault(seat.row_label, []).append(seat)
+    middle = (max(seat.x for seat in room) + min(seat.x for seat in room)) / 2
+    last_row = max(seat.y for seat in room)
+    by_label = {seat.label: seat for seat in room}
 
     def rank(block: list[str]) -> tuple[int, bool, float]:
-        index = list(lines).index(block[0][0])
-        line = lines[block[0][0]]
-        places = {}
-        place = 0
-        for seat in line:
-            places[seat.label] = place
-            place += 2 if seat.aisle_after else 1
-        middle = max(places.values()) / 2
-        across = (places[block[0]] + places[block[-1]]) / 2 - middle
-        deep = index - (len(lines) - 1) / 2
+        first, last = by_label[block[0]], by_label[block[-1]]
+        across = ((first.x + last.x) / 2 - middle) / 2
+        deep = first.y - last_row / 2
         gaps = bool(lone_seats(room, set(block)) - before)
         return len(accessible & set(block)), gaps, across**2 + deep**2
 
@@ -172,9 +165,7 @@ def test_single_gaps_are_the_seats_newly_left_alone_unless_it_cannot_be_helped(
     for i, seat in enumerate(room):
         if seat.label not in chosen:
             continue
-        last = stretches[-1][-1] if stretches else -2
-        beside = last == i - 1 and room[last].row_label == seat.row_label
-        if beside and not room[last].aisle_after:
+        if stretches and stretches[-1][-1] == i - 1 and are_neighbours(room[i - 1], seat):
             stretches[-1].append(i)
         else:
             stretches.append([i])
