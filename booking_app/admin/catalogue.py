@@ -18,6 +18,7 @@ from booking_app.admin.views import (
 )
 from booking_app.catalog import movies, schemas, venues
 from booking_app.catalog.seat_picture import plan_picture
+from booking_app.catalog.seat_plans import read_plan
 from booking_app.core.errors import Invalid
 
 MOVIE, CINEMA = schemas.MovieBody(), schemas.CinemaBody()
@@ -146,4 +147,4 @@ def picture_of(form: Form) -> str | None:
     except Invalid as error:
         forms.show_errors(form, error.facts["errors"]["json"])
         return None
-    return plan_picture(plan["rows"])
+    return plan_picture(read_plan(plan["rows"]))

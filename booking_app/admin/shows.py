@@ -35,7 +35,7 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import schemas, show_queries, shows
 from booking_app.catalog.seat_map import get_seat_map
-from booking_app.catalog.seat_picture import category_letters
+from booking_app.catalog.seat_marks import category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
 from booking_app.core.errors import Invalid
 from booking_app.core.formats import decimal_string
