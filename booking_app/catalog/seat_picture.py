@@ -105,7 +105,7 @@ def lines_of(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows. One without a label is no row of the room: it is broken into even lines."""
     for row in rows:
         seats = row["seats"]
-        if row["label"] or not seats:
+        if row["label"]:
             yield row
             continue
         length = ceil(len(seats) / ceil(len(seats) / LINE_MAX))
