@@ -13,6 +13,7 @@ from wtforms import Form, SelectChoice
 
 from booking_app.admin import access, forms, tables
 from booking_app.admin.lists import text_of
+from booking_app.admin.room import SIGNS, blocks_of
 from booking_app.admin.views import (
     GET_AND_POST,
     attempt,
@@ -35,7 +36,7 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import schemas, show_queries, shows
 from booking_app.catalog.seat_map import get_seat_map
-from booking_app.catalog.seat_picture import category_letters
+from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
 from booking_app.core.errors import Invalid
 from booking_app.core.formats import decimal_string
@@ -155,7 +156,10 @@ def seats(show_id: int) -> AnyResponse:
         show=show,
         starts=local_time(show["starts_at"], g.timezone),
         map=plan,
-        accessible=any(seat["accessible"] for seat in seats),
+        blocks=blocks_of(plan["rows"]),
+        signs=SIGNS,
+        kind_names=KIND_NAMES,
+        kinds={seat["kind"] for seat in seats},
         prices=prices,
         letters=category_letters(prices) if len(prices) > 1 else {},
         owners=tables.seat_owners(show_id),

@@ -37,7 +37,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         "catalog",
         (
             ("models", "times"),
-            ("seat_plans",),
+            ("seat_marks", "seat_plans"),
             ("examples", "schemas", "seat_map", "seat_picture", "show_rules", "venues"),
             ("movies",),
             ("show_queries",),
@@ -60,7 +60,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "admin",
         (
-            ("access", "lists", "plan_text", "plot"),
+            ("access", "lists", "plan_text", "plot", "room"),
             ("forms", "tables"),
             ("views",),
             ("catalogue", "sales", "shows"),
@@ -75,7 +75,16 @@ PLACES = {
     for place, group in enumerate(groups)
     for module in group
 }
-PURE = {"seat_plans", "times", "seat_picture", "seat_choice", "plan_text", "plot"}
+PURE = {
+    "seat_plans",
+    "times",
+    "seat_marks",
+    "seat_picture",
+    "seat_choice",
+    "plan_text",
+    "plot",
+    "room",
+}
 # Of a feature that is all pages, only the pure functions know nothing of HTTP.
 PAGES = ("admin",)
 HTTP = ("flask", "flask_smorest", "flask_jwt_extended", "werkzeug", "webargs")
