@@ -372,12 +372,13 @@ def cancel(
     closes_at = locked.starts_at - timedelta(minutes=policy.cancel_cutoff_minutes)
     if booking.status == BOOKED and locked.now >= closes_at:
         raise TooLate(f"Cancelling closed at {iso(closes_at)}.")
-    cancelled = booking.labels if seat_numbers is None else list(seat_numbers)
-    if unknown := set(cancelled) - set(booking.labels):
+    wanted = set(booking.labels if seat_numbers is None else seat_numbers)
+    if unknown := wanted - set(booking.labels):
         raise Invalid("seat_numbers", f"Not in this booking: {', '.join(sorted(unknown))}.")
+    cancelled = [label for label in booking.labels if label in wanted]
     seats.release(connection, booking, cancelled)
     _record(connection, "booking.cancelled", by, booking, cancelled, now)
-    if set(cancelled) == set(booking.labels):
+    if cancelled == booking.labels:
         _change(connection, booking, status=CANCELLED, expires_at=None)
         return replace(booking, status=CANCELLED, expires_at=None)
     lines = tuple(

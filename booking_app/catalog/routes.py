@@ -292,11 +292,13 @@ def list_screens(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.ScreenBody, example=EXAMPLE_SCREEN)
 @blp.response(201, schemas.Screen)
-@blp.problems("name_taken")
+@blp.problems("name_taken", "upgrade_unfinished")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
 
-    For staff. Seats are labelled by row and number, as B7.
+    For staff. Rows are given from the front, each with a count of seats or with a list of them from
+    left to right, seen towards the screen. A seat is booked by its block, row and number: `B7`,
+    `11-1`, `Balcony A1`. The answer gives every row as a list.
     """
     return venues.create_screen(timezone=current_app.config["TIMEZONE"], by=actor(), **data)
 
@@ -317,7 +319,7 @@ def get_screen(screen_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Great hall"})
 @blp.response(200, schemas.Screen)
-@blp.problems("not_found", "name_taken")
+@blp.problems("not_found", "name_taken", "upgrade_unfinished")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen
 

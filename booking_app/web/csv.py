@@ -11,6 +11,12 @@ LINES_AT_ONCE = 100
 # With one of these signs at its beginning a spreadsheet takes a text for a formula; and some part
 # cells at semicolons too, whatever quotes there are.
 FORMULA = re.compile(r"(^|[;\t\r\n])(?=[^\S\t\r\n]*[=+\-@＝＋－＠\t\r])")
+# What a spreadsheet takes for a day: the seat 11-1, and a row March with a seat 1.
+MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+DAY = re.compile(
+    rf"\s*(?:[0-9]{{1,4}}[-/][0-9]{{1,4}}|[0-9]{{1,4}}[- ]?{MONTH}|{MONTH}[- ]?[0-9]{{1,4}})\s*",
+    re.IGNORECASE,
+)
 
 
 class _Echo:
@@ -32,4 +38,6 @@ def lines(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
 
 def _cell(value: Any) -> Any:
     """A text that a spreadsheet leaves a text (OWASP, CSV Injection)."""
-    return FORMULA.sub(r"\1'", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return f"'{value}" if DAY.fullmatch(value) else FORMULA.sub(r"\1'", value)

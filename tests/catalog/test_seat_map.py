@@ -37,9 +37,15 @@ def test_rows_seats_statuses_and_prices(client: FlaskClient, alice: Caller, path
     alice.post(f"{path}hold/", {"seat_number": "B1"})
     shown = client.get(f"{path}seats/").json
     assert (shown["total_seats"], shown["available_seats"]) == (10, 7)
-    assert [row["label"] for row in shown["rows"]] == ["A", "B"]
+    assert [(row["label"], row["block"], row["y"]) for row in shown["rows"]] == [
+        ("A", "", 0),
+        ("B", "", 1),
+    ]
     assert shown["rows"][0]["seats"][0] == {
         "seat_number": "A1",
+        "number": "1",
+        "x": 1,
+        "kind": "wheelchair",
         "status": "available",
         "category": "standard",
         "price": "9.50",

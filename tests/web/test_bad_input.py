@@ -25,15 +25,28 @@ FLAG = [None, 0, 1, "true", "", [], {}]
 MONEY = [None, 5, 9.5, True, [], "", " 1.00", "1,00", "-1.00", "1.005", "٥.00", "100000.00", "1e3"]
 TIME = [None, 5, True, [], "", "x", "2030-01-01", "2030-01-01T10:00:00", "2030-13-01T10:00:00Z"]
 TIME += ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "٢٠٣٠-01-01T10:00:00Z", TOO_BIG]
-SEAT = [None, 1.5, True, [], {}, "", " ", "a\x00", "x" * 11, TOO_BIG, "٥", -1]
-SEATS = [None, "5", 5, {}, [], [None], [[]], [1.5], ["1", "1"], [1, "1"], ["x" * 11], ["1\x00"]]
+SEAT = [None, 1.5, True, [], {}, "", " ", "a\x00", "x" * 61, TOO_BIG, "٥", -1]
+SEATS = [None, "5", 5, {}, [], [None], [[]], [1.5], ["1", "1"], [1, "1"], ["x" * 61], ["1\x00"]]
 SEATS += [[str(n) for n in range(200)]]
 
 PRICES = [None, [], "1", {"x": 1}, {"x": "1"}, {"": "1.00"}, {"standard": "x"}]
 ROW = {"label": "A", "seats": 5}
 ROWS = [None, {}, "A", [], [None], [5], [{}], [{"label": "A"}], [{"seats": 5}], [ROW, ROW]]
-ROWS += [[ROW | {"label": wrong}] for wrong in ("", " ", None, 5, "ABCDEF", "A B", "A\x00")]
+ROWS += [[ROW | {"label": wrong}] for wrong in ("", " ", None, 5, "A" * 21, "A  B", "A\x00")]
+ROWS += [
+    [ROW | {"label": wrong}] for wrong in ("A-", "A\u00a0B", *(f"A{sign}" for sign in ',;|_="'))
+]
 ROWS += [[ROW | {"seats": wrong}] for wrong in (None, 0, -1, "5", 1.5, TOO_BIG, 5001)]
+ROWS += [[ROW | {"seats": wrong}] for wrong in ([], {}, True, [None], [True], [1, 1], [[1]], [-1])]
+ROWS += [[ROW | {"seats": [wrong]}] for wrong in ("", "1-", "a b", "1234567", 1234567, 1.5, "1_")]
+ROWS += [[ROW | {"seats": [{"number": 1} | wrong]}] for wrong in ({"kind": "x"}, {"category": 5})]
+ROWS += [[ROW | {"seats": [1, {"number": 1}]}], [ROW | {"seats": [{}]}]]
+ROWS += [[ROW | {"seats": [1], name: [1]}] for name in ("gaps", "accessible")]
+ROWS += [[ROW | {"seats": [{"number": n, "kind": "pair"} for n in range(3)]}]]
+ROWS += [
+    [ROW | wrong] for wrong in ({"offset": 201}, {"offset": "1"}, {"walkway": 1}, {"block": 5})
+]
+ROWS += [[ROW | {"beside": wrong}] for wrong in ("A", "", 5, [])]
 ROWS += [[ROW | {"gaps": wrong}] for wrong in (None, [0], [5], ["1"], [TOO_BIG], 3)]
 ROWS += [[ROW | {"accessible": wrong}] for wrong in (None, [0], [6], [True], "1")]
 ROWS += [[ROW | {"category": wrong}] for wrong in (None, "", 5, "x" * 31)]

@@ -277,7 +277,7 @@ ROW = {"label": "A", "seats": 5}
             "/api/screens/",
             {"name": "x", "rows": [ROW, names(30), names(30)]},
             ["rows", "1", "_schema"],
-            "Has 30 names; at most 5 are possible here.",
+            "Has 30 names; at most 9 are possible here.",
         ),
         (
             "/api/screens/",
