@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from hypothesis import HealthCheck, settings
 
 import config
 from booking_app import create_app
@@ -32,6 +33,10 @@ from tests.serving import ROOT, pooler
 if os.access("/dev/shm", os.W_OK):
     # SQLite waits for the disk at each commit; here it is the memory, and no test cuts the power.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
+
+# A machine that is busy is no failure.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 BACKENDS = ["sqlite", "postgresql"]
 # What the promise is tested on besides: databases whose sessions begin otherwise.
@@ -102,11 +107,11 @@ def rounds(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
 _apps: list[Flask] = []
 
 
-def make_app(database_url: str, **settings: str) -> Flask:
+def make_app(database_url: str, **changed: str) -> Flask:
     """An app as `flask` and gunicorn make it, on that database."""
     environ = {"DATABASE_URL": database_url, "SECRET_KEY": "k" * 40, "WEB_THREADS": "64"}
     environ |= {"RATELIMIT_ENABLED": "off", "DATABASE_POOLER": pooler(database_url)}
-    app = create_app(config.load(environ | settings))
+    app = create_app(config.load(environ | changed))
     app.test_client_class = ContractClient
     _apps.append(app)
     return app
