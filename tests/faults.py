@@ -157,7 +157,8 @@ class Proxy:
         self.swallowed = 0  # bytes
         self.silent: set[socket.socket] = set()
         self.sockets: list[socket.socket] = []
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.listening = threading.Thread(target=self._listen, daemon=True)
+        self.listening.start()
 
     def cut(self) -> None:
         self.is_cut = True
@@ -168,7 +169,11 @@ class Proxy:
         self.is_cut = False
 
     def close(self) -> None:
-        for each in (self.listener, *self.sockets):
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listening.join()  # so that it has told of every socket that it opened
+        self.listener.close()
+        for each in self.sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()

@@ -21,10 +21,14 @@ RFC3339 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1
 RFC3339 += r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 SPACES_TRIMMED = 100
 VISIBLE = "LMNPS"  # letters, marks, numbers, punctuation, symbols
+# The last two code points of each plane. U+FFFE and U+FFFF can't stand in XML, so not in a picture.
+PLANES_ENDS = "".join(f"{chr(end - 1)}{chr(end)}" for end in range(0xFFFF, 0x110000, 0x10000))
+# C0, DEL, C1; surrogates, which have no UTF-8; and Unicode's noncharacters.
+CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{PLANES_ENDS}]")
 
 
 class Text(fields.String):
-    """Text without control characters, trimmed; `max_length` counts characters.
+    """Text without control characters and noncharacters, trimmed; `max_length` counts characters.
 
     Text that shows nothing, of spaces and invisible characters alone, is refused.
     """
@@ -45,12 +49,7 @@ class Text(fields.String):
         text = super()._deserialize(value, attr, data, **kwargs)
         if len(text) > self.max_length + SPACES_TRIMMED:  # before anything looks at each of them
             raise self.make_error("long", max=self.max_length)
-        # C0, DEL, C1 and surrogates (which are no characters and have no UTF-8)
-        if any(
-            (c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff")
-            and c not in self.allowed
-            for c in text
-        ):
+        if any(c not in self.allowed for c in CONTROL.findall(text)):
             raise self.make_error("control")
         text = text.strip()
         if not any(unicodedata.category(c)[0] in VISIBLE for c in text):

@@ -8,9 +8,11 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 
 from booking_app.auth.models import Session
 from booking_app.core.database import db, reading
+from booking_app.web.fields import Text
 from tests.conftest import PASSWORD, Caller, rows
 
 pytestmark = pytest.mark.usefixtures("in_2030")
@@ -20,6 +22,7 @@ LONG = "x" * 10_001  # more than any field takes, and within what strangers may 
 
 # What no field of the type takes; None where the field may be null is left out there.
 TEXT = [None, 5, 1.5, True, [], {}, "", "  ", "\t", "a\x00b", "a\x1fb", "a\x7fb", LONG]
+TEXT += ["a\ufffeb"]
 SMALL = [None, "5", "٥", 1.5, True, [], {}, "", "x", 0, -1, TOO_BIG, -TOO_BIG, 10**30]
 FLAG = [None, 0, 1, "true", "", [], {}]
 MONEY = [None, 5, 9.5, True, [], "", " 1.00", "1,00", "-1.00", "1.005", "٥.00", "100000.00", "1e3"]
@@ -212,6 +215,17 @@ def test_a_wrong_value_in_a_body(
         assert answer.json["code"] == "validation_failed"
         assert field in answer.json["errors"]["json"], (field, value, answer.text)
     assert everything() == before
+
+
+def test_text_has_no_noncharacters() -> None:
+    """Unicode has 66 of them; those beside them are characters."""
+    ends = {plane + last for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)}
+    field = Text(max_length=10)
+    for code in (*ends, *range(0xFDD0, 0xFDF0)):
+        with pytest.raises(ValidationError, match="control characters"):
+            field.deserialize(f"a{chr(code)}")
+    for code in (0xFDCF, 0xFDF0, 0xFFFD, 0x10000, 0x1FFFD, 0x10FFFD):
+        assert field.deserialize(f"a{chr(code)}") == f"a{chr(code)}"
 
 
 @pytest.mark.parametrize(("method", "path"), BODIES, ids=[f"{m} {p}" for m, p in BODIES])
