@@ -60,7 +60,8 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "admin",
         (
-            ("access", "lists", "plan_text", "plot"),
+            ("access", "lists", "plan_tokens", "plot"),
+            ("plan_text",),
             ("forms", "tables"),
             ("views",),
             ("catalogue", "sales", "shows"),
@@ -75,7 +76,7 @@ PLACES = {
     for place, group in enumerate(groups)
     for module in group
 }
-PURE = {"seat_plans", "times", "seat_picture", "seat_choice", "plan_text", "plot"}
+PURE = {"seat_plans", "times", "seat_picture", "seat_choice", "plan_tokens", "plan_text", "plot"}
 # Of a feature that is all pages, only the pure functions know nothing of HTTP.
 PAGES = ("admin",)
 HTTP = ("flask", "flask_smorest", "flask_jwt_extended", "werkzeug", "webargs")
