@@ -109,7 +109,8 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
     page.keyboard.press("Enter")
     expect(page.locator("#plan svg g title")).to_have_count(58)
     staff.check()
-    staff.type("Seat plan", "A 4\nB 1..3 | 4..6 category=vip")
+    page.keyboard.press("ControlOrMeta+a")  # the focus is in the text now
+    page.keyboard.type("A 4\nB 1..3 | 4..6 category=vip")
     expect(page.locator("#plan svg g title")).to_have_count(10)
     page.keyboard.type("\nC")
     expect(page.locator("#plan")).to_contain_text("Line 3: After the label")

@@ -159,8 +159,8 @@ def test_a_screen_is_made_of_its_typed_plan_and_seen_before(site: Site, screen: 
     assert "<svg" in page.text
     for typed, said in {
         "A 3 vip=4": "Line 1: The row has no seat 4.\nA 3 vip=4\n        ^",
-        "A 3\r\nB 3 pair=1": "Line 2, seats: 1 pair seats stand side by side from B1; pairs need an "
-        "even number.\nB 3 pair=1\n  ^",
+        "A 3\r\nB 3 pair=1": "Line 2, seats: 1 pair seats stand side by side from B1; pairs need "
+        "an even number.\nB 3 pair=1\n  ^",
         "block X\nA_ 3": f"Line 2, label: Must not contain any of {FORBIDDEN_IN_NAMES}.\nA_ 3\n^",
     }.items():
         refused = site.post("screens/edit/", {"name": "Two", "rows": typed}, {"id": made.id})

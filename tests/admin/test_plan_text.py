@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from booking_app.admin.plan_text import (
@@ -129,6 +129,7 @@ def plans(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plans())
 def test_a_plan_is_read_as_it_was_written(rows: list[dict[str, Any]]) -> None:
     """Whatever its names may be, so that saving an unchanged form changes nothing."""
@@ -146,6 +147,7 @@ PIECES = ["A", "12", "1", "..", ",", "=", "|", "_", '"', " ", "\n", "block", "vi
 PIECES += ["category", "offset", "pair", "beside", "gaps", "2a", "\t", "…", "8..1"]
 
 
+@settings(deadline=None)
 @given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
 @example("A 1..999999")
 @example("A 1..4999 1..4999\n" * 300)
