@@ -4,7 +4,7 @@ line. Pure functions."""
 import re
 from typing import NamedTuple
 
-from booking_app.catalog.models import COMPANION, PAIR, WHEELCHAIR
+from booking_app.catalog.models import COMPANION, PAIR, SEATS_MAX, WHEELCHAIR
 
 BLOCK, CATEGORY, OFFSET, WALKWAY, BESIDE = "block", "category", "offset", "walkway", "beside"
 TYPED_KINDS = (WHEELCHAIR, COMPANION, PAIR)
@@ -18,6 +18,7 @@ KEYWORDS = {BLOCK, CATEGORY, OFFSET, WALKWAY, BESIDE, *TYPED_KINDS, *REPLACED}
 WORD = r'(?:(?!\.\.)[^\s",=|])+'
 TOKEN = re.compile(rf'(?P<quoted>"(?:[^"]|"")*")|(?P<open>")|(?P<sign>\.\.|[,=|])|(?P<word>{WORD})')
 INTEGER = re.compile("0|[1-9][0-9]{0,5}")
+TOKENS_MAX = 16 * SEATS_MAX  # of a line: `1..1`, `vip=1` and `pair=1`, and a comma, for each seat
 EXCERPT = 30  # characters of a line that an error shows on each side of the place
 
 
@@ -64,9 +65,11 @@ class Line:
 
     def __init__(self, number: int, text: str) -> None:
         self.number, self.text = number, text
-        self.tokens = []
+        self.tokens: list[Token] = []
         for match in TOKEN.finditer(text):
             token = Token(match.lastgroup or "", match[0], match.start())
+            if len(self.tokens) == TOKENS_MAX:
+                raise self.error(token, "The line is too long.")
             if token.kind == "open":
                 raise self.error(token, "The quotation mark is never closed.")
             if token.kind == "quoted":

@@ -328,6 +328,17 @@ def test_an_error_quotes_the_line_and_marks_the_place(text: str, place: str, mes
     assert quoted[mark.index("^") :] == place
 
 
+def test_a_line_has_room_for_any_row_and_no_more() -> None:
+    row = [
+        {"number": n, "category": f"a {n}", "kind": ("wheelchair", "companion")[n % 2]}
+        for n in (number * 7919 % 100_003 for number in range(SEATS_MAX))
+    ]
+    plan = plan_of([{"label": "A", "seats": row}])
+    assert plan_of(read_plan(write_plan(plan))) == plan
+    with pytest.raises(PlanTextError, match="Line 2: The line is too long"):
+        read_plan("A 1\nA " + "1," * 200_000)
+
+
 def test_of_a_long_line_the_place_is_quoted() -> None:
     with pytest.raises(PlanTextError) as raised:
         read_plan("A\t" + "1..1 _ " * 99 + "x-y" + " _ 2..2" * 99)
