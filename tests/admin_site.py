@@ -54,7 +54,7 @@ class Site:
 def messages(answer: TestResponse) -> list[str]:
     """What the page says above its content and at its fields."""
     found = re.findall(
-        r'<p class="(?:message )?(?:error|success|info)"[^>]*>(.*?)</p>', answer.text
+        r'<p class="(?:message )?(?:error|success|info)"[^>]*>(.*?)</p>', answer.text, re.S
     )
     return [html.unescape(message) for message in found]
 

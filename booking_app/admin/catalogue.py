@@ -1,5 +1,7 @@
 """Pages of films, cinemas and screens."""
 
+from typing import Any
+
 from flask import Response, current_app, request
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
@@ -11,14 +13,14 @@ from booking_app.admin.views import (
     delete_row,
     edit_page,
     edited_id,
+    id_of,
     list_pages,
     new_page,
     render,
     typed,
 )
-from booking_app.catalog import movies, schemas, venues
+from booking_app.catalog import movies, schemas, seat_plans, venues
 from booking_app.catalog.seat_picture import plan_picture
-from booking_app.core.errors import Invalid
 
 MOVIE, CINEMA = schemas.MovieBody(), schemas.CinemaBody()
 SCREEN, SCREEN_PATCH = schemas.ScreenBody(), schemas.ScreenPatch()
@@ -91,7 +93,7 @@ def delete_cinema() -> AnyResponse:
 
 @screens.route("/new/", endpoint="new", methods=GET_AND_POST)
 def new_screen() -> AnyResponse:
-    form = forms.NewScreenForm(typed())
+    form = forms.NewScreenForm(typed(), data=_copied())
     offered = tables.cinemas()
     form.cinema.offer(offered)
 
@@ -103,6 +105,15 @@ def new_screen() -> AnyResponse:
         return venues.create_screen(**values, timezone=timezone, by=access.actor())
 
     return new_page("screen", form, make, template="admin/screen.html", picture_of=picture_of)
+
+
+def _copied() -> dict[str, Any] | None:
+    """What the form of a new screen begins with: the cinema and plan of the screen that the query
+    names, if any."""
+    if request.method == "POST" or "copy" not in request.args:
+        return None
+    screen = venues.get_screen(screen_id=id_of(request.args["copy"], "screen"))
+    return {"cinema": screen.cinema_id, "rows": screen.rows}
 
 
 @screens.route("/edit/", endpoint="edit", methods=GET_AND_POST)
@@ -118,7 +129,13 @@ def edit_screen() -> AnyResponse:
         return venues.update_screen(screen_id=screen.id, **values, by=access.actor())
 
     return edit_page(
-        title, form, shown, change, template="admin/screen.html", picture_of=picture_of
+        title,
+        form,
+        shown,
+        change,
+        template="admin/screen.html",
+        picture_of=picture_of,
+        copy=screen.id if screen.rows else None,
     )
 
 
@@ -139,11 +156,10 @@ def picture_of(form: Form) -> str | None:
     if not form.rows.data or form.rows.errors:
         return None
     try:
-        plan = forms.read(form, ROWS)
-        rows = venues.read_rows(plan["rows"])
+        plan = seat_plans.read_plan(forms.read(form, ROWS)["rows"])
     except forms.Refused:
         return None
-    except Invalid as error:
-        forms.show_errors(form, error.facts["errors"]["json"])
+    except seat_plans.PlanError as error:
+        form.rows.errors = list(form.rows.quoting([((error.row, *error.path), str(error))]))
         return None
-    return plan_picture(rows)
+    return plan_picture(plan)

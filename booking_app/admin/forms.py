@@ -2,7 +2,7 @@
 API reads that: what is allowed, and the words in which it is refused, stand there alone."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -22,8 +22,9 @@ from wtforms import (
 )
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from booking_app.admin.plan_text import EXAMPLE, PlanTextError, read_plan, write_plan
-from booking_app.catalog.models import STANDARD
+from booking_app.admin import plan_text
+from booking_app.admin.plan_tokens import PlanTextError
+from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.times import instant
 from booking_app.core.formats import decimal_string, iso
 from booking_app.reports.schemas import GROUPS
@@ -32,6 +33,7 @@ from booking_app.web.problems import ERRORS_SHOWN
 
 LOCAL = "%Y-%m-%dT%H:%M"
 REPORTS_BY = {by: "film" if by == "movie" else by for by in GROUPS}
+Path = tuple[str | int, ...]  # to what a message is about
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -123,16 +125,22 @@ class PriceLines(Block):
 
 
 class Plan(Block):
-    """A seat plan, a row in a line."""
+    """A seat plan as text (`plan_text`)."""
 
-    def process_data(self, value: Sequence[Mapping[str, Any]] | None) -> None:
-        self.data = write_plan(value or (), standard=STANDARD)
+    examples = plan_text.EXAMPLES
+
+    def process_data(self, value: Sequence[PlanRow] | None) -> None:
+        self.data = plan_text.write_plan(value or ())
 
     def wire(self) -> Any:
         try:
-            return read_plan(self.data or "") or None
+            return plan_text.read_plan(self.data or "") or None
         except PlanTextError as error:
             raise Unreadable(str(error)) from error
+
+    def quoting(self, errors: Iterable[tuple[Path, str]]) -> Iterator[str]:
+        """The messages of errors after their paths, with the lines that they are about."""
+        return plan_text.quote_errors(self.data or "", errors)
 
 
 class Password(PasswordField):
@@ -245,10 +253,9 @@ class ScreenForm(Form):
     name = Line("Name", render_kw={"required": True})
     rows = Plan(
         "Seat plan",
-        description="A line for each row, from the front: its label, how many seats, and where it "
-        "has them a category, gaps=4,8 (aisles after these seats) and accessible=1,12 "
-        "(wheelchair places). Shows that are there keep the plan they were made with.",
-        render_kw={"rows": 14, "spellcheck": "false", "placeholder": EXAMPLE},
+        description="A line for each row, from the front: its label and its seats, such as A 12, "
+        "B 1..4 | 5..12 or C 12..1 vip=8..5. Existing shows keep the plan they were made with.",
+        render_kw={"rows": 14, "spellcheck": "false"},
     )
 
 
@@ -377,15 +384,27 @@ def show_errors(form: Form, errors: Mapping[str, Any], worded: Callable[[str], s
     """Put errors, by the names of the wire, to the form's fields, and to the form itself those of
     no field of it."""
     for name, inner in errors.items():
-        messages = [worded(message) for message in islice(_flat(inner), ERRORS_SHOWN)]
+        is_plan = name in form and isinstance(form[name], Plan)
+        flat = form[name].quoting(_leaves(inner)) if is_plan else _flat(inner)
+        messages = [worded(message) for message in islice(flat, ERRORS_SHOWN)]
         if name in form:
             form[name].errors = messages
         else:
             form.form_errors.extend(messages)
 
 
+def _leaves(inner: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The messages within, each after its path."""
+    if isinstance(inner, Mapping):
+        for key, value in inner.items():
+            yield from _leaves(value, (*path, key))
+    elif isinstance(inner, list | tuple):
+        for message in inner:
+            yield path, str(message)
+
+
 def _flat(inner: Any, where: str = "") -> Iterable[str]:
-    """The messages within, each after its place: `Row 3, gaps: ...`."""
+    """The messages within, each after its place: `vip: ...`."""
     if isinstance(inner, Mapping):
         for key, value in inner.items():
             place = f"Row {key + 1}" if isinstance(key, int) else str(key)

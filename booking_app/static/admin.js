@@ -34,4 +34,16 @@ if (plan) {
     clearTimeout(waiting);
     waiting = setTimeout(draw, 300);
   });
+
+  // Examples of plans; without a script they stand there as text.
+  const examples = document.getElementById("examples");
+  examples.hidden = false;
+  examples.addEventListener("click", (event) => {
+    const { example } = event.target.dataset;
+    if (!example) return;
+    if (typed.value.trim() && !window.confirm(examples.dataset.replace)) return;
+    typed.value = example;
+    typed.dispatchEvent(new Event("input"));
+    typed.focus();
+  });
 }

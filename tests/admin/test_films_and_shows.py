@@ -1,5 +1,6 @@
 """Films, cinemas, screens and shows, changed as over the API."""
 
+import html
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from booking_app.audit.models import AuditEvent
+from booking_app.catalog import venues
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat
+from booking_app.catalog.schemas import FORBIDDEN_IN_NAMES
 from tests.admin.pages import PLAN, told, written
 from tests.admin_site import Site, messages, table
 from tests.conftest import Caller, rows
@@ -128,7 +131,7 @@ def test_what_the_services_refuse_is_refused_in_their_words(
 
 
 def test_a_screen_is_made_of_its_typed_plan_and_seen_before(site: Site, screen: int) -> None:
-    text = 'A 3\r\nB 4 "love seat" gaps=2 accessible=1\r\n'
+    text = 'A 3\r\nB 1,2 | 3,4 category="love seat" wheelchair=1\r\n'
     picture = site.post("screens/picture/", {"rows": text})
     assert picture.status_code == 200
     assert "<svg" in picture.text
@@ -137,8 +140,9 @@ def test_a_screen_is_made_of_its_typed_plan_and_seen_before(site: Site, screen: 
     assert len(rows(Screen)) == 1
     wrong = site.post("screens/picture/", {"rows": "A 3\nA 2"})
     assert wrong.status_code == 200
-    assert "Makes the seat A1 a second time." in wrong.text
-    assert "Line 1: Give a label" in site.post("screens/picture/", {"rows": "A"}).text
+    assert "Line 2, seats: Two seats are A1" in wrong.text
+    assert "\nA 2\n  ^" in wrong.text
+    assert "Line 1: After the label" in site.post("screens/picture/", {"rows": "A"}).text
 
     cinema = rows(Screen)[0].cinema_id
     new = {"name": "Two", "rows": text, "cinema": cinema}
@@ -151,15 +155,41 @@ def test_a_screen_is_made_of_its_typed_plan_and_seen_before(site: Site, screen: 
     ]
     assert made.rows == expected
     page = site.get("screens/edit/", id=made.id)
-    assert "B 4 &#39;love seat&#39; gaps=2 accessible=1" in page.text
+    assert "B 1,2 _ 3,4 category=&#34;love seat&#34; wheelchair=1" in page.text
     assert "<svg" in page.text
-    refused = site.post("screens/edit/", {"name": "Two", "rows": "A 3 gaps=3"}, {"id": made.id})
-    assert messages(refused) == ["Row 1, gaps: Must be numbers from 1 to 2."]
+    for typed, said in {
+        "A 3 vip=4": "Line 1: The row has no seat 4.\nA 3 vip=4\n        ^",
+        "A 3\r\nB 3 pair=1": "Line 2, seats: 1 pair seats stand side by side from B1; pairs need "
+        "an even number.\nB 3 pair=1\n  ^",
+        "block X\nA_ 3": f"Line 2, label: Must not contain any of {FORBIDDEN_IN_NAMES}.\nA_ 3\n^",
+    }.items():
+        refused = site.post("screens/edit/", {"name": "Two", "rows": typed}, {"id": made.id})
+        assert messages(refused) == [said]
     long = site.post("screens/picture/", {"rows": "A" * 300_000})
-    assert "Line 1: Is too long." in long.text
+    assert len(long.text) < 1000
     many_errors = site.post("screens/picture/", {"rows": "A x\n" * 5000})
     assert len(many_errors.text) < 5000
     assert rows(Screen)[-1].rows == expected
+
+
+def test_a_hall_is_copied(site: Site, screen: int) -> None:
+    venues.create_cinema(name="Other", timezone="UTC")
+    edited = site.get("screens/edit/", id=screen, url="/admin/screens/?page=0")
+    found = re.search(r'href="([^"]+)">Copy this hall', edited.text)
+    assert found
+    page = site.get(html.unescape(found[1]))
+    assert page.status_code == 200
+    cinema = rows(Screen)[0].cinema_id
+    assert re.search(f'<option selected value="{cinema}">', page.text)
+    assert re.search(r'<input [^>]*name="name"[^>]* value="">', page.text)
+    assert re.search(r"<textarea [^>]*>\s*A 4</textarea>", page.text)
+    assert "<svg" in page.text
+    sent = {"name": "Copy", "cinema": cinema, "rows": "A 4"}
+    assert site.post(html.unescape(found[1]), sent).status_code == 302
+    first, second = rows(Screen)
+    assert (second.name, second.rows, second.cinema_id) == ("Copy", first.rows, cinema)
+    assert site.get("screens/new/", copy=99).status_code == 404
+    assert "Copy this hall" not in page.text
 
 
 @pytest.mark.usefixtures("in_2030")

@@ -131,7 +131,7 @@ ANYTHING = st.one_of(
     st.integers().map(str),
     st.dates().map(str),
     st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M}"),
-    st.sampled_from(["1", "y", "", "9.50", "vip: 1", "20:00, 9:00", "A 5\nB 6 gaps=1", "A 5000"]),
+    st.sampled_from(["1", "y", "", "9.50", "vip: 1", "20:00, 9:00", "A 5\nB 1 | 2..6", "A 5000"]),
 )
 
 

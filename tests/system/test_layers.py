@@ -60,7 +60,8 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "admin",
         (
-            ("access", "lists", "plan_text", "plot", "room"),
+            ("access", "lists", "plan_tokens", "plot", "room"),
+            ("plan_text",),
             ("forms", "tables"),
             ("views",),
             ("catalogue", "sales", "shows"),
@@ -76,14 +77,15 @@ PLACES = {
     for module in group
 }
 PURE = {
-    "seat_plans",
-    "times",
-    "seat_marks",
-    "seat_picture",
-    "seat_choice",
     "plan_text",
+    "plan_tokens",
     "plot",
     "room",
+    "seat_choice",
+    "seat_marks",
+    "seat_picture",
+    "seat_plans",
+    "times",
 }
 # Of a feature that is all pages, only the pure functions know nothing of HTTP.
 PAGES = ("admin",)
