@@ -113,6 +113,15 @@ def require_release(release: str | None) -> None:
     op.execute(sa.insert(requirement).values(id=1, least_release=release))
 
 
+def is_unused() -> bool:
+    """Whether nobody has used the database: it has no account, film or cinema."""
+    used = (
+        sa.exists(sa.select(sa.text("1")).select_from(sa.table(name)))
+        for name in ("user_account", "movie", "cinema")
+    )
+    return not op.get_bind().execute(sa.select(sa.or_(*used))).scalar_one()
+
+
 def refuse_downgrade(what: str, count: sa.Select[int]) -> None:
     """SystemExit with one line where there are rows that the schema before has no place for."""
     rows = op.get_bind().execute(count).scalar_one()

@@ -1,7 +1,8 @@
 """Databases of any schema: rows for each migration, and what stands in the tables."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from textwrap import dedent, indent
@@ -10,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
+from booking_app import VERSION
 from booking_app.core.database import db, reading
-from booking_app.core.schema import needed_revision
+from booking_app.core.schema import SchemaRequirement, finish_upgrade, needed_revision
 from tests.conftest import ROOT
 
 MIGRATIONS = str(ROOT / "migrations")
@@ -229,6 +231,15 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0007": rows_of_0007,
     "0008": rows_of_0008,
 }
+
+
+@contextmanager
+def release_before_may_serve() -> Iterator[None]:
+    """The migrated database of the tests as one whose upgrade is not finished."""
+    with db.engine.connect() as connection:
+        connection.execute(sa.delete(SchemaRequirement))
+    yield
+    finish_upgrade(release=VERSION)
 
 
 def revisions() -> list[str]:

@@ -73,7 +73,7 @@ class Line:
             if token.kind == "open":
                 raise self.error(token, "The quotation mark is never closed.")
             if token.kind == "quoted":
-                token = token._replace(text=token.text[1:-1].replace('""', '"'))
+                token = Token(token.kind, token.text[1:-1].replace('""', '"'), token.column)
             self.tokens.append(token)
         self.tokens.append(Token("end", "", len(text.rstrip())))
         self.at = 0

@@ -21,6 +21,7 @@ from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.booking.queries import live_labels
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, with_places
+from booking_app.catalog.seat_plans import count_seats
 from booking_app.catalog.times import local_time
 from booking_app.core import database
 from booking_app.core.database import reading
@@ -195,7 +196,7 @@ SCREENS = Table(
     columns=(
         plain("name", "Name", Screen.name_key),
         plain("cinema_name", "Cinema", Cinema.name_key),
-        Column("seats", "Seats", lambda row: str(sum(line["seats"] for line in row["rows"]))),
+        Column("seats", "Seats", lambda row: str(count_seats(row["rows"]))),
         Column("rows", "Rows", lambda row: str(len(row["rows"]))),
         plain("id", "Id", Screen.id),
     ),

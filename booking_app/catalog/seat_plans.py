@@ -300,12 +300,13 @@ def plan_seats(plan: Sequence[PlanRow]) -> list[Seat]:
     Rows are centred in their block. A block stands behind the one before it, both centred, or to
     the right of the one that it is `beside`.
     """
-    placed = [
-        (row, left + SEAT_WIDTH * place, y, seat)
-        for row, left, y in _placed_rows(plan)
-        for place, seat in enumerate(row.seats)
-        if seat is not None
-    ]
+    edges = {(row.block, row.label): (left, y) for row, left, y in _placed_rows(plan)}
+    placed = []
+    for row in plan:
+        left, y = edges[row.block, row.label]
+        for place, seat in enumerate(row.seats):
+            if seat is not None:
+                placed.append((row, left + SEAT_WIDTH * place, y, seat))
     wall = min((x for _, x, _, _ in placed), default=0)
     return [
         Seat(
@@ -428,7 +429,8 @@ class _Block:
 
 
 def _placed_rows(plan: Sequence[PlanRow]) -> Iterator[tuple[PlanRow, int, int]]:
-    """Each row with its left edge, from the room's middle in half seats, and its `y`."""
+    """Each row with its left edge, from the room's middle in half seats, and its `y`; band by
+    band."""
     front = 0
     for band in _bands(plan):
         for block, right in pairwise(band):

@@ -23,14 +23,17 @@ log = logging.getLogger(__name__)
 
 # --- which errors mean an outage ------------------------------------------------------------
 
+# "cached plan must not change result type" (feature_not_supported): a column was made longer. A
+# connection that has prepared a statement with it fails each time.
+STALE_PLAN = "0A000"
 # serialization_failure, deadlock_detected: nothing was written, and trying again can succeed.
-RETRYABLE_SQLSTATES = ("40001", "40P01")
+RETRYABLE_SQLSTATES = ("40001", "40P01", STALE_PLAN)
 LOCK_NOT_AVAILABLE = "55P03"
 # connection exception, insufficient resources, operator intervention, system error
 OUTAGE_CLASSES = ("08", "53", "57", "58")
 # read_only_sql_transaction (a standby, or an operator who stops writes),
 # idle_in_transaction_session_timeout
-OUTAGE_SQLSTATES = ("25006", "25P03")
+OUTAGE_SQLSTATES = ("25006", "25P03", STALE_PLAN)
 # A new connection would find the same.
 SAME_FOR_ALL = ("53", "57014", "58")
 

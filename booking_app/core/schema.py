@@ -76,10 +76,33 @@ def may_serve(connection: sa.Connection, release: str) -> bool:
 
 @writes
 def finish_upgrade(connection: sa.Connection, *, release: str) -> None:
-    """Let no release before this one serve the database any more."""
+    """Let no release before this one serve the database any more, and make room for texts that
+    are longer in this one."""
     values = {"id": 1, "least_release": release}
     connection.execute(sa.delete(SchemaRequirement))
     connection.execute(sa.insert(SchemaRequirement).values(**values))
+    if connection.dialect.name == "postgresql":
+        _lengthen(connection)
+
+
+def _lengthen(connection: sa.Connection) -> None:
+    """Give each text column the length that its model has, where it is shorter.
+
+    Migrations don't: a server of the release before fails at each statement that it has prepared
+    with such a column (`outages.STALE_PLAN`). This release prepares it anew.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    inspector = sa.inspect(connection)
+    for table in Base.metadata.sorted_tables:
+        present = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}
+        changes = [
+            f"ALTER COLUMN {quote(column.name)} TYPE VARCHAR({column.type.length})"
+            for column in table.columns
+            if isinstance(column.type, sa.String)
+            and (column.type.length or 0) > (getattr(present[column.name], "length", None) or 0)
+        ]
+        if changes:
+            connection.exec_driver_sql(f"ALTER TABLE {quote(table.name)} {', '.join(changes)}")
 
 
 def _numbers(release: str) -> tuple[int, ...]:

@@ -6,14 +6,16 @@ No label changes: seats of shows that exist keep theirs, sold or free.
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.steps import refuse_downgrade
+from migrations.steps import is_unused, refuse_downgrade
 
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# Not said on SQLite, which would copy the table and keeps texts of any length anyway.
+# Not said on SQLite, which would copy the table and keeps texts of any length anyway. Where the
+# release before may serve, `flask finish-upgrade` says it: a server fails at the statements that it
+# has prepared with a column whose type is changed.
 LENGTHS = {"label": (10, 60), "row_label": (5, 20)}
 
 
@@ -29,7 +31,7 @@ def upgrade() -> None:
     )
     op.add_column("show_seat", sa.Column("x", sa.Integer(), nullable=True))
     op.add_column("show_seat", sa.Column("y", sa.Integer(), nullable=True))
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_bind().dialect.name == "postgresql" and is_unused():
         for column, (_, length) in LENGTHS.items():
             op.alter_column("show_seat", column, type_=sa.String(length=length))
 

@@ -21,4 +21,4 @@ def site(app: Flask, staff: Caller) -> Site:
 def screen(app: Flask) -> int:
     """A screen of four seats in Vienna."""
     cinema = venues.create_cinema(name="Gartenbau", timezone=VIENNA)["id"]
-    return int(venues.create_screen(name="Saal", rows=PLAN, cinema=cinema)["id"])
+    return int(venues.create_screen(name="Saal", rows=PLAN, cinema=cinema).id)

@@ -265,9 +265,9 @@ def test_release_1_2_finds_aisles_and_wheelchair_places(sent: list[dict[str, Any
     assert [seat["position"] for seat in columns] == list(range(1, len(columns) + 1))
     after = iter(columns)
     for row in plan:
-        for seat, right in pairwise((*row.seats, "end")):
+        for place, seat in enumerate(row.seats):
             if seat is not None:
                 column = next(after)
                 assert column["accessible"] == (seat.kind == "wheelchair")
-                rest = row.seats[row.seats.index(seat) + 1 :]
-                assert column["aisle_after"] == (right is None and any(rest))
+                rest = row.seats[place + 1 :]
+                assert column["aisle_after"] == (any(rest) and rest[0] is None)

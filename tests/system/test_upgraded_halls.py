@@ -141,6 +141,7 @@ def test_a_way_down_that_does_not_fit_is_refused_with_a_count(
     upgrade(MIGRATIONS, "0006")
     fill(rows_of_0002())
     upgrade(MIGRATIONS)
+    finish_upgrade(release="1.3.0")
     with db.engine.connect() as connection:
         model = {"show_seat": ShowSeat, "screen": Screen}[table]
         connection.execute(sa.update(model).values(change))
@@ -153,6 +154,33 @@ def test_a_way_down_that_does_not_fit_is_refused_with_a_count(
     after = content()
     assert after["show_seat"] == before["show_seat"]
     assert after["screen"] == before["screen"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_statements_that_were_prepared_before_a_column_grew_are_prepared_anew(
+    alice: Caller, staff: Caller, client: FlaskClient, make_show: Callable[..., int]
+) -> None:
+    """The upgrade leaves the lengths; finishing it makes room, and no sale fails by that."""
+    path = f"/api/shows/{make_show(total_seats=30)}/"
+
+    def lengths() -> set[int]:
+        columns = sa.inspect(db.engine).get_columns("show_seat")
+        return {one["type"].length for one in columns if one["name"] in ("label", "row_label")}
+
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("ALTER TABLE show_seat ALTER COLUMN label TYPE VARCHAR(10)")
+        connection.exec_driver_sql("ALTER TABLE show_seat ALTER COLUMN row_label TYPE VARCHAR(5)")
+    db.engine.dispose()
+    for seat in range(1, 13):
+        alice.post(f"{path}book/", {"seat_number": seat})
+        client.get(f"{path}seats/")
+    assert lengths() == {10, 5}
+    finish_upgrade(release="1.3.0")
+    assert lengths() == {60, 20}
+    assert alice.post(f"{path}book/", {"seat_number": 13}).status_code == 201
+    answers = [client.get(f"{path}seats/").status_code for _ in range(3)]
+    assert answers[-2:] == [200, 200]
+    assert answers[0] in (200, 503)
 
 
 # --- the version of a show ------------------------------------------------------------------
