@@ -3,6 +3,7 @@
 # make fuzz   the contract against a fuzzer, as CI does it (some minutes)
 # make pins   the hashes of the requirements, after a version was changed
 # make bench  the endpoints against a floor (needs wrk)
+# make bench AGAINST=PATH  against another checkout, which has its own .venv
 # make bench-reports  the reports and the admin site on a million bookings (some minutes)
 # make lint   the linters alone
 # make clean  take away .venv and caches; the next `make run` installs anew
@@ -45,7 +46,7 @@ pins: .venv/test
 	$(BIN)/python -m tests.pins
 
 bench: .venv/test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
 
 bench-reports: .venv/test
 	$(BIN)/python -m benchmarks.reports

@@ -5,7 +5,7 @@ and answers the same JSON; what it leaves out is SQLAlchemy, marshmallow and eve
 needs no database. It does not even look at a token: the caller's session is the one that the
 header `X-Session-Id` names. That makes it a stricter floor than any API that could be put on
 the internet, so a ratio below 1 also holds the price of signatures, validation, headers and the
-log. `__main__.py` compares the answers of the two before it measures them.
+log. `against_floor.py` compares the answers of the two before it measures them.
 """
 
 import fcntl
@@ -97,7 +97,9 @@ SHOW = sql("""
 PRICES = sql("SELECT id, price_cents, prices FROM show WHERE id = %(show_id)s::BIGINT")
 
 SEATS = sql("""
-    SELECT label, row_label, category, accessible, aisle_after,
+    SELECT label, block, row_label,
+           coalesce(number, substr(label, length(row_label) + 1)), category,
+           CASE WHEN accessible THEN 'wheelchair' ELSE kind END, x, y, accessible, aisle_after,
            booking_id IS NULL OR held_until IS NOT NULL AND held_until <= statement_timestamp(),
            held_until IS NOT NULL
     FROM show_seat WHERE show_id = %(show_id)s::BIGINT ORDER BY position""")
@@ -294,13 +296,20 @@ def _show(row: Any) -> dict[str, Any]:
 
 
 def _seat_map(show_id: int, base: int, prices: dict[str, int], rows: Any) -> dict[str, Any]:
-    by_row: dict[str, list[dict[str, Any]]] = {}
-    for label, row_label, category, accessible, aisle_after, free, held in rows:
-        by_row.setdefault(row_label, []).append(
+    by_row: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    fronts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        label, block, row_label, number, category, kind, x, y, accessible, aisle_after, *rest = row
+        free, held = rest
+        fronts.setdefault((block, row_label), y)
+        by_row.setdefault((block, row_label), []).append(
             {
                 "seat_number": label,
+                "number": number,
+                "x": x,
                 "status": "available" if free else "held" if held else "booked",
                 "category": category,
+                "kind": kind,
                 "price": _money(prices.get(category, base)),
                 "accessible": bool(accessible),
                 "aisle_after": bool(aisle_after),
@@ -311,7 +320,10 @@ def _seat_map(show_id: int, base: int, prices: dict[str, int], rows: Any) -> dic
         "show": show_id,
         "total_seats": len(seats),
         "available_seats": sum(seat["status"] == "available" for seat in seats),
-        "rows": [{"label": label, "seats": row} for label, row in by_row.items()],
+        "rows": [
+            {"label": label, "block": block, "y": fronts[block, label], "seats": row}
+            for (block, label), row in by_row.items()
+        ],
     }
 
 

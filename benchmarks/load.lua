@@ -21,7 +21,7 @@ local shows, seats, callers = {}, {}, {}
 local function book()
   local row = math.floor(sent / shows.count)
   if row >= share then
-    error("out of seats: raise MAX_RATE in benchmarks/__main__.py")
+    error("out of seats: raise MAX_RATE in benchmarks/data.py")
   end
   local path = "/api/shows/" .. shows.first + sent % shows.count .. "/book/"
   local body = '{"seat_number": "' .. seats.first + row .. '"}'

@@ -23,7 +23,8 @@ from flask.testing import FlaskClient
 from flask_migrate import upgrade
 
 import config
-from benchmarks.__main__ import ROOT, postgresql
+from benchmarks.databases import postgresql
+from benchmarks.servers import ROOT
 from booking_app import create_app
 from booking_app.auth import access, accounts, sessions
 from booking_app.catalog import movies, venues
@@ -55,9 +56,10 @@ SELECT id, 'B' || id, 1 + id % %(users)s, show_id, 'booked',
        jsonb_build_array(jsonb_build_object('seat_number', seat::text, 'price_cents', price,
                                             'cancelled', FALSE)), price, 'EUR', now()
 FROM sold;
-INSERT INTO show_seat (show_id, label, position, row_label, category, booking_id, price_cents)
-SELECT show.id, n::text, n, '', CASE WHEN n < 180 THEN 'standard' ELSE 'vip' END, sold.id,
-       sold.price
+INSERT INTO show_seat (show_id, label, position, number, x, y, category, booking_id,
+                       price_cents)
+SELECT show.id, n::text, n, n::text, 2 * (n - 1), 0,
+       CASE WHEN n < 180 THEN 'standard' ELSE 'vip' END, sold.id, sold.price
 FROM show CROSS JOIN generate_series(1, %(seats)s) AS n
 LEFT JOIN sold ON sold.show_id = show.id AND sold.seat = n;
 """
@@ -73,17 +75,18 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="bench"))
     folder.chmod(0o755)  # as root, PostgreSQL runs as another user
     try:
-        with postgresql(folder) as database:
-            environ = {"DATABASE_URL": database.url, "SECRET_KEY": secrets.token_hex(32)}
+        with postgresql(folder) as databases:
+            url = databases.create("reports")
+            environ = {"DATABASE_URL": url, "SECRET_KEY": secrets.token_hex(32)}
             app = create_app(config.load(os.environ | environ | {"RATELIMIT_ENABLED": "0"}))
             with app.app_context():
                 upgrade(str(ROOT / "migrations"))
-                bookings = fill(database.url)
+                bookings = fill(url)
                 opened = write_transaction(open_session)
                 headers = {"Authorization": f"Bearer {access.tokens(opened)['access']}"}
-            database.settle(database.url)
-            print(f"{database.name}: {bookings:,} bookings\n")
-            with psycopg.connect(database.url, autocommit=True) as connection:
+            databases.settle(url)
+            print(f"{databases.name}: {bookings:,} bookings\n")
+            with psycopg.connect(url, autocommit=True) as connection:
                 bench(app.test_client(), headers, connection)
             with app.app_context():
                 db.engine.dispose()
@@ -113,7 +116,7 @@ def fill(url: str) -> int:
             [users],
         )
         statements = re.sub(r"%\((\w+)\)s", lambda found: str(values[found[1]]), FILL)
-        connection.execute(statements)  # type: ignore[call-overload]
+        connection.execute(statements)
         found = connection.execute("SELECT count(*) FROM booking").fetchone()
     return int(found[0]) if found else 0
 
