@@ -384,7 +384,8 @@ def test_the_service_behaves_as_a_small_model_over_random_sequences(app: Flask) 
     run_state_machine_as_test(
         BoxOffice,
         settings=settings(
-            max_examples=25,
+            # What the databases do differently, the races show.
+            max_examples=25 if db.engine.dialect.name == "sqlite" else 10,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -21,6 +21,7 @@ from booking_app.core.errors import DomainError
 from booking_app.reports import integrity
 from booking_app.reports.service import sales
 from tests.conftest import Caller, make_app, rows
+from tests.promise import PROCESSES
 from tests.serving import wait_until
 
 HOUR = timedelta(hours=1)
