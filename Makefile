@@ -37,7 +37,7 @@ lint: .venv/test
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 fuzz: .venv/test
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n auto tests/system/test_fuzz.py

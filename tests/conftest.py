@@ -45,6 +45,9 @@ OTHER_SERVERS = {
     "serializable": CONTRARY | {"default_transaction_isolation": "serializable"},
     "pgbouncer": CONTRARY | {"default_transaction_isolation": "serializable"},
 }
+# Files with tests that take 10 s or more.
+LONG = {"test_admin_browser", "test_backup", "test_faults", "test_restarts"}
+LONG |= {"test_slow_clients", "test_swagger_ui", "test_two_releases"}
 PASSWORD = "correct-horse-battery"
 # Passed in where time matters. `present` only where a request asks the database's clock, and
 # `in_2030` where its dates are those of a calendar.
@@ -73,6 +76,18 @@ def postgresql(worker_id: str) -> Iterator[Databases]:
 def postgresql_url(postgresql: Databases) -> str:
     """A database whose sessions begin as PostgreSQL comes."""
     return postgresql.url("postgresql")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: many tests wait for servers."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests begin first, so that at the end no worker waits for one of them."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,6 +15,10 @@ from booking_app.booking import seats
 from booking_app.core.errors import DomainError
 from booking_app.reports import integrity
 
+# New ones are forked from a process that has imported everything, once for all tests, and runs no
+# thread.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.conftest"])
 # seats asked for in one request
 Order = Sequence[str]
 
@@ -60,11 +64,10 @@ def buy_in_processes(
     Returns how often each `(status, code)` was answered. `without_condition` takes the
     condition out of the update that takes the seats.
     """
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(len(buyers))
-    results = context.Queue()
+    start = PROCESSES.Barrier(len(buyers))
+    results = PROCESSES.Queue()
     running = [
-        context.Process(
+        PROCESSES.Process(
             target=_buy,
             args=(
                 database_url,

@@ -14,6 +14,8 @@ from typing import Any
 
 import redis
 
+from booking_app.core.database import db
+
 ROOT = Path(__file__).parent.parent
 REDIS_SERVER = shutil.which("redis-server")
 POOLED = "application_name=pooled"  # in the address of a PgBouncer
@@ -139,20 +141,18 @@ class Server:
 def serve_demo(folder: Path, *, superuser: str = "", password: str = "", **settings: str) -> Server:
     """gunicorn with the demo catalogue, set up by the commands of `make run`, and with a staff
     account where one is named."""
+    from tests.conftest import make_app
+
     database_url = f"sqlite:///{folder}/demo.db"
-    environment = os.environ | {"DATABASE_URL": database_url, "FLASK_APP": "wsgi"}
-    environment |= {"SECRET_KEY": "k" * 40, "DEMO": "on", **settings}
     commands = [["db", "upgrade"], ["load-demo"]]
     if superuser:
         commands.append(["create-superuser", "--username", superuser, "--password", password])
+    app = make_app(database_url, DEMO="on", **settings)
     for command in commands:
-        subprocess.run(
-            [sys.executable, "-m", "flask", *command],
-            cwd=ROOT,
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
+        done = app.test_cli_runner().invoke(args=command)
+        assert done.exit_code == 0, done.output
+    with app.app_context():
+        db.engine.dispose()
     return Server(database_url, **settings)
 
 

@@ -64,11 +64,11 @@ def test_without_the_condition_the_same_race_sells_seats_twice(
 ) -> None:
     """The negative control: the test above can fail."""
     show = make_show(total_seats=100)
-    orders = [[seat] for seat in SEATS]
+    orders = [[seat] for seat in SEATS[:25]]
     answers = buy_in_processes(
         database_url, show, [(buyer, orders) for buyer in buyers], without_condition=True
     )
-    assert answers[201, ""] > 100
+    assert answers[201, ""] > 25
     assert any("promised to" in wrong for wrong in broken_promises())
 
 
@@ -81,7 +81,7 @@ def test_overlapping_pairs_in_opposite_order_never_deadlock_a_caller(
     rounds: Callable[[int, int], int],
 ) -> None:
     show = make_show(total_seats=100)
-    pairs = [[SEATS[n], SEATS[n + 1]] for n in range(rounds(99, 25))]
+    pairs = [[SEATS[n], SEATS[n + 1]] for n in range(rounds(50, 20))]
     orders = [
         [pair if (buyer + n) % 2 else pair[::-1] for n, pair in enumerate(pairs)]
         for buyer in range(BUYERS)
@@ -384,7 +384,8 @@ def test_the_service_behaves_as_a_small_model_over_random_sequences(app: Flask) 
     run_state_machine_as_test(
         BoxOffice,
         settings=settings(
-            max_examples=25,
+            # What the databases do differently, the races show.
+            max_examples=25 if db.engine.dialect.name == "sqlite" else 10,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

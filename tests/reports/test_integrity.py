@@ -1,7 +1,6 @@
 """`flask check-integrity`: each way in which tables can disagree is named, and none where all
 agree, also in the middle of a sale."""
 
-import multiprocessing
 import random
 import re
 import threading
@@ -22,6 +21,7 @@ from booking_app.core.errors import DomainError
 from booking_app.reports import integrity
 from booking_app.reports.service import sales
 from tests.conftest import Caller, make_app, rows
+from tests.promise import PROCESSES
 from tests.serving import wait_until
 
 HOUR = timedelta(hours=1)
@@ -423,10 +423,9 @@ def test_while_seats_are_sold_there_is_no_false_alarm(
     """Buyers in two other processes; each batch is seen as it was at one moment."""
     shows = [make_show() for _ in range(3)]
     users = [make_caller(f"buyer{number}").id for number in range(6)]
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    stop = PROCESSES.Event()
     traders: list[Any] = [
-        context.Process(target=trade, args=(database_url, users[part::2], shows, stop))
+        PROCESSES.Process(target=trade, args=(database_url, users[part::2], shows, stop))
         for part in range(2)
     ]
     for trader in traders:
