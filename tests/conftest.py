@@ -331,6 +331,8 @@ def show_id(make_show: Callable[..., int]) -> int:
 
 
 def rows(table: Any, *columns: Any) -> list[Any]:
-    """What stands in a table, for checking that nothing was written."""
+    """What stands in a table, by its primary key, for checking that nothing was written."""
+    mapped = sa.inspect(table)
+    query = sa.select(*(columns or mapped.columns)).order_by(*mapped.primary_key)
     with reading() as connection:
-        return list(connection.execute(sa.select(*(columns or sa.inspect(table).columns))).all())
+        return list(connection.execute(query).all())
