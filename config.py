@@ -212,6 +212,18 @@ SETTINGS = (
     ),
     Setting("CURRENCY", "EUR", "ISO 4217 code of all prices", _currency),
     Setting("MAX_SEATS_PER_BOOKING", "10", "the most seats one booking may have", _whole(1, 100)),
+    Setting(
+        "MAX_SEATS_PER_BOOKING_STAFF",
+        "100",
+        "the same for bookings by staff, and for what they hold; at least MAX_SEATS_PER_BOOKING",
+        _whole(1, 100),
+    ),
+    Setting(
+        "COMPANION_RELEASE_MINUTES",
+        "60",
+        "this long before the start companion seats become seats like others",
+        _whole(0, 100_000),
+    ),
     Setting("HOLD_MINUTES", "10", "how long a hold lasts", _whole(1, 1440)),
     Setting(
         "HOLD_MAX_MINUTES",

@@ -221,6 +221,20 @@ def rows_of_0008() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0009() -> dict[str, list[dict[str, Any]]]:
+    """The same: 0009 would not go back with a blocked seat (see test_blocked_seats.py)."""
+    return rows_of_0008()
+
+
+def rows_of_0010() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0010 has more."""
+    filled = rows_of_0009()
+    filled["show"][0] |= {"max_seats_per_account": 4}
+    filled["screen"][0] |= {"out_of_order": ["A1"]}
+    filled["show_sum"][0] |= {"blocked": 1}
+    return filled
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
@@ -230,6 +244,8 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0006": rows_of_0006,
     "0007": rows_of_0007,
     "0008": rows_of_0008,
+    "0009": rows_of_0009,
+    "0010": rows_of_0010,
 }
 
 

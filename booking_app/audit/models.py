@@ -28,8 +28,11 @@ ACTIONS = (
         for done in ("created", "changed", "deleted")
     ),
     "catalog.loaded",
-    # Of bookings, what staff do for a customer.
+    # What staff do with bookings; what customers do themselves their bookings say.
     "booking.created",
+    "booking.held",
+    "booking.confirmed",
+    "booking.extended",
     "booking.cancelled",
 )
 

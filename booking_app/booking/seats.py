@@ -6,20 +6,39 @@ label.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
 from booking_app.booking import seat_choice
+from booking_app.booking.models import Booking
 from booking_app.booking.queries import BookedSeat, BookingDetails
-from booking_app.catalog.models import KIND, ShowSeat, is_free
+from booking_app.catalog.models import (
+    COMPANION,
+    HOUSE,
+    KIND,
+    PAIR,
+    STANDARD,
+    ShowSeat,
+    is_for_sale,
+    is_free,
+)
 from booking_app.catalog.seat_plans import places
+from booking_app.catalog.show_rules import PairSplit
 from booking_app.core.database import NOW, Query, Row, WaitForLocks, may_wait
 from booking_app.core.errors import Conflict, Invalid
+
+
+class Limits(TypedDict):
+    """What the best seats must be."""
+
+    category: str | None
+    accessible: int
+
 
 # After this many locked seats, wait for locks instead of trying further blocks.
 LOCKED_SEATS_MAX = 50
@@ -41,15 +60,39 @@ class SingleGap(Conflict):
     code = "single_gap"
 
 
+class CompanionOnly(Conflict):
+    code = "companion_only"
+
+
 @dataclass(frozen=True)
 class SeatRequest:
     """Which seats a caller asks for: those of these `labels`, or else the best `quantity` side by
-    side (of `category`). `field` is the name of that in the caller's words."""
+    side (of `category`, `accessible` of them wheelchair places; in several blocks where there is no
+    other way, if `split`). `field` is the name of that in the caller's words."""
 
     field: str
     quantity: int
     labels: tuple[str, ...] | None = None
     category: str | None = None
+    accessible: int = 0
+    split: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """For whom seats of a show are taken, and when. Staff may take what the house keeps. From
+    `companions_released` on, companion seats are seats like others."""
+
+    show_id: int
+    user_id: int
+    is_staff: bool
+    companions_released: bool
+    now: datetime
+
+    @property
+    def lifts(self) -> str | None:
+        """The kind of block that taking a named seat lifts."""
+        return HOUSE if self.is_staff else None
 
 
 # Statements of the busy paths are built once: building one costs more than running it.
@@ -57,7 +100,7 @@ NAMED = ShowSeat.label.in_(sa.bindparam("labels", expanding=True))
 OF_SHOW = ShowSeat.show_id == sa.bindparam("show")
 OF_BOOKING = sa.and_(OF_SHOW, NAMED, ShowSeat.booking_id == sa.bindparam("owner"))
 LOCK_OF_BOOKING = (
-    sa.select(ShowSeat.label).where(OF_BOOKING).order_by(ShowSeat.label).with_for_update()
+    sa.select(ShowSeat.label, KIND).where(OF_BOOKING).order_by(ShowSeat.label).with_for_update()
 )
 # By the clock as it is once the seats are locked: the hold may have ended while waiting.
 SET_HELD_UNTIL = (
@@ -72,7 +115,7 @@ ROOM = (
         ShowSeat.label,
         ShowSeat.block,
         ShowSeat.row_label,
-        is_free(NOW).label("free"),
+        is_for_sale(NOW).label("free"),
         ShowSeat.category,
         KIND,
         ShowSeat.x,
@@ -82,34 +125,63 @@ ROOM = (
     .where(OF_SHOW)
     .order_by(ShowSeat.position)
 )
+# Whether a seat may be taken, by staff also one that the house keeps.
+MAY_BE_TAKEN = sa.and_(
+    is_free(NOW),
+    sa.or_(ShowSeat.blocked.is_(None), ShowSeat.blocked == sa.bindparam("lifts", type_=sa.String)),
+)
+OWN_WHEELCHAIR_PLACES = (
+    sa.select(ShowSeat.label)
+    .join(Booking, Booking.id == ShowSeat.booking_id)
+    .where(
+        OF_SHOW,
+        ShowSeat.accessible,
+        sa.not_(is_free(NOW)),
+        Booking.user_id == sa.bindparam("user"),
+    )
+)
 
 
 # --- choosing and locking -------------------------------------------------------------------
 
 
-def lock_seats(
-    connection: sa.Connection, show_id: int, wanted: SeatRequest, now: datetime
-) -> list[Row]:
-    """The free seats that are asked for, locked, in the order of the room: rows with `label` and
-    `category`.
+def lock_seats(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> list[Row]:
+    """The free seats that are asked for, locked, in the order of the room: rows with `label`,
+    `category` and `blocked`.
 
     Raises Invalid for a seat or category that the show does not have, SeatTaken with exactly the
-    seats in the way, and SoldOut and NoAdjacentSeats where there is no such block.
+    seats in the way, PairSplit and CompanionOnly for seats that can't be taken without others, and
+    SoldOut and NoAdjacentSeats where there is no such block.
     """
     if wanted.labels is None:
-        return _lock_best_block(connection, show_id, wanted, now)
-    seats = _lock(connection, show_id, wanted.labels, now)
+        return _lock_best_block(connection, sale, wanted)
+    seats = _lock(connection, sale, wanted.labels)
     if unknown := set(wanted.labels) - {seat.label for seat in seats}:
         named = ", ".join(sorted(unknown))
         raise Invalid(wanted.field, f"The show has no seat {named}; its seats are in the seat map.")
     if taken := [seat.label for seat in seats if not seat.free]:
         raise _seat_taken(taken)
+    kinds = {seat.kind for seat in seats}
+    if PAIR in kinds or (COMPANION in kinds and not sale.companions_released):
+        _refuse_parted(connection, sale, wanted.labels)
     return seats
 
 
-def _lock_best_block(
-    connection: sa.Connection, show_id: int, wanted: SeatRequest, now: datetime
-) -> list[Row]:
+def _refuse_parted(connection: sa.Connection, sale: Sale, labels: Sequence[str]) -> None:
+    """Raises PairSplit and CompanionOnly for seats that can't be taken without others."""
+    room = read_room(connection, sale)
+    refuse_split_pairs(room, labels)
+    params = {"show": sale.show_id, "user": sale.user_id, "now": sale.now}
+    own = connection.execute(OWN_WHEELCHAIR_PLACES, params).scalars().all()
+    if alone := seat_choice.companions_without_wheelchair(room, labels, own):
+        raise CompanionOnly(
+            f"{', '.join(alone)}: companion seats go with a wheelchair place beside them. Take one "
+            "with them, or choose other seats.",
+            seats=alone,
+        )
+
+
+def _lock_best_block(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> list[Row]:
     """The best block of seats that can be had, locked.
 
     Blocks that somebody else has locked are passed over. Only where no other is left, all seats
@@ -117,12 +189,12 @@ def _lock_best_block(
     certain.
     """
     if may_wait(connection):
-        connection.execute(LOCK_ALL, {"show": show_id}).all()
-    room = read_room(connection, show_id, now)
+        connection.execute(LOCK_ALL, {"show": sale.show_id}).all()
+    room = read_room(connection, sale)
     passed_over: set[str] = set()
-    for labels in seat_choice.best_blocks(room, wanted.quantity, wanted.category):
+    for labels in _choices(room, wanted, passed_over):
         if passed_over.isdisjoint(labels):
-            seats = _lock(connection, show_id, labels, now, skip_locked=True)
+            seats = _lock(connection, replace(sale, is_staff=False), labels, skip_locked=True)
             free = {seat.label for seat in seats if seat.free}
             if len(free) == len(labels):
                 return seats
@@ -134,24 +206,51 @@ def _lock_best_block(
     raise _no_block(room, wanted)
 
 
+def _choices(
+    room: Sequence[seat_choice.Seat], wanted: SeatRequest, passed_over: set[str]
+) -> Iterator[list[str]]:
+    """The seats to try, best first. A party is split only where no block is left, and then over
+    the seats that were not `passed_over` meanwhile."""
+    limits: Limits = {"category": wanted.category, "accessible": wanted.accessible}
+    blocks = seat_choice.best_blocks(room, wanted.quantity, **limits)
+    yield from blocks
+    while wanted.split and not blocks:
+        left = [replace(seat, free=seat.free and seat.label not in passed_over) for seat in room]
+        party = seat_choice.best_party(left, wanted.quantity, **limits)
+        if party is None:
+            return
+        yield party
+
+
 def _no_block(room: Sequence[seat_choice.Seat], wanted: SeatRequest) -> Conflict | Invalid:
     if wanted.category is not None and all(seat.category != wanted.category for seat in room):
         known = ", ".join(sorted({seat.category for seat in room}))
         return Invalid("category", f"The show has no seats of this category; it has: {known}.")
-    largest = seat_choice.largest_block(room, wanted.category)
-    if largest == 0:
+    if not any(seat.free for seat in room):
         return SoldOut("No seat is left.")
-    return NoAdjacentSeats(
-        f"No {wanted.quantity} seats side by side are left; the most is {largest}.",
-        largest_block=largest,
+    largest = seat_choice.largest_block(
+        room, category=wanted.category, accessible=wanted.accessible
     )
+    what = f"No {wanted.quantity} seats side by side"
+    if wanted.accessible:
+        what += f", {wanted.accessible} of them wheelchair places,"
+    most = f"the most is {largest}" if largest else "ask for others, or choose in the seat map"
+    return NoAdjacentSeats(f"{what} are left; {most}.", largest_block=largest)
 
 
-def refuse_single_gaps(
-    connection: sa.Connection, show_id: int, labels: Sequence[str], now: datetime
+def refuse_split_pairs(
+    room: Sequence[seat_choice.Seat], labels: Sequence[str], among: Collection[str] | None = None
 ) -> None:
+    """Raises PairSplit where the seats have one seat of a pair without the other (one of `among`,
+    if that is given)."""
+    others = seat_choice.split_pairs(room, labels)
+    if parted := [label for label in others if among is None or label in among]:
+        raise PairSplit.of(parted)
+
+
+def refuse_single_gaps(connection: sa.Connection, sale: Sale, labels: Sequence[str]) -> None:
     """Raises SingleGap where taking the seats would leave one alone. The show's row is locked."""
-    alone = seat_choice.single_gaps(read_room(connection, show_id, now), set(labels))
+    alone = seat_choice.single_gaps(read_room(connection, sale), set(labels))
     if alone:
         raise SingleGap(
             f"This would leave {', '.join(alone)} alone; choose seats that leave no single one.",
@@ -159,9 +258,10 @@ def refuse_single_gaps(
         )
 
 
-def read_room(connection: sa.Connection, show_id: int, now: datetime) -> list[seat_choice.Seat]:
+def read_room(connection: sa.Connection, sale: Sale) -> list[seat_choice.Seat]:
     """All seats of the show, in the order of the room."""
-    seats = connection.execute(ROOM, {"show": show_id, "now": now}).all()
+    seats = connection.execute(ROOM, {"show": sale.show_id, "now": sale.now}).all()
+    released = COMPANION if sale.companions_released else None
     return [
         seat_choice.Seat(
             label=seat.label,
@@ -169,7 +269,7 @@ def read_room(connection: sa.Connection, show_id: int, now: datetime) -> list[se
             row_label=seat.row_label,
             free=seat.free,
             category=seat.category,
-            kind=seat.kind,
+            kind=STANDARD if seat.kind == released else seat.kind,
             x=x,
             y=y,
         )
@@ -184,7 +284,9 @@ def _lock_statement(skip_locked: bool) -> Query:
             ShowSeat.label,
             ShowSeat.position,
             ShowSeat.category,
-            is_free(NOW).label("free"),
+            KIND,
+            ShowSeat.blocked,
+            MAY_BE_TAKEN.label("free"),
         )
         .where(OF_SHOW, NAMED)
         .order_by(ShowSeat.label)
@@ -193,15 +295,10 @@ def _lock_statement(skip_locked: bool) -> Query:
 
 
 def _lock(
-    connection: sa.Connection,
-    show_id: int,
-    labels: Sequence[str],
-    now: datetime,
-    *,
-    skip_locked: bool = False,
+    connection: sa.Connection, sale: Sale, labels: Sequence[str], *, skip_locked: bool = False
 ) -> list[Row]:
     """Those of the seats that exist, locked by label, and returned in the order of the room."""
-    params = {"show": show_id, "labels": labels, "now": now}
+    params = {"show": sale.show_id, "labels": labels, "now": sale.now, "lifts": sale.lifts}
     rows = connection.execute(_lock_statement(skip_locked), params)
     return sorted(rows, key=lambda seat: seat.position)
 
@@ -212,13 +309,13 @@ def _lock(
 def take(
     connection: sa.Connection,
     *,
-    show_id: int,
+    sale: Sale,
     booking_id: int,
     seats: Sequence[BookedSeat],
     held_until: datetime | None,
-    now: datetime,
 ) -> None:
-    """Make the booking the owner of the seats, each where it is free, and at its price.
+    """Make the booking the owner of the seats, each where it may be taken, and at its price; a
+    block that staff may lift is lifted.
 
     This condition is what keeps a seat from having two owners; it would also without a lock.
     Raises SeatTaken.
@@ -228,9 +325,10 @@ def take(
         by_price[seat.price_cents].append(seat.label)
     labels = [seat.label for seat in seats]
     params: dict[str, Any] = {
-        "show": show_id,
+        "show": sale.show_id,
         "labels": labels,
-        "now": now,
+        "now": sale.now,
+        "lifts": sale.lifts,
         "owner": booking_id,
         "until": held_until,
     }
@@ -258,9 +356,13 @@ def _take_statement(prices: int) -> sa.Update:
         )
     return (
         sa.update(ShowSeat)
-        .where(OF_SHOW, NAMED, is_free(NOW))
+        .where(OF_SHOW, NAMED, MAY_BE_TAKEN)
         .values(
-            booking_id=sa.bindparam("owner"), held_until=sa.bindparam("until"), price_cents=price
+            booking_id=sa.bindparam("owner"),
+            held_until=sa.bindparam("until"),
+            price_cents=price,
+            blocked=None,
+            blocked_reason=None,
         )
     )
 
@@ -277,23 +379,28 @@ def set_held_until(
     The condition on the seat's own row decides against somebody who takes it over: PostgreSQL
     looks at that row again after a wait, but not at the booking's.
     """
-    own = _lock_own(connection, booking, booking.labels)
+    own = _own(booking, booking.labels)
+    connection.execute(LOCK_OF_BOOKING, own).all()
     params = {**own, "until": held_until, "now": now}
     return connection.execute(SET_HELD_UNTIL, params).rowcount == len(booking.labels)
 
 
-def release(connection: sa.Connection, booking: BookingDetails, labels: Sequence[str]) -> None:
-    """Free those seats where they still are the booking's."""
-    connection.execute(RELEASE, _lock_own(connection, booking, labels))
+def release(
+    connection: sa.Connection, booking: BookingDetails, labels: Sequence[str], now: datetime
+) -> None:
+    """Free those seats where they still are the booking's. Raises PairSplit for one seat of a pair
+    without the other."""
+    own = _own(booking, labels)
+    kinds = {seat.kind for seat in connection.execute(LOCK_OF_BOOKING, own)}
+    if PAIR in kinds and len(labels) < len(booking.labels):
+        sale = Sale(booking.show_id, booking.user_id, False, True, now)
+        refuse_split_pairs(read_room(connection, sale), labels, among=booking.labels)
+    connection.execute(RELEASE, own)
 
 
-def _lock_own(
-    connection: sa.Connection, booking: BookingDetails, labels: Sequence[str]
-) -> dict[str, Any]:
-    """Lock those seats of the booking by label; the parameters of `OF_BOOKING`."""
-    own = {"show": booking.show_id, "labels": labels, "owner": booking.id}
-    connection.execute(LOCK_OF_BOOKING, own).all()
-    return own
+def _own(booking: BookingDetails, labels: Sequence[str]) -> dict[str, Any]:
+    """The parameters of `OF_BOOKING`."""
+    return {"show": booking.show_id, "labels": labels, "owner": booking.id}
 
 
 def _seat_taken(labels: Sequence[str]) -> SeatTaken:

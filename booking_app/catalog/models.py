@@ -17,7 +17,12 @@ CATEGORY_MAX = 30
 STANDARD = "standard"  # a category, and a kind
 WHEELCHAIR, COMPANION, PAIR = "wheelchair", "companion", "pair"
 KINDS = (STANDARD, WHEELCHAIR, COMPANION, PAIR)
-AVAILABLE, HELD, BOOKED = "available", "held", "booked"  # what a seat is, in the seat map
+# What a seat is, in the seat map.
+AVAILABLE, HELD, BOOKED, BLOCKED = "available", "held", "booked", "blocked"
+# Why a seat is not for sale: staff may sell the first kind.
+HOUSE, OUT_OF_ORDER = "house", "out_of_order"
+BLOCKS = (HOUSE, OUT_OF_ORDER)
+REASON_MAX = 200
 DURATION_MAX_MINUTES = 1440
 SEATS_MAX = 5000
 
@@ -50,6 +55,7 @@ class Screen(Base):
 
     `rows` is its seat plan as `seat_plans.stored_plan` writes it; empty where the screen was made
     by the short form of a show. Shows copy it, so changing it never touches seats on sale.
+    `out_of_order` are the labels of seats that shows made from it don't sell.
     """
 
     __tablename__ = "screen"
@@ -60,6 +66,7 @@ class Screen(Base):
     name: Mapped[str] = mapped_column(sa.String(100))
     name_key: Mapped[str] = mapped_column(KeyText)
     rows: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
+    out_of_order: Mapped[list[str]] = mapped_column(Json, server_default="[]")
 
 
 class Movie(Base):
@@ -94,6 +101,7 @@ class Show(Base):
     `price_cents` is the base price, `prices` the cents of the categories that cost otherwise.
     `version` is a new random number with each change of what the seat map is drawn from, other
     than who owns a seat; random, since SQLite gives the id of a deleted show again.
+    A customer has at most `max_seats_per_account` seats of it.
     """
 
     __tablename__ = "show"
@@ -118,6 +126,7 @@ class Show(Base):
     total_seats: Mapped[int] = mapped_column(sa.Integer)
     on_sale: Mapped[bool] = mapped_column(sa.Boolean)
     version: Mapped[int] = mapped_column(sa.BigInteger, server_default=sa.text("0"))
+    max_seats_per_account: Mapped[int | None] = mapped_column(sa.Integer)
 
 
 class ShowSeat(Base):
@@ -128,7 +137,8 @@ class ShowSeat(Base):
     index on `booking_id`: nothing looks for it, and without one PostgreSQL updates the row in
     place. `label` is what callers book by, made of `block`, `row_label` and `number`
     (`seat_plans.seat_label`); `position` counts through the room. `x` and `y` say where it stands
-    (`seat_plans.Seat`).
+    (`seat_plans.Seat`). A seat that is `blocked` (one of BLOCKS) is not for sale, for a
+    `blocked_reason` that staff see.
 
     Release 1.2 leaves out `block`, `number`, `kind`, `x` and `y`, and reads `accessible` (a
     wheelchair place) and `aisle_after` (an empty place follows in the row), which this release
@@ -156,6 +166,8 @@ class ShowSeat(Base):
     booking_id: Mapped[int | None] = mapped_column(sa.ForeignKey("booking.id"))
     held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     price_cents: Mapped[int | None] = mapped_column(sa.Integer)
+    blocked: Mapped[str | None] = mapped_column(sa.String(12))
+    blocked_reason: Mapped[str | None] = mapped_column(sa.String(REASON_MAX))
 
 
 # The number and the kind of a seat, also of one that release 1.2 made.
@@ -175,6 +187,7 @@ class ShowSum(Base):
     show_id: Mapped[int] = mapped_column(sa.ForeignKey("show.id"))
     category: Mapped[str] = mapped_column(sa.String(CATEGORY_MAX))
     seats: Mapped[int] = mapped_column(sa.Integer)
+    blocked: Mapped[int] = mapped_column(sa.Integer, server_default=sa.text("0"))
     sold: Mapped[int] = mapped_column(sa.Integer)
     takings_cents: Mapped[int] = mapped_column(sa.BigInteger)
 
@@ -189,9 +202,14 @@ def with_places(query: Query) -> Query:
 
 
 def is_free(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
-    """Whether a row of `show_seat` may be taken at `now`; never NULL, so NOT works too."""
+    """Whether nobody owns a row of `show_seat` at `now`; never NULL, so NOT works too."""
     held_until_past = sa.and_(ShowSeat.held_until.is_not(None), ShowSeat.held_until <= now)
     return sa.or_(ShowSeat.booking_id.is_(None), held_until_past)
+
+
+def is_for_sale(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    """Whether a customer may take a row of `show_seat` at `now`: it is free and not blocked."""
+    return sa.and_(is_free(now), ShowSeat.blocked.is_(None))
 
 
 def available_seats(now: sa.ColumnElement[datetime]) -> sa.ScalarSelect[Any]:
@@ -199,7 +217,7 @@ def available_seats(now: sa.ColumnElement[datetime]) -> sa.ScalarSelect[Any]:
     return (
         sa.select(sa.func.count())
         .select_from(ShowSeat)
-        .where(ShowSeat.show_id == Show.id, is_free(now))
+        .where(ShowSeat.show_id == Show.id, is_for_sale(now))
         .correlate(Show)
         .scalar_subquery()
     )

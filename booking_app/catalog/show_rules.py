@@ -26,6 +26,17 @@ class ShowOverlap(Conflict):
     code = "show_overlap"
 
 
+class PairSplit(Conflict):
+    code = "pair_split"
+
+    @classmethod
+    def of(cls, others: Sequence[str]) -> "PairSplit":
+        """The refusal that names the other seats of the pairs."""
+        return cls(
+            f"Love seats go in pairs: {', '.join(others)} must come with them.", seats=list(others)
+        )
+
+
 # Columns of `show` that the audit log records.
 AUDITED = (
     Show.id,
@@ -37,6 +48,7 @@ AUDITED = (
     Show.price_cents,
     Show.prices,
     Show.no_single_gaps,
+    Show.max_seats_per_account,
     Show.on_sale,
 )
 

@@ -51,7 +51,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("models", "policy", "seat_choice"),
             ("idempotency", "queries", "schemas"),
-            ("seats",),
+            ("caps", "locks", "seats"),
             ("service",),
             ("routes",),
         ),
