@@ -170,12 +170,14 @@ def get_account(*, user_id: int) -> Account:
     return Account(*account)
 
 
-def get_customer(*, username: str) -> Account:
-    """The account of this name, in any case, that staff do something for; raises Invalid where
-    there is none, and AccountDisabled."""
-    query = sa.select(*COLUMNS).where(User.username_key == fold(username))
+def get_customer(*, username: str | None = None, user_id: int | None = None) -> Account:
+    """The account of this name, in any case, or id, that staff do something for; raises Invalid
+    where there is none, and AccountDisabled."""
+    named = User.id == user_id if username is None else User.username_key == fold(username)
     with reading() as connection:
-        row = connection.execute(query).first()
+        row = connection.execute(sa.select(*COLUMNS).where(named)).first()
+    if row is None and username is None:
+        raise Invalid("user", f"There is no account {user_id}.")
     if row is None:
         raise Invalid("username", f"There is no account {username!r}.")
     account = Account(*row)

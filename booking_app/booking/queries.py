@@ -8,8 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from booking_app.auth.models import User
 from booking_app.booking.models import Booking, status_at
-from booking_app.core.database import NOW, Row, reading
+from booking_app.catalog.models import Movie, Show
+from booking_app.core.database import NOW, Row, fold, like_pattern, reading
 from booking_app.core.errors import Forbidden, NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
@@ -159,5 +161,66 @@ def list_bookings(
         params["status"] = status
     statements = _booking_list(status is not None)
     with reading() as connection:
+        bookings = fetch_page(connection, statements, params, page=page, page_size=page_size)
+    return bookings.map(details)
+
+
+@cache
+def _all_bookings(filters: frozenset[str]) -> Listing:
+    """The list of everybody's bookings with those filters, built once for each set of them."""
+    query = sa.select(*COLUMNS)
+    if "search" in filters:
+        query = (
+            query.join(User, User.id == Booking.user_id)
+            .join(Show, Show.id == Booking.show_id)
+            .join(Movie, Movie.id == Show.movie_id)
+        )
+    found = sa.bindparam("search")
+    conditions = {
+        "show": Booking.show_id == sa.bindparam("show"),
+        "user": Booking.user_id == sa.bindparam("user"),
+        "status": status_at(NOW) == sa.bindparam("status"),
+        "reference": Booking.reference == sa.bindparam("reference"),
+        "search": sa.or_(
+            *(
+                column.like(found, escape="/")
+                for column in (
+                    sa.func.lower(Booking.reference),
+                    User.username_key,
+                    sa.func.lower(User.email),
+                    Movie.title_key,
+                )
+            )
+        ),
+    }
+    for name in filters:
+        query = query.where(conditions[name])
+    return listing(query.order_by(Booking.id.desc()))
+
+
+def list_all_bookings(
+    *,
+    page: int,
+    page_size: int,
+    show: int | None = None,
+    user: int | None = None,
+    status: str | None = None,
+    reference: str | None = None,
+    search: str | None = None,
+    now: datetime | None = None,
+) -> Page:
+    """Everybody's bookings, newest first, for staff. `search` is a part of the reference, the user
+    name, the e-mail or the film's title, in any case."""
+    filters = {
+        "show": show,
+        "user": user,
+        "status": status,
+        "reference": None if reference is None else reference.upper(),
+        "search": None if search is None else like_pattern(fold(search)),
+    }
+    given = {name: value for name, value in filters.items() if value is not None}
+    statements = _all_bookings(frozenset(given))
+    with reading() as connection:
+        params = {**given, "now": now}
         bookings = fetch_page(connection, statements, params, page=page, page_size=page_size)
     return bookings.map(details)

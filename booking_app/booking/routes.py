@@ -6,7 +6,16 @@ from typing import Any, ParamSpec
 
 from flask import Response, current_app, json, request
 
-from booking_app.auth.access import by_account, current_user_id, signed_in
+from booking_app.audit.service import Actor
+from booking_app.auth.access import (
+    actor,
+    by_account,
+    current_account,
+    current_user_id,
+    signed_in,
+    staff_only,
+)
+from booking_app.auth.accounts import get_customer, require_staff
 from booking_app.booking import queries, schemas, service
 from booking_app.booking.idempotency import Attempt, StoredAnswer
 from booking_app.booking.policy import BookingPolicy
@@ -32,6 +41,12 @@ REFUSALS = (
     "sold_out",
     "no_adjacent_seats",
     "single_gap",
+    "pair_split",
+    "companion_only",
+    "too_many_seats",
+    # Who of the staff books for an account
+    "staff_only",
+    "account_disabled",
 )
 
 
@@ -60,10 +75,12 @@ def book(data: dict[str, Any], show_id: int) -> Response:
     """Book seats
 
     One by `seat_number`, several by `seat_numbers`: all of them or none, and where one is taken,
-    the answer names exactly the `seats` in the way. Or the best `quantity` side by side.
+    the answer names exactly the `seats` in the way. Or the best `quantity` side by side. Staff book
+    for any account (`user` or `username`), also after the start.
     """
-    user_id = current_user_id()
-    return _respond(201, service.book, user_id=user_id, show_id=show_id, policy=_policy(), **data)
+    return _respond(
+        201, service.book, show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)
+    )
 
 
 @blp.route("/shows/<id:show_id>/hold/", methods=["POST"])
@@ -77,10 +94,11 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
     """Hold seats
 
     Nobody else can take them until `expires_at`. Confirm in time; a hold that is not confirmed
-    becomes `expired`, and its seats are free again.
+    becomes `expired`, and its seats are free again. Staff hold for any account.
     """
-    user_id = current_user_id()
-    return _respond(201, service.hold, user_id=user_id, show_id=show_id, policy=_policy(), **data)
+    return _respond(
+        201, service.hold, show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)
+    )
 
 
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
@@ -93,9 +111,10 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 def confirm(data: dict[str, Any], booking_id: int) -> Response:
     """Confirm a hold
 
-    It becomes a booking.
+    It becomes a booking. Staff confirm anybody's.
     """
-    return _respond(200, service.confirm, user_id=current_user_id(), booking_id=booking_id)
+    user_id = current_user_id()
+    return _respond(200, service.confirm, user_id=user_id, booking_id=booking_id, by=_staff())
 
 
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
@@ -111,8 +130,14 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 
     From now, but not without end, and not beyond the start of the show.
     """
-    user_id = current_user_id()
-    return _respond(200, service.extend, user_id=user_id, booking_id=booking_id, policy=_policy())
+    return _respond(
+        200,
+        service.extend,
+        user_id=current_user_id(),
+        booking_id=booking_id,
+        policy=_policy(),
+        by=_staff(),
+    )
 
 
 @blp.route("/bookings/<id:booking_id>/cancel/", methods=["POST"])
@@ -122,16 +147,22 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
+@blp.problems("pair_split")
 def cancel(data: dict[str, Any], booking_id: int) -> Response:
     """Cancel a booking
 
     All of it, or some of its seats by `seat_numbers`; or let go of a hold. The seats can be booked
     by anyone at once. Not after the show has begun, nor in the last minutes before where the house
-    has set that.
+    has set that; staff cancel any booking, at any time.
     """
-    user_id = current_user_id()
     return _respond(
-        200, service.cancel, user_id=user_id, booking_id=booking_id, policy=_policy(), **data
+        200,
+        service.cancel,
+        user_id=current_user_id(),
+        booking_id=booking_id,
+        policy=_policy(),
+        by=_staff(),
+        **data,
     )
 
 
@@ -155,9 +186,41 @@ def my_bookings(query: dict[str, Any]) -> Any:
 def get_booking(booking_id: int) -> Any:
     """Show one of your bookings
 
-    Also one that is cancelled or expired.
+    Also one that is cancelled or expired. Staff see any.
     """
+    if current_account().is_staff:
+        return queries.get_any_booking(booking_id=booking_id)
     return queries.get_booking(user_id=current_user_id(), booking_id=booking_id)
+
+
+@blp.route("/bookings/", methods=["GET"])
+@staff_only
+@blp.arguments(schemas.AllBookingsQuery, location="query")
+@blp.response(200, schemas.Booking(many=True), headers=HEADER)
+def list_bookings(query: dict[str, Any]) -> Any:
+    """List everybody's bookings
+
+    For staff. Newest first; narrowed by `show`, `user`, `status`, `reference` and `search`.
+    """
+    page = queries.list_all_bookings(**query)
+    return page.items, page_headers(page)
+
+
+def _staff() -> Actor | None:
+    """The caller, where it is one of the staff; they are bound by fewer rules."""
+    return actor() if current_account().is_staff else None
+
+
+def _for_account(data: dict[str, Any]) -> dict[str, Any]:
+    """The body with the `user_id` that it is for: the caller's own, or the account that a member of
+    the staff names. Raises StaffOnly, Invalid and AccountDisabled."""
+    wanted = {name: value for name, value in data.items() if name not in ("user", "username")}
+    if not {"user", "username", "over_cap"}.isdisjoint(data):
+        require_staff(current_account())
+    if "user" in data or "username" in data:
+        customer = get_customer(user_id=data.get("user"), username=data.get("username"))
+        return wanted | {"user_id": customer.id}
+    return wanted | {"user_id": current_user_id()}
 
 
 def _policy() -> BookingPolicy:

@@ -10,9 +10,10 @@ from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
 from booking_app.web.fields import (
     AnswerSchema,
     Instant,
-    Items,
     Money,
     SeatLabel,
+    SeatLabels,
+    StrictBoolean,
     StrictInteger,
     Text,
 )
@@ -23,22 +24,11 @@ KEY_PATTERN = rf"[\x21-\x7e]{{1,{KEY_MAX}}}"  # visible ASCII
 SEATS_MAX = 100  # no setting of MAX_SEATS_PER_BOOKING allows more
 
 
-class SeatLabels(Items):
-    """Seats, each named once."""
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
-        labels = super()._deserialize(value, attr, data, **kwargs)
-        if len(set(labels)) < len(labels):
-            raise ma.ValidationError("Names a seat twice.")
-        return labels
-
-
 def _seat_numbers(description: str) -> SeatLabels:
     return SeatLabels(
-        SeatLabel(max_length=LABEL_MAX),
-        min_length=1,
+        longest=LABEL_MAX,
         max_length=SEATS_MAX,
-        metadata={"description": description, "uniqueItems": True},
+        metadata={"description": description},
     )
 
 
@@ -55,6 +45,22 @@ class BookBody(ma.Schema):
     category = Text(
         max_length=CATEGORY_MAX, metadata={"description": "With quantity: of this category."}
     )
+    accessible = StrictInteger(
+        0,
+        SEATS_MAX,
+        metadata={"description": "With quantity: how many of them are wheelchair places."},
+    )
+    split = StrictBoolean(
+        metadata={
+            "description": "With quantity: whether to take seats in several blocks of neighbouring "
+            "rows where no single block is left."
+        }
+    )
+    user = StrictInteger(1, metadata={"description": "Staff only: the account to book for."})
+    username = Text(max_length=150, metadata={"description": "Staff only: the same by name."})
+    over_cap = StrictBoolean(
+        metadata={"description": "Staff only: whether the show's cap may be exceeded."}
+    )
 
     @ma.validates_schema
     def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -63,8 +69,13 @@ class BookBody(ma.Schema):
             raise ma.ValidationError("Send seat_number, seat_numbers or quantity.", "seat_number")
         if len(ways) > 1:
             raise ma.ValidationError(f"Can't come together with {ways[0]}.", ways[1])
-        if "category" in data and ways != ["quantity"]:
-            raise ma.ValidationError("Goes with quantity only.", "category")
+        for name in ("category", "accessible", "split"):
+            if name in data and ways != ["quantity"]:
+                raise ma.ValidationError("Goes with quantity only.", name)
+        if data.get("accessible", 0) > data.get("quantity", 0):
+            raise ma.ValidationError("Must not be more than quantity.", "accessible")
+        if "user" in data and "username" in data:
+            raise ma.ValidationError("Can't come together with user.", "username")
 
 
 class CancelBody(ma.Schema):
@@ -79,6 +90,16 @@ class NoBody(ma.Schema):
 
 class BookingQuery(PageQuery):
     status = fields.String(validate=validate.OneOf(STATUSES))
+
+
+class AllBookingsQuery(BookingQuery):
+    show = StrictInteger(1, query=True)
+    user = StrictInteger(1, query=True)
+    reference = Text(max_length=20, metadata={"description": "As it was read out."})
+    search = Text(
+        max_length=100,
+        metadata={"description": "A part of the reference, user name, e-mail or film's title."},
+    )
 
 
 class BookedSeat(AnswerSchema):

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
+from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_for_sale
 from booking_app.core.database import NOW, later, reading
 from booking_app.core.formats import iso
 
@@ -27,7 +27,7 @@ def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
         .join(Movie, Movie.id == Show.movie_id)
         .join(Screen, Screen.id == Show.screen_id)
         .join(ShowSeat, ShowSeat.show_id == Show.id)
-        .where(Show.on_sale, Movie.on_sale, is_free(NOW), Show.starts_at > later(AHEAD))
+        .where(Show.on_sale, Movie.on_sale, is_for_sale(NOW), Show.starts_at > later(AHEAD))
         .order_by(Show.starts_at, Show.id, ShowSeat.position)
         .limit(1)
     )

@@ -5,7 +5,8 @@ from typing import Any
 from flask import Response, current_app, json, request
 
 from booking_app.auth.access import actor, staff_only
-from booking_app.catalog import movies, schemas, show_queries, shows, venues
+from booking_app.catalog import blocked_seats, movies, schemas, show_queries, shows, venues
+from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import seat_picture
 from booking_app.web.openapi import Blueprint
@@ -212,6 +213,39 @@ def delete_show(show_id: int) -> Any:
     shows.delete_show(show_id=show_id, by=actor())
 
 
+@blp.route("/shows/<id:show_id>/blocked-seats/", methods=["GET"])
+@staff_only
+@blp.response(200, schemas.BlockedSeats)
+@blp.problems("not_found")
+def get_blocked_seats(show_id: int) -> Any:
+    """List a show's blocked seats
+
+    For staff. With their reasons; the seat map says `blocked` only.
+    """
+    return {"show": show_id, "seats": blocked_seats.get_blocked_seats(show_id=show_id)}
+
+
+@blp.route("/shows/<id:show_id>/blocked-seats/", methods=["PUT"])
+@staff_only
+@blp.arguments(
+    schemas.BlockedSeatsBody,
+    example={"seats": [{"seat_number": "5", "kind": "house", "reason": "For the press"}]},
+)
+@blp.response(200, schemas.BlockedSeats)
+@blp.problems("not_found", "seats_sold", "pair_split", "upgrade_unfinished")
+def set_blocked_seats(data: dict[str, Any], show_id: int) -> Any:
+    """Block seats of a show
+
+    For staff. Exactly these seats are not for sale from now on. `house` seats can be sold by staff,
+    which lifts the block; `out_of_order` ones by nobody. Pairs are blocked together.
+    """
+    seats = [
+        BlockedSeat(seat["seat_number"], seat["kind"], seat.get("reason")) for seat in data["seats"]
+    ]
+    after = blocked_seats.set_blocked_seats(show_id=show_id, seats=seats, by=actor())
+    return {"show": show_id, "seats": after}
+
+
 @blp.route("/cinemas/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.arguments(PageQuery, location="query")
@@ -292,7 +326,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.ScreenBody, example=EXAMPLE_SCREEN)
 @blp.response(201, schemas.Screen)
-@blp.problems("name_taken", "upgrade_unfinished")
+@blp.problems("name_taken", "upgrade_unfinished", "pair_split")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
 
@@ -318,8 +352,8 @@ def get_screen(screen_id: int) -> Any:
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
 @blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Great hall"})
-@blp.response(200, schemas.Screen)
-@blp.problems("not_found", "name_taken", "upgrade_unfinished")
+@blp.response(200, schemas.ChangedScreen)
+@blp.problems("not_found", "name_taken", "upgrade_unfinished", "pair_split")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen
 

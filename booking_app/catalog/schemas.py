@@ -9,12 +9,16 @@ from marshmallow import fields, validate
 from booking_app.catalog.models import (
     AVAILABLE,
     BLOCK_MAX,
+    BLOCKED,
+    BLOCKS,
     BOOKED,
     CATEGORY_MAX,
     DURATION_MAX_MINUTES,
     HELD,
     KINDS,
+    LABEL_MAX,
     NUMBER_MAX,
+    REASON_MAX,
     ROW_LABEL_MAX,
     SEATS_MAX,
     STANDARD,
@@ -29,6 +33,7 @@ from booking_app.web.fields import (
     Items,
     Money,
     SeatLabel,
+    SeatLabels,
     StrictBoolean,
     StrictInteger,
     Text,
@@ -117,6 +122,12 @@ class _ShowTerms(ma.Schema):
     no_single_gaps = StrictBoolean(
         metadata={"description": "Whether no single seat may be left alone."}
     )
+    max_seats_per_account = StrictInteger(
+        1,
+        SEATS_MAX,
+        allow_none=True,
+        metadata={"description": "The most seats that a customer may have; null: no limit."},
+    )
     on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
 
 
@@ -190,6 +201,7 @@ class Show(AnswerSchema):
     price = Money(required=True, attribute="price_cents")
     prices = Prices(required=True)
     no_single_gaps = StrictBoolean(required=True)
+    max_seats_per_account = fields.Integer(required=True, allow_none=True)
     on_sale = StrictBoolean(required=True)
 
 
@@ -362,6 +374,12 @@ def _plan(**kwargs: Any) -> Items:
 class ScreenPatch(ma.Schema):
     name = Text(max_length=100)
     rows = _plan()
+    out_of_order = SeatLabels(
+        longest=LABEL_MAX,
+        min_length=0,
+        max_length=SEATS_MAX,
+        metadata={"description": "The seats that no show sells, of the plan."},
+    )
 
 
 class ScreenBody(ScreenPatch):
@@ -403,6 +421,54 @@ class Screen(AnswerSchema):
         required=True, metadata={"description": "Of its plan; 0 where it has none."}
     )
     rows = fields.List(fields.Nested(PlanRowAnswer), required=True)
+    out_of_order = fields.List(fields.String(), required=True)
+
+
+class StillSold(AnswerSchema):
+    """Seats out of order that a show to come has sold or holds."""
+
+    show = StrictInteger(1, required=True, attribute="show_id")
+    date_time = Instant(required=True, attribute="starts_at")
+    seat_numbers = fields.List(fields.String(), required=True, attribute="labels")
+
+
+class ChangedScreen(Screen):
+    still_sold = fields.List(
+        fields.Nested(StillSold),
+        required=True,
+        metadata={
+            "description": "What is out of order from now on and sold or held, in shows to come."
+        },
+    )
+
+
+class BlockedSeat(ma.Schema):
+    """A seat that is not for sale."""
+
+    seat_number = SeatLabel(max_length=LABEL_MAX, required=True)
+    kind = fields.String(
+        required=True,
+        validate=validate.OneOf(BLOCKS),
+        metadata={"description": "`house`: staff may sell it; `out_of_order`: nobody."},
+    )
+    reason = _optional_text(REASON_MAX)
+
+
+class BlockedSeatsBody(ma.Schema):
+    """All of them: a seat that is not named is for sale."""
+
+    seats = Items(fields.Nested(BlockedSeat), max_length=SEATS_MAX, required=True)
+
+
+class BlockedSeatAnswer(AnswerSchema):
+    seat_number = fields.String(required=True, attribute="label")
+    kind = fields.String(required=True, validate=validate.OneOf(BLOCKS))
+    reason = fields.String(required=True, allow_none=True)
+
+
+class BlockedSeats(AnswerSchema):
+    show = StrictInteger(1, required=True)
+    seats = fields.List(fields.Nested(BlockedSeatAnswer), required=True)
 
 
 class MapSeat(AnswerSchema):
@@ -413,7 +479,9 @@ class MapSeat(AnswerSchema):
     x = fields.Integer(
         required=True, metadata={"description": "Its left edge, in half seats from the left."}
     )
-    status = fields.String(required=True, validate=validate.OneOf([AVAILABLE, HELD, BOOKED]))
+    status = fields.String(
+        required=True, validate=validate.OneOf([AVAILABLE, HELD, BOOKED, BLOCKED])
+    )
     category = fields.String(required=True)
     kind = fields.String(required=True, validate=validate.OneOf(KINDS))
     price = Money(required=True, attribute="price_cents")

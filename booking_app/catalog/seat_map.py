@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from booking_app.catalog.models import (
     AVAILABLE,
+    BLOCKED,
     BOOKED,
     HELD,
     KIND,
@@ -37,6 +38,7 @@ SEATS = (
         ShowSeat.aisle_after,
         is_free(NOW).label("free"),
         ShowSeat.held_until.is_not(None).label("held"),
+        ShowSeat.blocked.is_not(None).label("blocked"),
     )
     .where(ShowSeat.show_id == sa.bindparam("show"))
     .order_by(ShowSeat.position)
@@ -57,7 +59,7 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
     """The map of a show: its rows from the front with the status and price of each seat.
 
     `show` has `id`, `price_cents` and `prices`; `seats` are in the order of the room, with
-    `free` and `held` (whether the owner only holds it) beside the columns of `ShowSeat`.
+    `free`, `held` (whether the owner only holds it) and `blocked` beside the columns of `ShowSeat`.
     """
     rows = []
     placed = zip(seats, places(seats), strict=True)
@@ -73,7 +75,7 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
                         "seat_number": seat.label,
                         "number": seat.number,
                         "x": x,
-                        "status": AVAILABLE if seat.free else HELD if seat.held else BOOKED,
+                        "status": _status(seat),
                         "category": seat.category,
                         "kind": seat.kind,
                         "price_cents": seat_price(
@@ -89,9 +91,15 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
     return {
         "show": show.id,
         "total_seats": len(seats),
-        "available_seats": sum(bool(seat.free) for seat in seats),
+        "available_seats": sum(_status(seat) == AVAILABLE for seat in seats),
         "rows": rows,
     }
+
+
+def _status(seat: Row) -> str:
+    if not seat.free:
+        return HELD if seat.held else BOOKED
+    return BLOCKED if seat.blocked else AVAILABLE
 
 
 def seat_price(category: str, *, base_cents: int, prices: Mapping[str, int]) -> int:

@@ -7,7 +7,7 @@ left to right, seen towards the screen, of numbers, `{"number", "category", "kin
 empty place.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, pairwise
 from typing import Any, Protocol
@@ -395,6 +395,48 @@ class Placed(Protocol):
     def row_label(self) -> str: ...
     @property
     def x(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A seat as `partners` needs it."""
+
+    label: str
+    block: str
+    row_label: str
+    kind: str
+    x: int
+
+
+class SeatInRow(Placed, Protocol):
+    """A seat of a kind that knows its row and its place."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+
+def missing_partners(room: Sequence[SeatInRow], labels: Collection[str]) -> list[str]:
+    """The seats that `labels` lack to have whole pairs only, in the order of the room."""
+    others = partners(room)
+    lacking = {others[label] for label in labels if label in others} - set(labels)
+    return [seat.label for seat in room if seat.label in lacking]
+
+
+def partners(room: Sequence[SeatInRow]) -> dict[str, str]:
+    """The other seat of each pair seat, by its label. `room` are all seats in their order; pairs
+    are the pair seats that stand side by side, from the left."""
+    found: dict[str, str] = {}
+    for left, right in pairwise(room):
+        if (
+            left.kind == right.kind == PAIR
+            and left.label not in found
+            and in_one_row(left, right)
+            and beside(left, right)
+        ):
+            found |= {left.label: right.label, right.label: left.label}
+    return found
 
 
 def in_one_row(seat: Placed, other: Placed) -> bool:

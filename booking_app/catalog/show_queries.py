@@ -28,6 +28,7 @@ SHOWS: Query = (
         Show.price_cents,
         Show.prices,
         Show.no_single_gaps,
+        Show.max_seats_per_account,
         sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
     )
     .join(Movie, Movie.id == Show.movie_id)

@@ -1,19 +1,21 @@
 """What holds for every change of shows: overlaps, times, prices, and the seats that are sold."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import Actor
-from booking_app.catalog.models import Screen, Show, ShowSeat, ShowSum
+from booking_app.catalog.models import OUT_OF_ORDER, Screen, Show, ShowSeat, ShowSum
 from booking_app.catalog.seat_plans import Seat, seat_columns
 from booking_app.core.database import NOW, refusing
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import iso
+from booking_app.core.schema import may_serve
 
+RELEASE_BEFORE = "1.2.0"
 # Shows further ahead are surely typos.
 MAX_DAYS_AHEAD = 3653
 
@@ -24,6 +26,14 @@ class HasBookings(Conflict):
 
 class ShowOverlap(Conflict):
     code = "show_overlap"
+
+
+class SeatsSold(Conflict):
+    code = "seats_sold"
+
+
+class UpgradeUnfinished(Conflict):
+    code = "upgrade_unfinished"
 
 
 class PairSplit(Conflict):
@@ -87,6 +97,15 @@ def refuse_overlap(
         )
 
 
+def require_finished_upgrade(connection: sa.Connection, what: str) -> None:
+    """Raises UpgradeUnfinished for `what` the release before can't read, while it may serve."""
+    if may_serve(connection, RELEASE_BEFORE):
+        raise UpgradeUnfinished(
+            f"Release {RELEASE_BEFORE}, which may still serve this database, can't read {what}. "
+            "When its last server is stopped, run `flask --app wsgi finish-upgrade`."
+        )
+
+
 def check_ahead(connection: sa.Connection, date_time: datetime, now: datetime | None) -> None:
     present: datetime = connection.execute(sa.select(NOW), {"now": now}).scalar_one()
     if date_time <= present:
@@ -117,10 +136,17 @@ def forget_sums(connection: sa.Connection, show_ids: Sequence[int]) -> None:
 
 
 def insert_seats(
-    connection: sa.Connection, show_id: int, seats: Sequence[Seat], first_position: int = 1
+    connection: sa.Connection,
+    show_id: int,
+    seats: Sequence[Seat],
+    *,
+    first_position: int = 1,
+    out_of_order: Collection[str] = (),
 ) -> None:
     columns = seat_columns(seats, first_position)
-    connection.execute(sa.insert(ShowSeat), [{"show_id": show_id, **seat} for seat in columns])
+    blocked = dict.fromkeys(out_of_order, OUT_OF_ORDER)
+    rows = [{"show_id": show_id, "blocked": blocked.get(seat["label"]), **seat} for seat in columns]
+    connection.execute(sa.insert(ShowSeat), rows)
 
 
 def new_version() -> int:

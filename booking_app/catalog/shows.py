@@ -20,6 +20,7 @@ from booking_app.catalog.show_queries import read_show
 from booking_app.catalog.show_rules import (
     AUDITED,
     HasBookings,
+    SeatsSold,
     ShowOverlap,
     check_ahead,
     check_prices,
@@ -32,15 +33,11 @@ from booking_app.catalog.show_rules import (
 )
 from booking_app.catalog.times import local_date
 from booking_app.core.database import NOW, Row, writes
-from booking_app.core.errors import Conflict, Invalid, NotFound
+from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.formats import iso
 
 SHOWS_AT_ONCE = 200
 SEATS_AT_ONCE = 100_000  # so that nobody else waits long for them to be written
-
-
-class SeatsSold(Conflict):
-    code = "seats_sold"
 
 
 class ShowTerms(TypedDict, total=False):
@@ -56,6 +53,7 @@ class ShowTerms(TypedDict, total=False):
     price_cents: int
     prices: Mapping[str, int] | None
     no_single_gaps: bool
+    max_seats_per_account: int | None
     on_sale: bool
     timezone: str
 
@@ -74,6 +72,16 @@ def create_show(
     own = _audited(connection, show_id)
     audit.record(connection, "show.created", by=by, object_id=show_id, after=own)
     return read_show(connection, show_id, now)
+
+
+class ShowChanges(TypedDict, total=False):
+    """Columns of a show that are changed as they are. Without `max_seats_per_account` there is no
+    cap."""
+
+    price_cents: int
+    no_single_gaps: bool
+    max_seats_per_account: int | None
+    on_sale: bool
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,7 @@ def insert_show(
     price_cents: int = 0,
     prices: Mapping[str, int] | None = None,
     no_single_gaps: bool = False,
+    max_seats_per_account: int | None = None,
     on_sale: bool = True,
     timezone: str = "UTC",
     with_seats: bool = True,
@@ -213,6 +222,7 @@ def insert_show(
             price_cents=price_cents,
             prices=dict(prices or {}),
             no_single_gaps=no_single_gaps,
+            max_seats_per_account=max_seats_per_account,
             total_seats=len(seats),
             on_sale=on_sale,
             version=new_version(),
@@ -220,7 +230,7 @@ def insert_show(
         .returning(Show.id)
     ).scalar_one()
     if with_seats:
-        insert_seats(connection, show_id, seats)
+        insert_seats(connection, show_id, seats, out_of_order=place.out_of_order)
     return show_id
 
 
@@ -243,14 +253,12 @@ def update_show(
     date_time: datetime | None = None,
     screen_name: str | None = None,
     total_seats: int | None = None,
-    price_cents: int | None = None,
     prices: Mapping[str, int] | None = None,
-    no_single_gaps: bool | None = None,
-    on_sale: bool | None = None,
     by: Actor = OPERATOR,
     now: datetime | None = None,
+    **columns: Unpack[ShowChanges],
 ) -> sa.RowMapping:
-    """Change a show; what is None stays.
+    """Change a show; what is None or left out stays.
 
     Raises NotFound, Invalid for a time that does not lie ahead, an unknown category and a
     number of seats for a show whose screen has a plan, HasBookings where seats are sold and it
@@ -258,15 +266,10 @@ def update_show(
     """
     show = _lock_show(connection, show_id)
     before = _audited(connection, show_id)
-    values = {
-        "price_cents": price_cents,
-        "prices": prices,
-        "no_single_gaps": no_single_gaps,
-        "on_sale": on_sale,
-    }
-    changes = {name: value for name, value in values.items() if value is not None}
-    if prices:
+    changes: dict[str, Any] = {**columns}
+    if prices is not None:
         check_prices(prices, _categories(connection, show_id))
+        changes["prices"] = prices
     if date_time is not None or screen_name is not None:
         changes |= _move(connection, show, screen_name, date_time or show.starts_at, by, now)
     if total_seats is not None and total_seats != show.total_seats:

@@ -1,16 +1,19 @@
 """Cinemas and screens: what staff may change of them, and finding them for a show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import seat_plans
+from booking_app.catalog import blocked_seats, seat_plans
+from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.models import Cinema, Screen, Show
 from booking_app.catalog.seat_plans import PlanRow
+from booking_app.catalog.show_rules import PairSplit, require_finished_upgrade
 from booking_app.catalog.times import local_date
 from booking_app.core.database import (
     Row,
@@ -22,7 +25,6 @@ from booking_app.core.database import (
 )
 from booking_app.core.errors import Conflict, Invalid, NotFound
 from booking_app.core.paging import Page, fetch_page, listing
-from booking_app.core.schema import may_serve
 
 DEFAULT_CINEMA = "Main cinema"
 
@@ -35,10 +37,6 @@ class InUse(Conflict):
     code = "in_use"
 
 
-class UpgradeUnfinished(Conflict):
-    code = "upgrade_unfinished"
-
-
 @dataclass(frozen=True, slots=True)
 class ScreenDetails:
     """A screen with its seat plan, which is empty where it was made by the short form of a show."""
@@ -47,6 +45,9 @@ class ScreenDetails:
     cinema_id: int
     name: str
     rows: tuple[PlanRow, ...]
+    out_of_order: list[str]
+    # Where saving what is out of order found seats in use, those of shows to come.
+    still_sold: tuple[StillSold, ...] = ()
 
     @property
     def total_seats(self) -> int:
@@ -63,8 +64,7 @@ class CinemaChanges(TypedDict, total=False):
 
 
 CINEMA = (Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default)
-SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows)
-RELEASE_BEFORE = "1.2.0"
+SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows, Screen.out_of_order)
 
 
 # --- cinemas --------------------------------------------------------------------------------
@@ -236,29 +236,36 @@ def create_screen(
     *,
     name: str,
     rows: Sequence[Mapping[str, Any]],
+    out_of_order: Sequence[str] = (),
     cinema: int | None = None,
     timezone: str = "UTC",
     by: Actor = OPERATOR,
 ) -> ScreenDetails:
     """Add a screen to a cinema, the default one if left out (made in `timezone` if need be).
 
-    Raises Invalid for a plan that can't be (`rows`, by the row's index) and an unknown cinema,
-    UpgradeUnfinished for a plan that the release before can't read, and NameTaken.
+    Raises Invalid for a plan that can't be (`rows`, by the row's index), seats `out_of_order` that
+    it does not have and an unknown cinema, PairSplit for one seat of a pair, UpgradeUnfinished for
+    what the release before can't read, and NameTaken.
     """
     plan = read_rows(rows)
     cinema_id = default_cinema(connection, timezone, by) if cinema is None else cinema
-    screen = _read_screen(connection, insert_screen(connection, cinema_id, name, plan))
+    screen_id = insert_screen(connection, cinema_id, name, plan, out_of_order)
+    screen = _read_screen(connection, screen_id)
     audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
     return _screen(screen)
 
 
 def insert_screen(
-    connection: sa.Connection, cinema_id: int, name: str, plan: Sequence[PlanRow]
+    connection: sa.Connection,
+    cinema_id: int,
+    name: str,
+    plan: Sequence[PlanRow],
+    out_of_order: Sequence[str] = (),
 ) -> int:
-    """Add a screen within the caller's transaction; its id. Raises Invalid for an unknown cinema,
-    UpgradeUnfinished and NameTaken."""
+    """Add a screen within the caller's transaction; its id. Raises what `create_screen` raises."""
     _check_readable(connection, plan)
     values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
+    values["out_of_order"] = _in_order(connection, plan, out_of_order)
     insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
         fk_screen_cinema_id=Invalid("cinema", f"There is no cinema {cinema_id}."),
@@ -274,12 +281,15 @@ def update_screen(
     screen_id: int,
     name: str | None = None,
     rows: Sequence[Mapping[str, Any]] | None = None,
+    out_of_order: Sequence[str] | None = None,
     by: Actor = OPERATOR,
+    now: datetime | None = None,
 ) -> ScreenDetails:
-    """Change a screen's name or plan; what is None stays. Shows keep the plan they copied.
+    """Change a screen's name, plan or seats out of order; what is None stays. Shows keep the plan
+    they copied; seats that are out of order from now on are blocked in its shows to come where they
+    are free, and the others are `still_sold`.
 
-    Raises NotFound, Invalid for a plan that can't be, UpgradeUnfinished for one that the release
-    before can't read, and NameTaken.
+    Raises NotFound and what `create_screen` raises.
     """
     changes: dict[str, Any] = {}
     if name is not None:
@@ -290,6 +300,11 @@ def update_screen(
     before = _read_screen(connection, screen_id, lock=True)
     if rows is not None and changes["rows"] != before["rows"]:
         _check_readable(connection, plan)
+    if rows is None:
+        plan = seat_plans.read_plan(before["rows"])
+    if rows is not None or out_of_order is not None:
+        wanted = before["out_of_order"] if out_of_order is None else out_of_order
+        changes["out_of_order"] = _in_order(connection, plan, wanted)
     if changes:
         change = sa.update(Screen).where(Screen.id == screen_id).values(**changes)
         with refusing(uq_screen_cinema_id_name_key=_name_taken(name)):
@@ -298,7 +313,13 @@ def update_screen(
     audit.record(
         connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
     )
-    return _screen(after)
+    was, is_ = set(before["out_of_order"]), set(after["out_of_order"])
+    if was == is_:
+        return _screen(after)
+    sold = blocked_seats.move_out_of_order(
+        connection, screen_id=screen_id, added=is_ - was, removed=was - is_, now=now
+    )
+    return replace(_screen(after), still_sold=tuple(sold))
 
 
 @writes
@@ -311,12 +332,13 @@ def delete_screen(connection: sa.Connection, *, screen_id: int, by: Actor = OPER
 
 
 def lock_screen(connection: sa.Connection, screen_id: int) -> Row | None:
-    """The screen with its row locked, `(id, cinema_id, rows)`; None where there is none.
+    """The screen with its row locked, `(id, cinema_id, rows, out_of_order)`; None where there is
+    none.
 
     Its cinema's time zone is read after that (`timezone_of`): it is changed under this lock.
     """
     return connection.execute(
-        sa.select(Screen.id, Screen.cinema_id, Screen.rows)
+        sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
         .where(Screen.id == screen_id)
         .with_for_update()
     ).first()
@@ -329,7 +351,7 @@ def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str, b
     """
     values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name), "rows": []}
     query = (
-        sa.select(Screen.id, Screen.cinema_id, Screen.rows)
+        sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
         .where(Screen.cinema_id == cinema_id, Screen.name_key == values["name_key"])
         .with_for_update()
     )
@@ -367,12 +389,23 @@ def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
 def _check_readable(connection: sa.Connection, plan: Sequence[PlanRow]) -> None:
     """Raises UpgradeUnfinished for a plan that the release before can't read, and may have to."""
     index = seat_plans.unreadable_before(plan)
-    if index is not None and may_serve(connection, RELEASE_BEFORE):
-        raise UpgradeUnfinished(
-            f"Release {RELEASE_BEFORE}, which may still serve this database, can't read row "
-            f"{index} ({plan[index].label}). When its last server is stopped, run "
-            "`flask --app wsgi finish-upgrade`."
-        )
+    if index is not None:
+        require_finished_upgrade(connection, f"row {index} ({plan[index].label})")
+
+
+def _in_order(
+    connection: sa.Connection, plan: Sequence[PlanRow], out_of_order: Sequence[str]
+) -> list[str]:
+    """The seats that are out of order, in the order of the room. Raises Invalid for one that the
+    plan does not have, PairSplit and UpgradeUnfinished."""
+    seats = seat_plans.plan_seats(plan)
+    if unknown := sorted(set(out_of_order) - {seat.label for seat in seats}):
+        raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}.")
+    if out_of_order:
+        require_finished_upgrade(connection, "seats that are out of order")
+        if parted := seat_plans.missing_partners(seats, out_of_order):
+            raise PairSplit.of(parted)
+    return [seat.label for seat in seats if seat.label in set(out_of_order)]
 
 
 def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> sa.RowMapping:
@@ -385,7 +418,7 @@ def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = Fals
 
 def _screen(row: sa.RowMapping) -> ScreenDetails:
     plan = seat_plans.read_plan(row["rows"])
-    return ScreenDetails(row["id"], row["cinema_id"], row["name"], plan)
+    return ScreenDetails(row["id"], row["cinema_id"], row["name"], plan, row["out_of_order"])
 
 
 def _name_taken(name: str | None) -> NameTaken:

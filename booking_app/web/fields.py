@@ -196,6 +196,28 @@ class SeatLabel(Text):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class SeatLabels(Items):
+    """Seats, each named once, by labels of at most `longest` characters."""
+
+    def __init__(
+        self, *, longest: int, max_length: int, min_length: int = 1, **kwargs: Any
+    ) -> None:
+        metadata = {"uniqueItems": True} | kwargs.pop("metadata", {})
+        super().__init__(
+            SeatLabel(max_length=longest),
+            max_length=max_length,
+            min_length=min_length,
+            metadata=metadata,
+            **kwargs,
+        )
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
+        labels = super()._deserialize(value, attr, data, **kwargs)
+        if len(set(labels)) < len(labels):
+            raise ma.ValidationError("Names a seat twice.")
+        return labels
+
+
 class AnswerSchema(ma.Schema):
     """Base of the schemas of answers: dumps mappings and objects by their attributes.
 

@@ -75,7 +75,11 @@ CODES: dict[str, Code] = {
         "Another show is on this screen at that time",
         facts={"show": SHOW_ID, "date_time": TIME, "ends_at": TIME},
     ),
-    "seats_sold": Code(409, "Seats that would vanish are sold", facts={"seats": LABELS}),
+    "seats_sold": Code(409, "Seats that would go are sold or held", facts={"seats": LABELS}),
+    "pair_split": Code(409, "One seat of a pair goes with the other", facts={"seats": LABELS}),
+    "companion_only": Code(
+        409, "A companion seat goes with a wheelchair place", facts={"seats": LABELS}
+    ),
     "seat_taken": Code(409, "A seat is taken", retry=True, facts={"seats": LABELS}),
     "sold_out": Code(409, "No seat is left", retry=True),
     "no_adjacent_seats": Code(
@@ -88,6 +92,11 @@ CODES: dict[str, Code] = {
     "too_many_holds": Code(
         409,
         "The account would hold too many seats of the show",
+        facts={"held": {"type": "integer"}, "most": {"type": "integer"}},
+    ),
+    "too_many_seats": Code(
+        409,
+        "The account would have too many seats of the show",
         facts={"held": {"type": "integer"}, "most": {"type": "integer"}},
     ),
     "hold_expired": Code(409, "The hold has expired"),

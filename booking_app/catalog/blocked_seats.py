@@ -1,0 +1,197 @@
+"""Seats that are not for sale: kept by the house, which staff may sell, or out of order."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from booking_app.audit import service as audit
+from booking_app.audit.service import OPERATOR, Actor
+from booking_app.catalog import seat_plans
+from booking_app.catalog.models import KIND, OUT_OF_ORDER, Show, ShowSeat, is_free
+from booking_app.catalog.show_rules import (
+    PairSplit,
+    SeatsSold,
+    forget_sums,
+    lock_seats,
+    renew_versions,
+    require_finished_upgrade,
+)
+from booking_app.core.database import NOW, Row, reading, writes
+from booking_app.core.errors import Invalid, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedSeat:
+    """A seat of a show that is not for sale, why (one of BLOCKS), and what staff noted."""
+
+    label: str
+    kind: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StillSold:
+    """Seats of a show to come that are out of order from now on, and sold or held."""
+
+    show_id: int
+    starts_at: datetime
+    labels: list[str]
+
+
+SEATS = (
+    sa.select(
+        ShowSeat.label,
+        ShowSeat.block,
+        ShowSeat.row_label,
+        KIND,
+        ShowSeat.x,
+        ShowSeat.y,
+        ShowSeat.aisle_after,
+        ShowSeat.blocked,
+        ShowSeat.blocked_reason,
+        is_free(NOW).label("free"),
+    )
+    .where(ShowSeat.show_id == sa.bindparam("show"))
+    .order_by(ShowSeat.position)
+)
+BLOCK = (
+    sa.update(ShowSeat)
+    .where(ShowSeat.show_id == sa.bindparam("show"), ShowSeat.label == sa.bindparam("seat"))
+    .values(blocked=sa.bindparam("kind"), blocked_reason=sa.bindparam("reason"))
+)
+
+
+def get_blocked_seats(*, show_id: int) -> list[BlockedSeat]:
+    """The blocked seats of a show in the order of the room; raises NotFound."""
+    with reading() as connection:
+        if connection.execute(sa.select(Show.id).where(Show.id == show_id)).first() is None:
+            raise NotFound("show", show_id)
+        return _blocked(connection.execute(SEATS, {"show": show_id, "now": None}).all())
+
+
+@writes
+def set_blocked_seats(
+    connection: sa.Connection,
+    *,
+    show_id: int,
+    seats: Sequence[BlockedSeat],
+    by: Actor = OPERATOR,
+    now: datetime | None = None,
+) -> list[BlockedSeat]:
+    """Block exactly these seats of a show; the blocked seats in the order of the room.
+
+    Raises NotFound, Invalid for a seat that the show does not have or that is named twice,
+    SeatsSold for seats that are sold or held, PairSplit for one seat of a pair, and
+    UpgradeUnfinished while a release may serve that would sell blocked seats.
+    """
+    found = _lock(connection, [show_id], now).get(show_id)
+    if found is None:
+        raise NotFound("show", show_id)
+    wanted = {seat.label: seat for seat in seats}
+    if len(wanted) < len(seats):
+        raise Invalid("seats", "Names a seat twice.")
+    if wanted:
+        require_finished_upgrade(connection, "blocked seats")
+    known = {seat.label: seat for seat in found}
+    if unknown := sorted(set(wanted) - set(known)):
+        raise Invalid("seats", f"The show has no seat {', '.join(unknown)}.")
+    refuse_split_pairs(found, wanted)
+    if sold := [seat.label for seat in found if seat.label in wanted and not seat.free]:
+        raise SeatsSold(f"Sold or held: {', '.join(sold)}. They can't be blocked.", seats=sold)
+    before = _blocked(found)
+    free = BlockedSeat("", "")
+    changes = [
+        {
+            "show": show_id,
+            "seat": seat.label,
+            "kind": wanted[seat.label].kind if seat.label in wanted else None,
+            "reason": wanted.get(seat.label, free).reason,
+        }
+        for seat in found
+        if seat.label in wanted or seat.blocked is not None
+    ]
+    if changes:
+        connection.execute(BLOCK, changes)
+        renew_versions(connection, Show.id == show_id)
+        forget_sums(connection, [show_id])
+    after = [wanted[seat.label] for seat in found if seat.label in wanted]
+    audit.record(
+        connection,
+        "show.changed",
+        by=by,
+        object_id=show_id,
+        before={"blocked_seats": [_audited(seat) for seat in before]},
+        after={"blocked_seats": [_audited(seat) for seat in after]},
+        now=now,
+    )
+    return after
+
+
+def move_out_of_order(
+    connection: sa.Connection,
+    *,
+    screen_id: int,
+    added: Collection[str],
+    removed: Collection[str],
+    now: datetime | None,
+) -> list[StillSold]:
+    """Block the `added` seats in the screen's shows to come where they are free, and lift the blocks
+    of the `removed` ones; what is sold or held. The screen's row is locked."""
+    coming = sa.select(Show.id, Show.starts_at).where(
+        Show.screen_id == screen_id, Show.starts_at > NOW
+    )
+    shows = connection.execute(coming.order_by(Show.starts_at), {"now": now}).all()
+    locked = _lock(connection, [show.id for show in shows], now)
+    sold, changes = [], []
+    for show in shows:
+        in_use = []
+        for seat in locked.get(show.id, ()):
+            change: dict[str, Any] = {"show": show.id, "seat": seat.label, "reason": None}
+            if seat.label in added and not seat.free:
+                in_use.append(seat.label)
+            elif seat.label in added and seat.blocked != OUT_OF_ORDER:
+                changes.append(change | {"kind": OUT_OF_ORDER})
+            elif seat.label in removed and seat.blocked == OUT_OF_ORDER:
+                changes.append(change | {"kind": None})
+        if in_use:
+            sold.append(StillSold(show.id, show.starts_at, in_use))
+    if changes:
+        connection.execute(BLOCK, changes)
+        renew_versions(connection, Show.id.in_({change["show"] for change in changes}))
+    return sold
+
+
+def refuse_split_pairs(seats: Sequence[Row], labels: Collection[str]) -> None:
+    """Raises PairSplit where `labels` have one seat of a pair without the other. `seats` are all of
+    a room, in its order."""
+    room = [
+        seat_plans.Placement(seat.label, seat.block, seat.row_label, seat.kind, x)
+        for seat, (x, _) in zip(seats, seat_plans.places(seats), strict=True)
+    ]
+    if parted := seat_plans.missing_partners(room, labels):
+        raise PairSplit.of(parted)
+
+
+def _lock(
+    connection: sa.Connection, show_ids: Sequence[int], now: datetime | None
+) -> Mapping[int, Sequence[Row]]:
+    """All seats of those shows that there are, the shows and then the seats locked."""
+    locked = sa.select(Show.id).where(Show.id.in_(show_ids)).order_by(Show.id).with_for_update()
+    found = connection.execute(locked).scalars().all()
+    lock_seats(connection, ShowSeat.show_id.in_(found))
+    return {id_: connection.execute(SEATS, {"show": id_, "now": now}).all() for id_ in found}
+
+
+def _blocked(seats: Sequence[Row]) -> list[BlockedSeat]:
+    return [
+        BlockedSeat(seat.label, seat.blocked, seat.blocked_reason)
+        for seat in seats
+        if seat.blocked is not None
+    ]
+
+
+def _audited(seat: BlockedSeat) -> dict[str, str | None]:
+    return {"seat_number": seat.label, "kind": seat.kind, "reason": seat.reason}
