@@ -34,7 +34,7 @@ EVERYTHING = {"since": date(2030, 6, 1), "until": date(2030, 6, 30)}
 def house(app: Flask, alice: Caller) -> Callable[..., int]:
     """Makes shows of six seats, two of them dearer, in a cinema of Vienna."""
     cinema = venues.create_cinema(name="Roxy", timezone="Europe/Vienna")["id"]
-    screen = venues.create_screen(name="Saal", rows=PLAN, cinema=cinema)["id"]
+    screen = venues.create_screen(name="Saal", rows=PLAN, cinema=cinema).id
 
     def make(title: str, starts_at: datetime, price_cents: int = 950) -> int:
         film = movies.create_movie(title=title, duration_minutes=60)["id"]
@@ -101,7 +101,7 @@ def test_rows_come_in_the_order_of_the_lists_and_of_one_cinema_only(
     cinema = venues.create_cinema(name="arkade", timezone="UTC")["id"]
     rows_ = [{"label": "A", "seats": 1, "category": "b"}, {"label": "B", "seats": 1}]
     rows_.append({"label": "C", "seats": 1, "category": "A"})
-    screen = venues.create_screen(name="x", rows=rows_, cinema=cinema)["id"]
+    screen = venues.create_screen(name="x", rows=rows_, cinema=cinema).id
     film = movies.create_movie(title="B", duration_minutes=60)["id"]
     show = create_show(movie_id=film, screen=screen, date_time=NOON + DAY, now=NOON)["id"]
     assert [row[0] for row in figures("movie")] == ["A", "a", "b", "B", "C", "Ö"]
@@ -324,7 +324,7 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
         empty(db.engine)
         alice = make_caller("alice")
         cinema = venues.create_cinema(name="Roxy", timezone="Europe/Vienna")["id"]
-        screen = venues.create_screen(name="Saal", rows=PLAN, cinema=cinema)["id"]
+        screen = venues.create_screen(name="Saal", rows=PLAN, cinema=cinema).id
         film = movies.create_movie(title="Film", duration_minutes=60)["id"]
         shows = [
             create_show(
