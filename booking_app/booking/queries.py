@@ -175,7 +175,7 @@ def _all_bookings(filters: frozenset[str]) -> Listing:
             .join(Show, Show.id == Booking.show_id)
             .join(Movie, Movie.id == Show.movie_id)
         )
-    found = sa.bindparam("search")
+    found: sa.BindParameter[str] = sa.bindparam("search")
     conditions = {
         "show": Booking.show_id == sa.bindparam("show"),
         "user": Booking.user_id == sa.bindparam("user"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from booking_app.catalog.models import WHEELCHAIR
-from booking_app.catalog.seat_plans import SEAT_WIDTH, beside, in_one_row
+from booking_app.catalog.seat_plans import SEAT_WIDTH, beside, in_one_row, missing_partners
 
 # A run is a longest stretch of available seats side by side; a lone seat is a run of one.
 Run = Sequence["Seat"]
@@ -133,3 +133,8 @@ def _block_without_gap_exists(
 def _leaves_lone_seat(run_length: int, start: int, quantity: int) -> bool:
     """Whether a block at `start` of a run leaves one seat on its left or on its right."""
     return start == 1 or run_length - start - quantity == 1
+
+
+def split_pairs(room: Sequence[Seat], chosen: Collection[str]) -> list[str]:
+    """The other seats of pairs that are missing from `chosen`, in the order of the room."""
+    return missing_partners(room, chosen)

@@ -38,7 +38,9 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("models", "times"),
             ("seat_marks", "seat_plans"),
-            ("examples", "schemas", "seat_map", "seat_picture", "show_rules", "venues"),
+            ("examples", "schemas", "seat_map", "seat_picture", "show_rules"),
+            ("blocked_seats",),
+            ("venues",),
             ("movies",),
             ("show_queries",),
             ("shows",),
