@@ -138,8 +138,8 @@ def move_out_of_order(
     removed: Collection[str],
     now: datetime | None,
 ) -> list[StillSold]:
-    """Block the `added` seats in the screen's shows to come where they are free, and lift the blocks
-    of the `removed` ones; what is sold or held. The screen's row is locked."""
+    """Block the `added` seats in the screen's shows to come where they are free, and free the
+    `removed` ones; what is sold or held. The screen's row is locked."""
     coming = sa.select(Show.id, Show.starts_at).where(
         Show.screen_id == screen_id, Show.starts_at > NOW
     )

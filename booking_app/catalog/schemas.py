@@ -436,9 +436,7 @@ class ChangedScreen(Screen):
     still_sold = fields.List(
         fields.Nested(StillSold),
         required=True,
-        metadata={
-            "description": "What is out of order from now on and sold or held, in shows to come."
-        },
+        metadata={"description": "Seats out of order from now on that shows to come have sold."},
     )
 
 
