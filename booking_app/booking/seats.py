@@ -120,7 +120,7 @@ def _lock_best_block(
         connection.execute(LOCK_ALL, {"show": show_id}).all()
     room = read_room(connection, show_id, now)
     passed_over: set[str] = set()
-    for labels in seat_choice.best_blocks(room, wanted.quantity, wanted.category):
+    for labels in seat_choice.best_blocks(room, wanted.quantity, category=wanted.category):
         if passed_over.isdisjoint(labels):
             seats = _lock(connection, show_id, labels, now, skip_locked=True)
             free = {seat.label for seat in seats if seat.free}
@@ -138,7 +138,7 @@ def _no_block(room: Sequence[seat_choice.Seat], wanted: SeatRequest) -> Conflict
     if wanted.category is not None and all(seat.category != wanted.category for seat in room):
         known = ", ".join(sorted({seat.category for seat in room}))
         return Invalid("category", f"The show has no seats of this category; it has: {known}.")
-    largest = seat_choice.largest_block(room, wanted.category)
+    largest = seat_choice.largest_block(room, category=wanted.category)
     if largest == 0:
         return SoldOut("No seat is left.")
     return NoAdjacentSeats(

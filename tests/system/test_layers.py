@@ -50,7 +50,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         "booking",
         (
             ("models", "policy", "seat_choice"),
-            ("idempotency", "queries", "schemas"),
+            ("idempotency", "queries", "schemas", "seat_parties"),
             ("seats",),
             ("service",),
             ("routes",),
@@ -83,6 +83,7 @@ PURE = {
     "room",
     "seat_choice",
     "seat_marks",
+    "seat_parties",
     "seat_picture",
     "seat_plans",
     "times",
