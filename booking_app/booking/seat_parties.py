@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, product
 from operator import itemgetter
 
-from booking_app.booking.seat_choice import Layout, Run, Seat, best_blocks
+from booking_app.booking.seat_choice import Layout, Run, Seat, best_blocks, largest_block
 
 # A set of numbers from 0 on, as the bits of one integer: adding n to each of them is one shift.
 Numbers = int
@@ -44,8 +44,9 @@ class _Offer:
 class _Row:
     """A row of a block of the hall with its runs, the furthest from the middle first.
 
-    `most` are the most seats of each run, the largest number first. `distances` are those of its nearest seat, of its two nearest ..., squared, on average. A row
-    that is `begun` has a block of the party already.
+    `most` are the most seats of each run, the largest number first. `distances` are those of its
+    nearest seat, of its two nearest ..., squared, on average. A row that is `begun` has a block of
+    the party already.
     """
 
     block: str
@@ -82,19 +83,21 @@ def _party_with_wheelchairs(
     room: Sequence[Seat], quantity: int, category: str | None, accessible: int
 ) -> list[str] | None:
     by_label = {seat.label: seat for seat in room}
+    largest = largest_block(room, category=category, accessible=accessible)
     # Sizes that make a block of one seat come last.
     sizes = sorted(
-        range(accessible, quantity), key=lambda size: (1 in (size, quantity - size), -size)
+        range(accessible, min(largest, quantity - 1) + 1),
+        key=lambda size: (1 in (size, quantity - size), -size),
     )
+    odd = quantity % 2 == 1
     for size in sizes:
-        rows = set()
+        rows = set()  # the best block of each row is tried
         for block in best_blocks(room, size, category=category, accessible=accessible):
             first = by_label[block[0]]
             if (first.block, first.y) in rows:
                 continue
             rows.add((first.block, first.y))
             left = [replace(seat, free=False) if seat.label in block else seat for seat in room]
-            odd = quantity % 2 == 1
             others = _fewest_blocks(left, quantity - size, category, odd=odd, beside=first)
             if others is not None:
                 return _in_order(room, [*block, *others])
