@@ -12,6 +12,7 @@ without it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, product
+from math import ceil
 from operator import itemgetter
 
 from booking_app.booking.seat_choice import Layout, Run, Seat, best_blocks, largest_block
@@ -187,14 +188,16 @@ def _series(layout: Layout, offers: Iterator[_Offer], beside: Seat | None) -> It
         by_row[beside.block, beside.y] = []
     for offer in offers:
         by_row.setdefault((offer.run[0].block, offer.run[0].y), []).append(offer)
+
+    def nearness(offer: _Offer) -> tuple[float, int]:
+        return min(map(layout.distance, offer.run)), offer.run[0].x
+
     rows: list[_Row] = []
     for block, y in sorted(by_row):
         if rows and (rows[-1].block, rows[-1].y + 1) != (block, y):
             yield rows
             rows = []
-        nearest_last = sorted(
-            by_row[block, y], key=lambda offer: -min(map(layout.distance, offer.run))
-        )
+        nearest_last = sorted(by_row[block, y], key=nearness, reverse=True)
         seats = [seat for offer in nearest_last for seat in offer.run]
         begun = beside is not None and (beside.block, beside.y) == (block, y)
         if beside is not None and begun:
@@ -209,22 +212,26 @@ def _series(layout: Layout, offers: Iterator[_Offer], beside: Seat | None) -> It
 
 def _windows(series: Sequence[Sequence[_Row]], count: int, quantity: int) -> Iterator[Window]:
     """The windows that may have `quantity` seats in `count` blocks, the nearest ones first."""
-    share = -(-quantity // count)
     found = []
     for rows in series:
         if not _may_hold(rows, count, quantity, in_each=False):
             continue
         begun = [place for place, row in enumerate(rows) if row.begun]
-        means = [row.distances[min(share, len(row.distances)) - 1] for row in rows]
-        totals = [0.0, *accumulate(means)]
-        for start in range(len(rows)):
-            longest = rows[start : start + count + len(begun)]
-            if not _may_hold(longest, count, quantity, in_each=False):
-                continue
-            for length in range(1, len(longest) + 1):
-                if all(start <= place < start + length for place in begun):
-                    mean = (totals[start + length] - totals[start]) / length
-                    found.append((mean, length, rows[start].y, longest[:length]))
+        most = count + len(begun)
+        starts = [
+            start
+            for start in range(len(rows))
+            if _may_hold(rows[start : start + most], count, quantity, in_each=False)
+        ]
+        for length in range(1, min(most, len(rows)) + 1):
+            share = ceil(quantity / length)
+            means = (row.distances[min(share, len(row.distances)) - 1] for row in rows)
+            totals = [0.0, *accumulate(means)]
+            for start in starts:
+                stop = start + length
+                if stop <= len(rows) and all(start <= place < stop for place in begun):
+                    mean = (totals[stop] - totals[start]) / length
+                    found.append((mean, length, rows[start].y, rows[start:stop]))
     for *_, window in sorted(found, key=itemgetter(0, 1, 2)):
         if _may_hold(window, count, quantity, in_each=True):
             yield window
