@@ -229,7 +229,8 @@ def rows_of_0009() -> dict[str, list[dict[str, Any]]]:
 def rows_of_0010() -> dict[str, list[dict[str, Any]]]:
     """The same, with what 0010 has more."""
     filled = rows_of_0009()
-    filled["show"][0] |= {"max_seats_per_account": 4}
+    for show in filled["show"]:
+        show |= {"max_seats_per_account": 4}
     filled["screen"][0] |= {"out_of_order": ["A1"]}
     filled["show_sum"][0] |= {"blocked": 1}
     return filled

@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
-from booking_app.booking import seat_choice
+from booking_app.booking import seat_choice, seat_parties
 from booking_app.booking.models import Booking
 from booking_app.booking.queries import BookedSeat, BookingDetails
 from booking_app.catalog.models import (
@@ -216,7 +216,7 @@ def _choices(
     yield from blocks
     while wanted.split and not blocks:
         left = [replace(seat, free=seat.free and seat.label not in passed_over) for seat in room]
-        party = seat_choice.best_party(left, wanted.quantity, **limits)
+        party = seat_parties.best_party(left, wanted.quantity, **limits)
         if party is None:
             return
         yield party

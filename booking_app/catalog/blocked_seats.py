@@ -60,7 +60,7 @@ SEATS = (
 BLOCK = (
     sa.update(ShowSeat)
     .where(ShowSeat.show_id == sa.bindparam("show"), ShowSeat.label == sa.bindparam("seat"))
-    .values(blocked=sa.bindparam("kind"), blocked_reason=sa.bindparam("reason"))
+    .values(blocked=sa.bindparam("blocked_as"), blocked_reason=sa.bindparam("because"))
 )
 
 
@@ -107,8 +107,8 @@ def set_blocked_seats(
         {
             "show": show_id,
             "seat": seat.label,
-            "kind": wanted[seat.label].kind if seat.label in wanted else None,
-            "reason": wanted.get(seat.label, free).reason,
+            "blocked_as": wanted[seat.label].kind if seat.label in wanted else None,
+            "because": wanted.get(seat.label, free).reason,
         }
         for seat in found
         if seat.label in wanted or seat.blocked is not None
@@ -149,13 +149,13 @@ def move_out_of_order(
     for show in shows:
         in_use = []
         for seat in locked.get(show.id, ()):
-            change: dict[str, Any] = {"show": show.id, "seat": seat.label, "reason": None}
+            change: dict[str, Any] = {"show": show.id, "seat": seat.label, "because": None}
             if seat.label in added and not seat.free:
                 in_use.append(seat.label)
             elif seat.label in added and seat.blocked != OUT_OF_ORDER:
-                changes.append(change | {"kind": OUT_OF_ORDER})
+                changes.append(change | {"blocked_as": OUT_OF_ORDER})
             elif seat.label in removed and seat.blocked == OUT_OF_ORDER:
-                changes.append(change | {"kind": None})
+                changes.append(change | {"blocked_as": None})
         if in_use:
             sold.append(StillSold(show.id, show.starts_at, in_use))
     if changes:

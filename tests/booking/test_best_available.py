@@ -1,7 +1,7 @@
 """Best available and single gaps: the pure functions, over many rooms."""
 
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Collection
+from dataclasses import fields, replace
 from functools import partial
 from itertools import combinations, count, pairwise
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from booking_app.booking import service
-from booking_app.booking.seat_choice import Seat, best_blocks, largest_block, runs, single_gaps
+from booking_app.booking.seat_choice import Seat, best_blocks, largest_block, single_gaps, stretches
 from booking_app.booking.seats import NoAdjacentSeats
 from booking_app.catalog.seat_plans import PlanRow, PlanSeat, plan_seats
 from tests.conftest import Caller
@@ -21,26 +21,34 @@ KINDS = {"w": "wheelchair", "c": "companion", "h": "pair"}
 
 
 def room_of(*rows_: str) -> list[Seat]:
-    """`.` available, `x` taken, `w` a wheelchair place, `p` a premium seat, `|` an aisle."""
-    plan = []
-    for label, row in zip("ABCDEFGH", rows_, strict=False):
-        numbers = count(1)
-        seats = [
-            None
-            if sign == "|"
-            else PlanSeat(
-                str(next(numbers)),
-                "premium" if sign == "p" else "standard",
-                KINDS.get(sign, "standard"),
-            )
-            for sign in row
-        ]
-        plan.append(PlanRow(label, tuple(seats)))
-    signs = "".join(rows_).replace("|", "")
+    """`.` available, `x` taken, `p` a premium seat, `w` a wheelchair place, `c` a companion seat,
+    `hh` a pair, in capitals where they are taken; `|` an aisle. A row `-` is a walkway, and behind
+    a row `=` begins the block Rear of the hall."""
+    plan: list[PlanRow] = []
+    labels, block = iter("ABCDEFGH"), ""
+    for row in rows_:
+        if row == "-":
+            plan[-1] = replace(plan[-1], walkway=True)
+        elif row == "=":
+            block = "Rear"
+        else:
+            numbers = count(1)
+            seats = [
+                None
+                if sign == "|"
+                else PlanSeat(
+                    str(next(numbers)),
+                    "premium" if sign == "p" else "standard",
+                    KINDS.get(sign.lower(), "standard"),
+                )
+                for sign in row
+            ]
+            plan.append(PlanRow(next(labels), tuple(seats), block))
+    signs = "".join(rows_).translate(dict.fromkeys(map(ord, "|-=")))
     return [
         Seat(
             **{f.name: getattr(seat, f.name) for f in fields(seat) if f.name != "number"},
-            free=sign != "x",
+            free=sign not in "xWCH",
         )
         for seat, sign in zip(plan_seats(plan), signs, strict=True)
     ]
@@ -60,8 +68,7 @@ def are_neighbours(left: Seat, right: Seat) -> bool:
         (room_of("xx.xx", "....", "xxxx"), 1, ["A3"]),  # was alone; B2 would leave B1 alone
         (room_of("..|.."), 2, ["A1", "A2"]),
         (room_of(".|..|."), 2, ["A2", "A3"]),
-        (room_of("w.....w"), 2, ["A3", "A4"]),
-        (room_of("ww"), 2, ["A1", "A2"]),
+        (room_of("w.....w"), 2, ["A2", "A3"]),  # A3 and A4 would leave A2 alone
         (room_of("wwxx.."), 2, ["A5", "A6"]),
         (room_of("...."), 3, ["A1", "A2", "A3"]),  # leaves one alone, which can't be helped
     ],
@@ -72,36 +79,76 @@ def test_examples(room: list[Seat], quantity: int, best: list[str]) -> None:
 
 def test_of_a_category() -> None:
     room = room_of("....", "pppp", "....")
-    assert best_blocks(room, 2, "premium")[0] == ["B1", "B2"]
-    assert best_blocks(room, 2, "standard")[0][0][0] in "AC"
-    assert best_blocks(room, 2, "vip") == []
-    assert largest_block(room, "premium") == 4
-    assert largest_block(room_of("..pp.."), "standard") == 2
+    assert best_blocks(room, 2, category="premium")[0] == ["B1", "B2"]
+    assert best_blocks(room, 2, category="standard")[0][0][0] in "AC"
+    assert best_blocks(room, 2, category="vip") == []
+    assert largest_block(room, category="premium") == 4
+    assert largest_block(room_of("..pp.."), category="standard") == 2
     assert largest_block(room_of("xx")) == 0
 
 
-rooms = st.lists(st.text("..xwp|", min_size=1, max_size=12), min_size=1, max_size=5).map(
-    lambda lines: room_of(*(line.strip("|") or "." for line in lines))
-)
+# A pair whose other half is taken was sold by halves once.
+signs = st.lists(
+    st.sampled_from([".", ".", ".", "x", "w", "c", "C", "p", "|", "hh", "hh", "HH", "hH"]),
+    min_size=1,
+    max_size=10,
+).map(lambda row: "".join(row).strip("|") or ".")
+rooms = st.lists(signs, min_size=1, max_size=5).map(lambda rows: room_of(*rows))
 quantities = st.integers(1, 6)
+
+
+def other_half(room: list[Seat], place: int) -> int | None:
+    """Where the other half of a pair is, by counting the pair seats on the left."""
+    before = place
+    while (
+        before > 0
+        and room[before - 1].kind == "pair"
+        and are_neighbours(room[before - 1], room[before])
+    ):
+        before -= 1
+    return None if room[place].kind != "pair" else place + (-1 if (place - before) % 2 else 1)
+
+
+def open_seats(room: list[Seat]) -> set[str]:
+    """Those that anybody may take: no place for wheelchairs or companions, no half of a pair."""
+    return {
+        seat.label
+        for place, seat in enumerate(room)
+        if seat.free
+        and seat.kind in ("standard", "pair")
+        and ((other := other_half(room, place)) is None or room[other].free)
+    }
+
+
+def whole_pairs(room: list[Seat], labels: Collection[str]) -> bool:
+    return all(
+        room[other].label in labels
+        for place, seat in enumerate(room)
+        if seat.label in labels and (other := other_half(room, place)) is not None
+    )
 
 
 def brute_force(room: list[Seat], quantity: int) -> set[tuple[str, ...]]:
     """Every block, found by trying all stretches of the room."""
     found = set()
+    may_be_taken = open_seats(room)
     for start in range(len(room) - quantity + 1):
         block = room[start : start + quantity]
-        if all(seat.free for seat in block) and all(
-            are_neighbours(*two) for two in pairwise(block)
+        labels = tuple(seat.label for seat in block)
+        if (
+            may_be_taken.issuperset(labels)
+            and all(are_neighbours(*two) for two in pairwise(block))
+            and whole_pairs(room, labels)
         ):
-            found.add(tuple(seat.label for seat in block))
+            found.add(labels)
     return found
 
 
 def lone_seats(room: list[Seat], taken: set[str]) -> set[str]:
-    """Available seats with no available neighbour, by looking at each seat's two neighbours."""
+    """Open seats with no open neighbour, by looking at each seat's two neighbours."""
     lone = set()
-    free = [seat.free and seat.label not in taken for seat in room]
+    may_be_taken = open_seats(room) - taken
+    free = [seat.label in may_be_taken for seat in room]
     for i, seat in enumerate(room):
         left = i > 0 and are_neighbours(room[i - 1], seat) and free[i - 1]
         right = i + 1 < len(room) and are_neighbours(seat, room[i + 1]) and free[i + 1]
@@ -116,26 +163,29 @@ def test_every_block_and_nothing_else_is_offered(room: list[Seat], quantity: int
     assert {tuple(block) for block in offered} == brute_force(room, quantity)
     assert len(offered) == len({tuple(block) for block in offered})
     assert largest_block(room) == max(
-        (size for size in range(1, 13) if brute_force(room, size)), default=0
+        (size for size in range(1, 21) if brute_force(room, size)), default=0
     )
 
 
+def has_pairs(room: list[Seat], labels: Collection[str]) -> bool:
+    return any(seat.kind == "pair" for seat in room if seat.label in labels)
+
+
 @given(rooms, quantities)
-def test_wheelchair_places_last_then_no_lone_seat_then_the_middle(
+def test_pairs_to_an_odd_party_last_then_no_lone_seat_then_the_middle(
     room: list[Seat], quantity: int
 ) -> None:
-    accessible = {seat.label for seat in room if seat.accessible}
     before = lone_seats(room, set())
     middle = (max(seat.x for seat in room) + min(seat.x for seat in room)) / 2
     last_row = max(seat.y for seat in room)
     by_label = {seat.label: seat for seat in room}
 
-    def rank(block: list[str]) -> tuple[int, bool, float]:
+    def rank(block: list[str]) -> tuple[bool, bool, float]:
         first, last = by_label[block[0]], by_label[block[-1]]
         across = ((first.x + last.x) / 2 - middle) / 2
         deep = first.y - last_row / 2
         gaps = bool(lone_seats(room, set(block)) - before)
-        return len(accessible & set(block)), gaps, across**2 + deep**2
+        return quantity % 2 == 1 and has_pairs(room, block), gaps, across**2 + deep**2
 
     ranks = [rank(block) for block in best_blocks(room, quantity)]
     assert ranks == sorted(ranks)
@@ -145,7 +195,7 @@ def test_wheelchair_places_last_then_no_lone_seat_then_the_middle(
 def test_single_gaps_are_the_seats_newly_left_alone_unless_it_cannot_be_helped(
     room: list[Seat], data: st.DataObject
 ) -> None:
-    free = [seat.label for seat in room if seat.free]
+    free = [seat.label for seat in room if seat.label in open_seats(room)]
     if not free:
         return
     chosen = set(data.draw(st.lists(st.sampled_from(free), min_size=1, max_size=4, unique=True)))
@@ -154,29 +204,34 @@ def test_single_gaps_are_the_seats_newly_left_alone_unless_it_cannot_be_helped(
     by_label = {seat.label: seat for seat in room}
 
     def avoidable(size: int) -> bool:
-        return any(
-            not (lone_seats(room, set(block)) - lone_seats(room, set()))
+        """Where pairs go to an odd party for want of others only, they are no way out."""
+        blocks = [
+            block
             for block in brute_force(room, size)
-            if all(by_label[s].category in kinds and not by_label[s].accessible for s in block)
-        )
+            if all(by_label[label].category in kinds for label in block)
+        ]
+        if size % 2:
+            blocks = [block for block in blocks if not has_pairs(room, block)] or blocks
+        return any(not lone_seats(room, set(block)) - lone_seats(room, set()) for block in blocks)
 
-    # The stretches of chosen seats, found by walking along the room
-    stretches: list[list[int]] = []
+    # The groups of chosen seats, found by walking along the room
+    groups: list[list[int]] = []
     for i, seat in enumerate(room):
         if seat.label not in chosen:
             continue
-        if stretches and stretches[-1][-1] == i - 1 and are_neighbours(room[i - 1], seat):
-            stretches[-1].append(i)
+        if groups and groups[-1][-1] == i - 1 and are_neighbours(room[i - 1], seat):
+            groups[-1].append(i)
         else:
-            stretches.append([i])
+            groups.append([i])
     expected = {
         room[i].label
         for i in range(len(room))
         if room[i].label in left
         and any(
-            avoidable(len(stretch))
-            for stretch in stretches
-            if stretch[0] - 1 == i or stretch[-1] + 1 == i
+            avoidable(len(group))
+            for group in groups
+            if (group[0] - 1 == i and are_neighbours(room[i], room[i + 1]))
+            or (group[-1] + 1 == i and are_neighbours(room[i - 1], room[i]))
         )
     }
     assert set(single_gaps(room, chosen)) == expected
@@ -192,14 +247,19 @@ def test_a_choice_longer_than_any_row_does_not_turn_the_rule_off() -> None:
 def test_the_best_block_is_never_refused_for_a_gap(
     room: list[Seat], quantity: int, category: str | None
 ) -> None:
-    blocks = best_blocks(room, quantity, category)
+    blocks = best_blocks(room, quantity, category=category)
     if blocks:
         assert single_gaps(room, set(blocks[0])) == []
 
 
 def test_runs_end_at_aisles_rows_and_taken_seats() -> None:
-    found = [[seat.label for seat in run] for run in runs(room_of("..x.|..", ".."))]
-    assert found == [["A1", "A2"], ["A4"], ["A5", "A6"], ["B1", "B2"]]
+    found = stretches(room_of("..x.|..", ".."), lambda seat: seat.free)
+    assert [[seat.label for seat in run] for run in found] == [
+        ["A1", "A2"],
+        ["A4"],
+        ["A5", "A6"],
+        ["B1", "B2"],
+    ]
 
 
 # --- through the service --------------------------------------------------------------------

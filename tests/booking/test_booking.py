@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from flask.testing import FlaskClient
 
-from booking_app.booking import service
+from booking_app.booking import locks, service
 from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.catalog.models import ShowSeat
@@ -141,7 +141,7 @@ def test_the_very_moment_of_the_start_is_too_late_to_book(
     alice: Caller, make_show: Callable[..., int]
 ) -> None:
     show = make_show(now=NOON, starts_in=timedelta(0))
-    with pytest.raises(service.ShowStarted):
+    with pytest.raises(locks.ShowStarted):
         service.book(user_id=alice.id, show_id=show, seat_number="1", now=NOON)
     just_before = NOON - timedelta(microseconds=1)
     service.book(user_id=alice.id, show_id=show, seat_number="1", now=just_before)

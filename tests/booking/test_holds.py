@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from booking_app.booking import queries, seats, service
+from booking_app.booking import caps, locks, queries, seats, service
 from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
@@ -103,7 +103,7 @@ def test_past_its_end_a_hold_can_only_be_made_anew(
     if taken_over:
         hold(bob, show, "1", at=10)
     before = rows(ShowSeat)
-    with pytest.raises(service.HoldExpired):
+    with pytest.raises(locks.HoldExpired):
         getattr(service, action)(user_id=alice.id, booking_id=mine.id, now=after(10))
     assert rows(ShowSeat) == before
 
@@ -129,7 +129,7 @@ def test_a_hold_never_outlives_the_start_of_its_show(alice: Caller, show: int) -
     assert mine.expires_at == after(120)
     with pytest.raises(service.HoldLimit):
         service.extend(user_id=alice.id, booking_id=mine.id, now=after(116))
-    with pytest.raises(service.HoldExpired):
+    with pytest.raises(locks.HoldExpired):
         service.confirm(user_id=alice.id, booking_id=mine.id, now=after(120))
 
 
@@ -168,7 +168,7 @@ def test_an_account_holds_at_most_so_many_seats_of_a_show(
     alice: Caller, bob: Caller, show: int, make_show: Callable[..., int]
 ) -> None:
     mine = hold(alice, show, "1", "2", "3", max_seats=4)
-    with pytest.raises(service.TooManyHolds) as refused:
+    with pytest.raises(caps.TooManyHolds) as refused:
         hold(alice, show, "4", "5", max_seats=4)
     assert refused.value.facts == {"held": 3, "most": 4}
     hold(alice, show, "4", max_seats=4)
@@ -192,7 +192,7 @@ def test_the_cap_holds_for_many_requests_at_once(
             try:
                 service.hold(user_id=alice.id, show_id=show, seat_number=str(number))
                 outcomes.append("held")
-            except service.TooManyHolds:
+            except caps.TooManyHolds:
                 outcomes.append("refused")
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 17)]
@@ -297,8 +297,8 @@ def test_without_the_condition_the_same_race_gives_the_seats_to_both(
 def test_a_hold_names_its_seats_like_a_booking(alice: Caller, show: int) -> None:
     with pytest.raises(Invalid):
         hold(alice, show, "11")
-    with pytest.raises(service.ShowStarted):
+    with pytest.raises(locks.ShowStarted):
         hold(alice, show, "1", at=120)
     shows.update_show(show_id=show, on_sale=False, now=NOON)
-    with pytest.raises(service.NotOnSale):
+    with pytest.raises(locks.NotOnSale):
         hold(alice, show, "1")

@@ -52,7 +52,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         "booking",
         (
             ("models", "policy", "seat_choice"),
-            ("idempotency", "queries", "schemas"),
+            ("idempotency", "queries", "schemas", "seat_parties"),
             ("caps", "locks", "seats"),
             ("service",),
             ("routes",),
@@ -85,6 +85,7 @@ PURE = {
     "room",
     "seat_choice",
     "seat_marks",
+    "seat_parties",
     "seat_picture",
     "seat_plans",
     "times",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -46,6 +47,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/screens/"): {"name": "New", "rows": ROWS},
     ("post", "/api/shows/{show_id}/book/"): {"quantity": 1},
     ("post", "/api/shows/{show_id}/hold/"): {"quantity": 1},
+    ("put", "/api/shows/{show_id}/blocked-seats/"): {"seats": []},
 }
 
 Seen = dict[tuple[str, str], set[str]]
@@ -75,6 +77,15 @@ class World:
         told = answer.json["code"] if answer.status_code >= 400 else str(answer.status_code)
         self.seen[method, template].add(told)
         return answer
+
+    def hall(self) -> int:
+        """A show with a wheelchair place A1, a companion seat A2 and a pair A3, A4."""
+        kinds = ("wheelchair", "companion", "pair", "pair")
+        seats = [{"number": number, "kind": kind} for number, kind in enumerate(kinds, start=1)]
+        body = {"name": uuid4().hex, "rows": [{"label": "A", "seats": seats}]}
+        screen = self.staff.post("/api/screens/", body).json["id"]
+        planned = {"screen": screen, "date_time": SOON}
+        return int(self.staff.post(f"/api/movies/{self.make_movie()}/shows/", planned).json["id"])
 
     def past_show(self) -> int:
         """One that began an hour ago."""
@@ -115,6 +126,7 @@ def test_every_code_that_is_declared_occurs(
     accounts(world)
     films_and_shows(world)
     cinemas_and_screens(world)
+    blocked_seats(world)
     taking_seats(world)
     holds(world)
     retries(world, monkeypatch)
@@ -202,6 +214,10 @@ def cinemas_and_screens(world: World) -> None:
         made = call("post", f"/api/{name}s/", by=staff, json=body).json
         other = call("post", f"/api/{name}s/", by=staff, json=body | {"name": "Other"}).json
         if name == "screen":
+            pairs = [{"number": number, "kind": "pair"} for number in (1, 2)]
+            parted = {"rows": [{"label": "A", "seats": pairs}], "out_of_order": ["A1"]}
+            call("post", "/api/screens/", by=staff, json=body | {"name": "Parted"} | parted)
+            call("patch", template, other["id"], by=staff, json=parted)
             listed = body | {"name": "Listed", "rows": [{"label": "A", "seats": [2, 1]}]}
             with release_before_may_serve():
                 call("post", "/api/screens/", by=staff, json=listed)
@@ -222,6 +238,25 @@ def cinemas_and_screens(world: World) -> None:
         call("delete", template, made["id"], by=staff)
 
 
+def blocked_seats(world: World) -> None:
+    call, staff = world.call, world.staff
+    template = "/api/shows/{show_id}/blocked-seats/"
+    show = world.hall()
+    world.alice.post(f"/api/shows/{show}/book/", {"seat_number": "A1"})
+
+    def body(*labels: str) -> dict[str, Any]:
+        return {"seats": [{"seat_number": label, "kind": "house"} for label in labels]}
+
+    call("put", template, show, by=staff, json=body("A1"))
+    call("put", template, show, by=staff, json=body("A3"))
+    with release_before_may_serve():
+        call("put", template, show, by=staff, json=body("A2"))
+    call("put", template, show, by=staff, json=body("A2"))
+    call("get", template, show, by=staff)
+    call("put", template, MISSING, by=staff, json=body("A2"))
+    call("get", template, MISSING, by=staff)
+
+
 def taking_seats(world: World) -> None:
     call, alice = world.call, world.alice
     withdrawn = world.make_show()
@@ -239,6 +274,15 @@ def taking_seats(world: World) -> None:
         call("post", template, withdrawn, by=alice, json={"quantity": 1})
         call("post", template, world.past_show(), by=alice, json={"quantity": 1})
         call("post", template, MISSING, by=alice, json={"quantity": 1})
+        paired = world.hall()
+        call("post", template, paired, by=alice, json={"seat_number": "A3"})
+        call("post", template, paired, by=alice, json={"seat_number": "A2"})
+        capped = world.make_show(total_seats=5)
+        shows.update_show(show_id=capped, max_seats_per_account=1)
+        call("post", template, capped, by=alice, json={"quantity": 2})
+        disabled = {"quantity": 1, "username": "new"}
+        call("post", template, capped, by=alice, json=disabled)
+        call("post", template, capped, by=world.staff, json=disabled)
     show = world.make_show(total_seats=20)
     hold = "/api/shows/{show_id}/hold/"
     call("post", hold, show, by=alice, json={"quantity": 10})
@@ -277,6 +321,8 @@ def holds(world: World) -> None:
     call("post", templates["cancel"], mine, by=alice)
     for action in actions:
         call("post", templates[action], mine, by=alice)
+    pair = booking.book(user_id=alice.id, show_id=world.hall(), seat_numbers=["A3", "A4"])
+    call("post", templates["cancel"], pair.id, by=alice, json={"seat_numbers": ["A3"]})
     show = world.past_show()
     sold = booking.book(user_id=alice.id, show_id=show, quantity=1, now=present() - 2 * HOUR)
     call("post", templates["cancel"], sold.id, by=alice)
@@ -322,6 +368,7 @@ def successes(world: World) -> None:
             tag = call(method, template, *numbers).headers["ETag"]
             call(method, template, *numbers, headers={"If-None-Match": tag})
     call("get", "/api/my-bookings/", by=alice)
+    call("get", "/api/bookings/", by=staff)
     call("get", "/api/me/", by=alice)
     call("delete", "/api/shows/{show_id}/", show, by=staff)
     call("delete", "/api/movies/{movie_id}/", world.make_movie("Unused"), by=staff)
