@@ -1,8 +1,10 @@
 """Pages of films, cinemas and screens."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, current_app, flash, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
@@ -20,11 +22,15 @@ from booking_app.admin.views import (
     typed,
 )
 from booking_app.catalog import movies, schemas, seat_plans, venues
+from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.seat_picture import plan_picture
+from booking_app.catalog.times import local_time
 
 MOVIE, CINEMA = schemas.MovieBody(), schemas.CinemaBody()
 SCREEN, SCREEN_PATCH = schemas.ScreenBody(), schemas.ScreenPatch()
 ROWS = schemas.ScreenPatch(only=["rows"])
+# A message is kept in a cookie, of 4 KiB at most.
+SHOWS_NAMED, SEATS_NAMED = 10, 6
 
 films = list_pages(tables.MOVIES)
 cinemas = list_pages(tables.CINEMAS)
@@ -120,13 +126,17 @@ def _copied() -> dict[str, Any] | None:
 def edit_screen() -> AnyResponse:
     screen = venues.get_screen(screen_id=edited_id("screen"))
     title = f"screen: {screen.name}, {tables.cinema_of(screen.id)}"
-    shown = forms.filled(SCREEN, {"name": screen.name, "rows": screen.rows})
+    stored = {name: getattr(screen, name) for name in ("name", "rows", "out_of_order")}
+    shown = forms.filled(SCREEN, stored)
     form = forms.ScreenForm(typed(), data=shown)
 
     def change() -> object:
         # One that was made by the short form of a show has no plan, and needs none.
         values = forms.read(form, SCREEN_PATCH)
-        return venues.update_screen(screen_id=screen.id, **values, by=access.actor())
+        changed = venues.update_screen(screen_id=screen.id, **values, by=access.actor())
+        if changed.still_sold:
+            flash(_still_sold(changed.still_sold, tables.timezone_of(screen.id)), "info")
+        return changed
 
     return edit_page(
         title,
@@ -137,6 +147,27 @@ def edit_screen() -> AnyResponse:
         picture_of=picture_of,
         copy=screen.id if screen.rows else None,
     )
+
+
+def _still_sold(shows: Sequence[StillSold], timezone: str) -> Markup:
+    """Which seats that are out of order are sold or held, each show with a link to its seat map."""
+    named = [
+        Markup('<a href="{}">{}</a>: {}').format(
+            url_for("admin_shows.seats", show_id=show.show_id),
+            local_time(show.starts_at, timezone),
+            ", ".join(_at_most(show.labels, SEATS_NAMED)),
+        )
+        for show in shows
+    ]
+    return Markup("Sold or held already: {}.").format(
+        Markup("; ").join(_at_most(named, SHOWS_NAMED, " shows"))
+    )
+
+
+def _at_most(names: Sequence[str], number: int, what: str = "") -> list[str]:
+    """The first of the names, and how many more there are."""
+    more = len(names) - number
+    return [*names[:number], *([f"{more} more{what}"] if more > 0 else [])]
 
 
 @screens.post("/delete/", endpoint="delete")

@@ -24,6 +24,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from booking_app.admin import plan_text
 from booking_app.admin.plan_tokens import PlanTextError
+from booking_app.catalog.models import HOUSE, OUT_OF_ORDER
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.times import instant
 from booking_app.core.formats import decimal_string, iso
@@ -91,8 +92,18 @@ class Amount(Line):
 class Words(Line):
     """Several words, between commas."""
 
+    def process_data(self, value: Sequence[str] | None) -> None:
+        self.data = ", ".join(value or ())
+
     def wire(self) -> list[str]:
         return [word.strip() for word in (self.data or "").split(",") if word.strip()]
+
+
+class Note(Block):
+    """A text of one line, in a box where Enter does not send the form."""
+
+    def wire(self) -> str | None:
+        return " ".join(self.lines()) or None
 
 
 class WordLines(Block):
@@ -257,6 +268,11 @@ class ScreenForm(Form):
         "B 1..4 | 5..12 or C 12..1 vip=8..5. Existing shows keep the plan they were made with.",
         render_kw={"rows": 14, "spellcheck": "false"},
     )
+    out_of_order = Words(
+        "Out of order",
+        description="Seats of the plan that no show sells, between commas: A5, A6. They are "
+        "blocked in shows to come too.",
+    )
 
 
 class NewScreenForm(ScreenForm):
@@ -303,6 +319,11 @@ class _Terms(Form):
         render_kw={"rows": 3},
     )
     no_single_gaps = Check("No single seat may be left alone")
+    max_seats_per_account = Number(
+        "Most seats per customer",
+        description="In all bookings of a show together; empty: no limit.",
+        render_kw={"inputmode": "numeric"},
+    )
     on_sale = Check(
         "On sale", default=True, description="If not, it is in no list, and nobody can book it."
     )
@@ -325,6 +346,18 @@ class ManyShowsForm(_Days, _Place, _Terms):
 
 class CustomerForm(Form):
     username = Line("Customer", description="The user name.", render_kw={"required": True})
+    over_cap = Check("Also more seats than one customer may have")
+
+
+class BlockForm(Form):
+    kind = Fixed(
+        "Why",
+        choices=[
+            SelectChoice(HOUSE, "kept by the house: staff may sell it"),
+            SelectChoice(OUT_OF_ORDER, "out of order: nobody may sell it"),
+        ],
+    )
+    reason = Note("Reason", description="A note for staff.", render_kw={"rows": 1})
 
 
 class SalesForm(Form):

@@ -33,12 +33,14 @@ def index() -> Response:
     form = forms.SalesForm(MultiDict({**usual, **request.args}))
     form.cinema.offer(tables.cinemas())
     rows = attempt(form, lambda: _read_rows(form)) or []
+    total = {name: sum(row[name] for row in rows) for name in service.SUMS}
     return render(
         "admin/sales.html",
         title="Sales",
         form=form,
         rows=rows,
-        total={name: sum(row[name] for row in rows) for name in service.SUMS},
+        total=total,
+        occupancy=service.occupancy(total),
         plots=_plots(rows, form) if rows else [],
         bars_max=BARS_MAX,
         money=decimal_string,

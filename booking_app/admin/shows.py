@@ -1,5 +1,5 @@
-"""Pages of shows and bookings: one show or many at once, the seat map, booking and cancelling for a
-customer."""
+"""Pages of shows and bookings: one show or many at once, the seat map, blocking seats, booking and
+cancelling for a customer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from wtforms import Form, SelectChoice
 
 from booking_app.admin import access, forms, tables
 from booking_app.admin.lists import text_of
-from booking_app.admin.room import SIGNS, blocks_of
+from booking_app.admin.room import BLOCK_NAMES, SIGNS, blocks_of
 from booking_app.admin.views import (
     GET_AND_POST,
     attempt,
@@ -35,6 +35,8 @@ from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import schemas, show_queries, shows
+from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
+from booking_app.catalog.models import OUT_OF_ORDER
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
@@ -43,7 +45,8 @@ from booking_app.core.formats import decimal_string
 from booking_app.web.fields import Day
 
 SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
-SEATS, CANCEL = booking_schemas.BookBody(), booking_schemas.CancelBody()
+SEATS = booking_schemas.BookBody(only=["seat_numbers", "over_cap"])
+CANCEL, BLOCK = booking_schemas.CancelBody(), schemas.BlockedSeat(only=["kind", "reason"])
 DAYS_MAX = 366
 # The schema is of one show; the shows of a form for many have their own times.
 ANY_TIME = "2000-01-01T00:00:00Z"
@@ -138,11 +141,18 @@ def many() -> AnyResponse:
 
 @pages.route("/<id:show_id>/seats/", methods=GET_AND_POST)
 def seats(show_id: int) -> AnyResponse:
-    """The seat map: who has which seat; and booking for a customer."""
-    form = forms.CustomerForm(typed())
+    """The seat map: who has which seat; booking for a customer, and blocking seats."""
+    form, block_form = forms.CustomerForm(typed()), forms.BlockForm(typed())
     show = _find_show(show_id)
     g.timezone = show["timezone"]
-    if request.method == "POST":
+    if show["max_seats_per_account"] is None:
+        del form.over_cap
+    if "block" in request.form or "free" in request.form:
+        done = attempt(block_form, lambda: _block_or_free(block_form, show_id))
+        if done:
+            flash(done, "success")
+            return redirect(url_for(".seats", show_id=show_id), 303)
+    elif request.method == "POST":
         made = attempt(form, lambda: _book(form, show_id))
         if made:
             flash(f"Booked: {made.reference}.", "success")
@@ -153,9 +163,12 @@ def seats(show_id: int) -> AnyResponse:
     return render(
         "admin/seats.html",
         form=form,
+        block_form=block_form,
         show=show,
         starts=local_time(show["starts_at"], g.timezone),
         map=plan,
+        blocked={seat.label: seat for seat in get_blocked_seats(show_id=show_id)},
+        block_names=BLOCK_NAMES,
         blocks=blocks_of(plan["rows"]),
         signs=SIGNS,
         kind_names=KIND_NAMES,
@@ -176,6 +189,13 @@ def _find_show(show_id: int) -> dict[str, Any]:
 
 def _book(form: Form, show_id: int) -> Any:
     seats = _seats_of(form)
+    broken = [
+        seat.label
+        for seat in get_blocked_seats(show_id=show_id)
+        if seat.kind == OUT_OF_ORDER and seat.label in seats
+    ]
+    if broken:
+        form.form_errors.append(f"Out of order: {', '.join(broken)}. They can't be booked.")
     customer = accounts.get_customer(**forms.read(form, NAME))
     return booking.book(
         user_id=customer.id,
@@ -184,6 +204,24 @@ def _book(form: Form, show_id: int) -> Any:
         policy=BookingPolicy.from_settings(current_app.config),
         by=access.actor(),
     )
+
+
+def _block_or_free(form: Form, show_id: int) -> str:
+    """Block or free the chosen seats and leave the others as they are; what was done."""
+    chosen = dict.fromkeys(_seats_of(form))
+    blocked = {seat.label: seat for seat in get_blocked_seats(show_id=show_id)}
+    if "block" in request.form:
+        values = forms.read(form, BLOCK)
+        blocked |= {label: BlockedSeat(label, **values) for label in chosen}
+        done = f"Seats blocked: {len(chosen)}."
+    else:
+        freed = [label for label in chosen if blocked.pop(label, None)]
+        if not freed:
+            form.form_errors[:] = ["Choose seats that are blocked."]
+            raise forms.Refused
+        done = f"Seats for sale again: {len(freed)}."
+    set_blocked_seats(show_id=show_id, seats=list(blocked.values()), by=access.actor())
+    return done
 
 
 def _seats_of(form: Form) -> list[str]:

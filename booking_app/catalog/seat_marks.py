@@ -5,7 +5,15 @@ from itertools import chain, count, cycle
 from string import ascii_uppercase
 from xml.sax.saxutils import escape
 
-from booking_app.catalog.models import AVAILABLE, BOOKED, COMPANION, HELD, PAIR, WHEELCHAIR
+from booking_app.catalog.models import (
+    AVAILABLE,
+    BLOCKED,
+    BOOKED,
+    COMPANION,
+    HELD,
+    PAIR,
+    WHEELCHAIR,
+)
 
 SEAT, SEAT_PITCH = 24, 28
 BAND = 10  # the height of the strip below a seat with the letter of its category
@@ -13,7 +21,7 @@ MARGIN = 16
 TEXT = 13  # the font size of the screen, the rows' labels and the legend
 
 # The colours are those of Okabe and Ito, which the colour-blind can tell apart. Without any
-# colour the three still differ, in lightness and by their mark: full, half, crossed.
+# colour the four still differ, in lightness and by their mark: full, half, crossed, hatched.
 MARKS = {
     AVAILABLE: '<rect width="24" height="24" rx="5" fill="#0072B2"/>',
     HELD: '<rect x=".75" y=".75" width="22.5" height="22.5" rx="4.5" fill="#fff"/>'
@@ -22,10 +30,17 @@ MARKS = {
     ' stroke-width="1.5"/>',
     BOOKED: '<rect x=".5" y=".5" width="23" height="23" rx="4.5" fill="#E4E4E4" stroke="#AAA"/>'
     '<path d="M2 2 22 22M22 2 2 22" stroke="#AAA" stroke-width="1.5"/>',
+    BLOCKED: '<rect x=".75" y=".75" width="22.5" height="22.5" rx="4.5" fill="#F7E9F0"'
+    ' stroke="#A3557F" stroke-width="1.5"/>'
+    '<path d="M2 9 9 2M2 16 16 2M3 22 22 3M8 22 22 8M15 22 22 15" stroke="#CC79A7"'
+    ' stroke-width="1.5"/>',
 }
-INK = {AVAILABLE: "#fff", HELD: "#000", BOOKED: "#333"}  # of what is written on them
-# A halo, so that the cross does not run through the number
-HALO = {BOOKED: ' stroke="#E4E4E4" stroke-width="3" paint-order="stroke"'}
+INK = {AVAILABLE: "#fff", HELD: "#000", BOOKED: "#333", BLOCKED: "#000"}  # written on them
+# A halo, so that no line runs through the number
+HALO = {
+    status: f' stroke="{ground}" stroke-width="3" paint-order="stroke"'
+    for status, ground in {BOOKED: "#E4E4E4", BLOCKED: "#F7E9F0"}.items()
+}
 
 KIND_NAMES = {WHEELCHAIR: "wheelchair place", COMPANION: "companion seat", PAIR: "pair seat"}
 # These stand above the seat's number.

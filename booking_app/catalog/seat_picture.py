@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 from xml.sax.saxutils import escape
 
-from booking_app.catalog.models import AVAILABLE, BOOKED, HELD, PAIR
+from booking_app.catalog.models import AVAILABLE, BLOCKED, BOOKED, HELD, PAIR
 from booking_app.catalog.seat_marks import (
     BAND,
     HALO,
@@ -57,13 +57,18 @@ def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
     seats = [seat for row in seat_map["rows"] for seat in row["seats"]]
     prices = {seat["category"]: f"{seat['price']} {currency}" for seat in seats}
     statuses = Counter(seat["status"] for seat in seats)
+    blocked = f", {statuses[BLOCKED]} blocked" if statuses[BLOCKED] else ""
     return _picture(
         seat_map["rows"],
         prices,
-        [(f'<use href="#{status}"/>', f"{statuses[status]} {status}") for status in MARKS],
+        [
+            (f'<use href="#{status}"/>', f"{statuses[status]} {status}")
+            for status in MARKS
+            if status != BLOCKED or blocked
+        ],
         title=f"Seats of show {seat_map['show']}",
         description=f"{statuses[AVAILABLE]} of {len(seats)} seats available,"
-        f" {statuses[HELD]} held, {statuses[BOOKED]} booked.",
+        f" {statuses[HELD]} held, {statuses[BOOKED]} booked{blocked}.",
     )
 
 

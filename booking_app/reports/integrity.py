@@ -21,7 +21,7 @@ from booking_app.catalog.models import Show, ShowSeat, ShowSum
 from booking_app.core.database import NOW, Query, Row, db
 from booking_app.core.formats import decimal_string, iso
 from booking_app.core.snapshots import file_faults, snapshot
-from booking_app.reports.service import FIGURES
+from booking_app.reports.service import FIGURES, SUMS
 
 # A batch ends at whichever comes first.
 SHOWS_AT_ONCE = 200
@@ -55,7 +55,7 @@ ADDED_UP: Query = (
     .group_by(ShowSeat.show_id, ShowSeat.category)
 )
 KEPT: Query = sa.select(
-    ShowSum.show_id, ShowSum.category, ShowSum.seats, ShowSum.sold, ShowSum.takings_cents
+    ShowSum.show_id, ShowSum.category, *(getattr(ShowSum, name) for name in SUMS)
 ).where(ShowSum.show_id.in_(OF_BATCH))
 REVISION: Query = sa.select(sa.column("version_num")).select_from(sa.table("alembic_version"))
 
@@ -88,12 +88,13 @@ class Figures(NamedTuple):
     """What reports say of a show or a category."""
 
     seats: int = 0
+    blocked: int = 0
     sold: int = 0
     takings_cents: int = 0
 
     def __str__(self) -> str:
         takings = decimal_string(self.takings_cents)
-        return f"{self.seats} seats, {self.sold} sold for {takings}"
+        return f"{self.seats} seats, {self.blocked} blocked, {self.sold} sold for {takings}"
 
 
 def schema_disagreements(revisions: Sequence[str]) -> Iterator[str]:

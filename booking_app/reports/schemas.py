@@ -26,11 +26,14 @@ class ComingQuery(PageQuery):
 
 class _Sales(AnswerSchema):
     seats = StrictInteger(0, required=True)
+    blocked = StrictInteger(
+        0, required=True, metadata={"description": "Of the seats, those that are not for sale."}
+    )
     sold = StrictInteger(0, required=True)
     occupancy = fields.Float(
         required=True,
         validate=validate.Range(min=0, max=1),
-        metadata={"description": "Sold of all, to four places."},
+        metadata={"description": "Sold of those that are not blocked, to four places."},
     )
     takings = Money(required=True, attribute="takings_cents", metadata=AMOUNT)
 

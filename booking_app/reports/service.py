@@ -1,7 +1,8 @@
 """What was sold: seats, occupancy and takings of the shows of a period, added up by the database.
 
 A seat counts as sold while a booking owns it; one that is only held, or was given back, does not.
-Takings are the prices at which the seats were taken, in cents.
+Takings are the prices at which the seats were taken, in cents. A seat that is blocked was not for
+sale, so occupancy leaves it out; one that is sold is never blocked.
 
 The seats of a show that is over change no more, so they are added up once and the sums kept
 (`ShowSum`): a year of a million bookings is some thousand shows.
@@ -42,9 +43,12 @@ TURNS = 20  # of that, in one report: the year of a large house
 
 SOLD = sa.and_(ShowSeat.booking_id.is_not(None), ShowSeat.held_until.is_(None))
 SOLD_SEATS = sa.func.count().filter(SOLD).label("sold")
+BLOCKED_SEATS = (
+    sa.func.count().filter(ShowSeat.blocked.is_not(None), sa.not_(SOLD)).label("blocked")
+)
 TAKINGS = sa.func.coalesce(sa.func.sum(ShowSeat.price_cents).filter(SOLD), 0).label("takings_cents")
 
-FIGURES = (sa.func.count().label("seats"), SOLD_SEATS, TAKINGS)
+FIGURES = (sa.func.count().label("seats"), BLOCKED_SEATS, SOLD_SEATS, TAKINGS)
 SUMS = tuple(figure.name for figure in FIGURES)
 
 # What a report may be by: the columns that name a row, and those that rows are ordered by, the same
@@ -71,6 +75,12 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 )
 
 
+def occupancy(figures: Mapping[str, Any]) -> float:
+    """The part of the seats that could be sold which was sold, 0 to 1; 0 where none could be."""
+    for_sale = figures["seats"] - figures["blocked"]
+    return figures["sold"] / for_sale if for_sale else 0.0
+
+
 def today(*, timezone: str, now: datetime | None = None) -> date:
     """The date by the database's clock in that IANA time zone."""
     with reading() as connection:
@@ -86,8 +96,8 @@ def sales(
     now: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """The sales of the shows from the day `since` to the day `until`, in their cinemas' time zones,
-    one row for each of `by` (of `GROUPS`): `shows`, `seats`, `sold`, `occupancy` (0 to 1) and
-    `takings_cents`. Raises Invalid for a period that can't be."""
+    one row for each of `by` (of `GROUPS`): `shows`, `seats`, `blocked`, `sold`, `occupancy` (0 to
+    1) and `takings_cents`. Raises Invalid for a period that can't be."""
     if until < since:
         raise Invalid("until", "Must not be before since.", place="query")
     if (until - since).days >= MAX_DAYS:
@@ -195,7 +205,7 @@ def _sales(by: str, of_cinema: bool) -> Query:
 def coming_shows(
     *, page: int, page_size: int, cinema: int | None = None, now: datetime | None = None
 ) -> Page:
-    """Shows to come, by time, each with what is sold, held and taken in so far."""
+    """Shows to come, by time, each with what is blocked, sold, held and taken in so far."""
     params: dict[str, Any] = {"now": now}
     if cinema is not None:
         params["cinema"] = cinema
@@ -206,7 +216,7 @@ def coming_shows(
         sold = connection.execute(SOLD_OF_SHOWS, of_page).mappings()
         by_show = {row["show_id"]: row for row in sold}
     # One that was deleted between the two statements has no seats any more.
-    none = {"sold": 0, "held": 0, "takings_cents": 0}
+    none = {"blocked": 0, "sold": 0, "held": 0, "takings_cents": 0}
     return found.map(lambda show: _row({**show, **by_show.get(show["show"], none)}))
 
 
@@ -238,4 +248,4 @@ SOLD_OF_SHOWS = (
 
 
 def _row(row: Any) -> dict[str, Any]:
-    return {**row, "occupancy": round(row["sold"] / row["seats"], 4)}
+    return {**row, "occupancy": round(occupancy(row), 4)}

@@ -12,9 +12,11 @@ from booking_app.audit.models import AuditEvent
 from booking_app.catalog import venues
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat
 from booking_app.catalog.schemas import FORBIDDEN_IN_NAMES
-from tests.admin.pages import PLAN, told, written
+from booking_app.catalog.shows import create_show
+from booking_app.catalog.times import local_time
+from tests.admin.pages import PLAN, VIENNA, told, written
 from tests.admin_site import Site, messages, table
-from tests.conftest import Caller, rows
+from tests.conftest import Caller, present, rows
 
 # --- the catalogue --------------------------------------------------------------------------
 
@@ -192,6 +194,44 @@ def test_a_hall_is_copied(site: Site, screen: int) -> None:
     assert "Copy this hall" not in page.text
 
 
+def test_seats_that_are_out_of_order(
+    site: Site, alice: Caller, screen: int, make_movie: Callable[..., int]
+) -> None:
+    """Where shows to come have sold them, the page says so and leads there."""
+    movie = make_movie()
+    tomorrow = present().replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+    shows = [
+        create_show(movie_id=movie, screen=screen, date_time=tomorrow + timedelta(hours=3 * n))
+        for n in range(12)
+    ]
+    for show in shows[:-1]:
+        alice.post(f"/api/shows/{show['id']}/book/", {"seat_number": "A2"})
+    form = {"name": "Saal", "rows": "A 4", "out_of_order": "A3,  A2 ,"}
+    assert site.post("screens/edit/", form, {"id": screen}).status_code == 302
+    assert rows(Screen)[0].out_of_order == ["A2", "A3"]
+    page = site.get("screens/edit/", id=screen)
+    still_sold, saved = messages(page)
+    assert saved == "Record was successfully saved."
+    assert still_sold.startswith("Sold or held already: <a href=")
+    assert still_sold.endswith("; 1 more shows.")
+    first = local_time(shows[0]["starts_at"], VIENNA)
+    link = f'<a href="/admin/shows/{shows[0]["id"]}/seats/">{first}</a>: A2; '
+    assert link in still_sold
+    assert 'name="out_of_order" type="text" value="A2, A3"' in page.text
+    blocked = {(seat.show_id, seat.label) for seat in rows(ShowSeat) if seat.blocked}
+    assert blocked == {*((show["id"], "A3") for show in shows), (shows[-1]["id"], "A2")}
+
+    answer = site.post("screens/edit/", form | {"out_of_order": "B1"}, {"id": screen})
+    assert (answer.status_code, messages(answer)) == (422, ["The plan has no seat B1."])
+    site.post("screens/edit/", form | {"out_of_order": ""}, {"id": screen})
+    assert messages(site.get("screens/")) == ["Record was successfully saved."]
+    assert rows(Screen)[0].out_of_order == []
+    assert not any(seat.blocked for seat in rows(ShowSeat))
+    new = {"name": "Two", "rows": "A 4", "cinema": rows(Screen)[0].cinema_id}
+    site.post("screens/new/", new | {"out_of_order": "A1"})
+    assert rows(Screen)[1].out_of_order == ["A1"]
+
+
 @pytest.mark.usefixtures("in_2030")
 def test_what_is_taken_away_from_a_form_is_not_silently_kept(
     site: Site, screen: int, make_movie: Callable[..., int]
@@ -284,6 +324,24 @@ def test_a_show_begins_by_the_clocks_of_its_cinema(
         assert answer.status_code in (404, 422), wrong
         assert error in answer.text, wrong
     assert len(rows(Show)) == 1
+
+
+def test_a_show_is_capped_and_the_cap_taken_away(
+    site: Site, screen: int, make_movie: Callable[..., int]
+) -> None:
+    new = {"movie": make_movie(), "screen": screen, "date_time": "2030-07-01T20:00", "price": "9"}
+    for wrong, error in (("0", "Must be greater than or equal to 1"), ("x", "whole number")):
+        answer = site.post("shows/new/", new | {"max_seats_per_account": wrong})
+        assert answer.status_code == 422
+        assert error in messages(answer)[0]
+    site.post("shows/new/", new | {"max_seats_per_account": "4"})
+    (show,) = rows(Show)
+    assert show.max_seats_per_account == 4
+    page = site.get("shows/edit/", id=show.id)
+    assert re.search(r'<input [^>]*name="max_seats_per_account"[^>]* value="4">', page.text)
+    edited = {"date_time": "2030-07-01T20:00", "price": "9", "max_seats_per_account": ""}
+    assert site.post("shows/edit/", edited, {"id": show.id}).status_code == 302
+    assert rows(Show)[0].max_seats_per_account is None
 
 
 def test_saving_a_show_anew_does_not_move_it(

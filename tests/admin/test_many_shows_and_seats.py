@@ -1,5 +1,6 @@
 """Many shows at once, seats, bookings and accounts."""
 
+import html
 import re
 from collections.abc import Callable
 from datetime import date, time, timedelta
@@ -13,11 +14,14 @@ from booking_app.audit.service import OPERATOR
 from booking_app.auth import accounts
 from booking_app.booking.models import Booking
 from booking_app.catalog import shows as show_writes
+from booking_app.catalog import venues
+from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
 from booking_app.catalog.models import Show, ShowSeat
 from booking_app.catalog.times import instant
 from tests.admin.pages import VIENNA, told, written
 from tests.admin_site import Site, messages, table
-from tests.conftest import NOON, Caller, rows
+from tests.conftest import NOON, Caller, present, rows
+from tests.migrating import release_before_may_serve
 from tests.system.test_statements import counted
 
 # --- many shows -----------------------------------------------------------------------------
@@ -33,6 +37,7 @@ def many(movie: int, screen: int, **more: Any) -> dict[str, Any]:
         "weekdays": ["4", "5", "6"],
         "times": "20:15, 17:00",
         "price": "9.50",
+        "max_seats_per_account": "4",
         "on_sale": "y",
         **more,
     }
@@ -225,7 +230,7 @@ def test_staff_book_for_a_customer_from_the_map(
         ({"seat_numbers": ["2", "5"]}, 409, "2"),
         ({"seat_numbers": []}, 422, "Choose a seat."),
         ({"seat_numbers": ["99"]}, 422, "The show has no seat 99"),
-        ({"seat_numbers": [str(n) for n in range(1, 12)]}, 422, "1 to 10 seats"),
+        ({"seat_numbers": [str(n) for n in range(1, 102)]}, 422, "100"),
         ({"username": "nobody"}, 422, "There is no account"),
         ({"username": ""}, 422, "Missing data for required field."),
         ({"username": "a\x00b"}, 422, "Must not contain control characters."),
@@ -249,6 +254,125 @@ def test_a_refused_booking_leaves_the_chosen_seats_chosen(
     )
     assert re.findall(r'value="(\d+)"[^>]*checked', answer.text) == ["5", "7"]
     assert 'value="nobody"' in answer.text
+
+
+def boxes(page: Any) -> dict[str, str]:
+    """The titles of the seats that can be chosen, by their labels."""
+    found = re.findall(
+        r'<label title="([^"]*)"><input type="checkbox" [^>]*value="(\w+)"', page.text
+    )
+    return {label: html.unescape(title) for title, label in found}
+
+
+def kinds_of(show_id: int) -> dict[str, tuple[str, str | None]]:
+    blocked = get_blocked_seats(show_id=show_id)
+    return {seat.label: (seat.kind, seat.reason) for seat in blocked}
+
+
+def test_seats_are_blocked_and_freed_on_the_map(
+    site: Site, staff: Caller, alice: Caller, show_id: int
+) -> None:
+    path = f"shows/{show_id}/seats/"
+    alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 9})
+    alice.post(f"/api/shows/{show_id}/hold/", {"seat_number": 10})
+    assert "blocked" not in re.sub(r"<section .*</section>", "", site.get(path).text, flags=re.S)
+
+    house = {"block": "1", "kind": "house", "reason": " Friends\r\nof <the> house "}
+    assert site.post(path, house | {"seat_numbers": ["1", "2"]}).status_code == 303
+    assert messages(site.get(path)) == ["Seats blocked: 2."]
+    broken = {"block": "1", "kind": "out_of_order", "reason": ""}
+    site.post(path, broken | {"seat_numbers": ["3", "4"]})
+    friends = ("house", "Friends of <the> house")
+    expected = {"1": friends, "2": friends, "3": ("out_of_order", None)}
+    assert kinds_of(show_id) == expected | {"4": ("out_of_order", None)}
+
+    page = site.get(path)
+    assert messages(page) == ["Seats blocked: 2."]
+    assert ": 4 of 10 seats are free, 4 blocked." in page.text
+    kept, out = "kept by the house", "out of order"
+    titles = boxes(page)
+    assert titles["1"] == f"1, standard, 9.50 EUR, blocked, {kept}, Friends of <the> house"
+    assert titles["4"] == f"4, standard, 9.50 EUR, blocked, {out}"
+    assert set(titles) == {str(number) for number in range(1, 9)}
+    assert page.text.count('class="seat blocked house') == 3  # with the legend's
+    assert page.text.count('class="seat blocked out_of_order') == 3
+    assert " style=" not in page.text
+
+    # Chosen seats that are not blocked stay as they are.
+    site.post(path, {"free": "1", "seat_numbers": ["4", "5"]})
+    assert messages(site.get(path)) == ["Seats for sale again: 1."]
+    assert kinds_of(show_id) == expected
+    site.post(path, broken | {"seat_numbers": ["2"]})
+    assert kinds_of(show_id) == expected | {"2": ("out_of_order", None)}
+    assert [event.actor_name for event in written("show.changed")] == ["staff"] * 4
+
+
+def test_seats_that_cannot_be_blocked_are_refused(
+    site: Site, alice: Caller, make_movie: Callable[..., int]
+) -> None:
+    row = {"label": "A", "seats": [{"number": n, "kind": "pair"} for n in (1, 2)]}
+    hall = venues.create_screen(name="Sofa", rows=[row, {"label": "B", "seats": 3}]).id
+    show = show_writes.create_show(
+        movie_id=make_movie(), screen=hall, date_time=present() + timedelta(days=1)
+    )["id"]
+    path = f"shows/{show}/seats/"
+    form = {"block": "1", "kind": "house", "username": "alice", "seat_numbers": ["B1"]}
+    site.post(path, form)
+    alice.post(f"/api/shows/{show}/book/", {"seat_number": "B2"})
+    alice.post(f"/api/shows/{show}/hold/", {"seat_number": "B3"})
+    sold = "Sold or held: B2, B3. They can't be blocked."
+    alone = "Love seats go in pairs: A1 must come with them."
+    for wrong, status, error in (
+        ({"seat_numbers": ["B2", "B3"]}, 409, sold),
+        ({"seat_numbers": ["A2"]}, 409, alone),
+        ({"seat_numbers": []}, 422, "Choose a seat."),
+        ({"seat_numbers": ["Z9"]}, 422, "The show has no seat Z9."),
+        ({"kind": "other"}, 422, "Must be one of: house, out_of_order."),
+        ({"reason": "x" * 201}, 422, "Must have at most 200 characters."),
+    ):
+        answer = site.post(path, form | wrong)
+        assert (answer.status_code, messages(answer)) == (status, [error])
+        chosen = (form | wrong)["seat_numbers"]
+        assert re.findall(r'value="(\w+)" [^>]*checked', answer.text) == [
+            label for label in chosen if label in boxes(answer)
+        ]
+    for labels in ([], ["A1", "A2"]):
+        answer = site.post(path, {"free": "1", "seat_numbers": labels})
+        assert (answer.status_code, messages(answer)) == (422, ["Choose seats that are blocked."])
+    with release_before_may_serve():
+        answer = site.post(path, form)
+    assert answer.status_code == 409
+    assert "can't read blocked seats" in messages(answer)[0]
+    assert kinds_of(show) == {"B1": ("house", None)}
+
+
+def test_staff_book_what_the_house_keeps_and_nothing_that_is_out_of_order(
+    site: Site, alice: Caller, show_id: int
+) -> None:
+    path = f"shows/{show_id}/seats/"
+    seats = [BlockedSeat("1", "house"), BlockedSeat("2", "out_of_order")]
+    set_blocked_seats(show_id=show_id, seats=seats)
+    form = {"username": "alice", "seat_numbers": ["1", "2"]}
+    answer = site.post(path, form)
+    assert answer.status_code == 422
+    assert messages(answer) == ["Out of order: 2. They can't be booked."]
+    assert rows(Booking) == []
+    assert site.post(path, form | {"seat_numbers": ["1"]}).status_code == 303
+    assert alice.get("/api/my-bookings/").json[0]["seat_numbers"] == ["1"]
+    assert kinds_of(show_id) == {"2": ("out_of_order", None)}
+
+
+def test_staff_exceed_the_cap_of_a_show_when_they_say_so(
+    site: Site, alice: Caller, make_show: Callable[..., int]
+) -> None:
+    capped, free = make_show(max_seats_per_account=1), make_show()
+    assert 'name="over_cap"' not in site.get(f"shows/{free}/seats/").text
+    path, form = f"shows/{capped}/seats/", {"username": "alice", "seat_numbers": ["1", "2"]}
+    assert 'name="over_cap"' in site.get(path).text
+    answer = site.post(path, form)
+    assert answer.status_code == 409
+    assert "One account may have 1 seats of this show" in messages(answer)[0]
+    assert site.post(path, form | {"over_cap": "y"}).status_code == 303
 
 
 def test_staff_cancel_for_a_customer(

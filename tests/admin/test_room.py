@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from booking_app.admin.room import SIGNS, Block, blocks_of
-from booking_app.catalog.models import KINDS, STANDARD
+from booking_app.admin.forms import BlockForm
+from booking_app.admin.room import BLOCK_NAMES, SIGNS, Block, blocks_of
+from booking_app.catalog.models import BLOCKS, KINDS, STANDARD
 from booking_app.catalog.seat_marks import KIND_NAMES
 
 
@@ -74,3 +75,8 @@ def test_the_short_form_is_broken_into_lines(seats: int, legends: list[str]) -> 
 def test_every_kind_of_seat_has_a_sign_and_a_name() -> None:
     assert SIGNS.keys() == KIND_NAMES.keys() == {*KINDS} - {STANDARD}
     assert len(set(SIGNS.values())) == len(SIGNS)
+
+
+def test_every_kind_of_block_has_a_name_and_can_be_chosen() -> None:
+    assert BLOCK_NAMES.keys() == {*BLOCKS}
+    assert [kind for kind, *_ in BlockForm().kind.iter_choices()] == [*BLOCKS]

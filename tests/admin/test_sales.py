@@ -9,6 +9,8 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from booking_app.catalog.blocked_seats import BlockedSeat, set_blocked_seats
+from booking_app.catalog.models import OUT_OF_ORDER
 from tests.admin.pages import titles
 from tests.admin_site import Site, messages, table
 from tests.conftest import PASSWORD, Caller
@@ -16,11 +18,17 @@ from tests.conftest import PASSWORD, Caller
 # --- reports --------------------------------------------------------------------------------
 
 
+def block(show_id: int, *labels: str) -> None:
+    seats = [BlockedSeat(label, OUT_OF_ORDER) for label in labels]
+    set_blocked_seats(show_id=show_id, seats=seats)
+
+
 def test_the_coming_shows_with_their_occupancy(site: Site, alice: Caller, show_id: int) -> None:
     alice.post(f"/api/shows/{show_id}/book/", {"seat_numbers": ["1", "2"]})
     alice.post(f"/api/shows/{show_id}/hold/", {"seat_number": 3})
+    block(show_id, "9", "10")
     (row,) = table(site.get())
-    assert row[4:] == ["10", "2", "1", "20.0 %", "19.00"]
+    assert row[4:] == ["10", "2", "2", "1", "25.0 %", "19.00"]
     assert site.get("", page="0").status_code == 422
     assert site.get("", page="9").status_code == 200
 
@@ -32,18 +40,29 @@ def test_sales_are_a_table_plots_and_a_file(
 ) -> None:
     show = make_show()
     alice.post(f"/api/shows/{show}/book/", {"seat_numbers": ["1", "2", "3"]})
+    block(show, "4")
     period = {"since": "2030-01-01", "until": "2030-01-06", "by": by}
     page = site.get("sales/", **period)
     assert page.status_code == 200
     (row,) = table(page)
-    assert row[1:] == ["1", "10", "3", "30.0 %", "28.50"]
+    assert row[1:] == ["1", "10", "1", "3", "33.3 %", "28.50"]
     assert page.text.count("<figure ") == 2
     assert "28.50</title>" in page.text
-    assert "30.0 %</title>" in page.text
+    assert "33.3 %</title>" in page.text
     link = re.search(r'href="(/admin/sales/export/csv/[^"]*)"', page.text)
     assert link is not None
     over_api = staff.get("/api/reports/sales/", query_string=period, headers={"Accept": "text/csv"})
     assert site.get(link[1].replace("&amp;", "&")).text == "\ufeff" + over_api.text
+
+
+@pytest.mark.usefixtures("in_2030")
+def test_where_all_seats_are_blocked_nothing_is_occupied(
+    site: Site, make_show: Callable[..., int]
+) -> None:
+    show = make_show()
+    block(show, *(str(number) for number in range(1, 11)))
+    page = site.get("sales/", since="2030-01-01", until="2030-01-06", by="day")
+    assert table(page)[0][1:] == ["1", "10", "10", "0", "0.0 %", "0.00"]
 
 
 @pytest.mark.usefixtures("in_2030")
@@ -146,7 +165,7 @@ def test_whatever_is_sent_is_answered_and_never_a_defect(
     }
     named["bookings/export/csv/"] = named["bookings/"]
     for names in named.values():
-        names |= {"check", "make", "checked", "whole", "page", "sort", "url", "id"}
+        names |= {"check", "make", "checked", "whole", "page", "sort", "url", "id", "block", "free"}
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())

@@ -12,7 +12,7 @@ from booking_app.catalog.seat_marks import LEGEND_MARKS, SEAT, SEAT_PITCH
 from booking_app.catalog.seat_picture import HALF_SEAT, LINE_MAX, ROW_PITCH, seat_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
-STATUSES = ["available", "held", "booked"]
+STATUSES = ["available", "held", "booked", "blocked"]
 KINDS = {"wheelchair": "wheelchair place", "companion": "companion seat", "pair": "pair seat"}
 
 
@@ -159,8 +159,21 @@ def test_statuses_differ_in_mark_and_fill() -> None:
         # What is left of it without any colour
         shapes.append([(shape.tag, shape.get("d")) for shape in mark])
     assert all(fills)
-    assert all(not fills[i] & fills[j] for i, j in [(0, 1), (0, 2), (1, 2)])
-    assert all(shapes[i] != shapes[j] for i, j in [(0, 1), (0, 2), (1, 2)])
+    assert all(not one & other for one, other in combinations(fills, 2))
+    assert all(one != other for one, other in combinations(shapes, 2))
+
+
+def test_blocked_seats_are_spoken_of_where_there_are_any() -> None:
+    row = a_row("A", 3)
+    assert not any("blocked" in text for text in texts(drawn(row)))
+    row["seats"][1]["status"] = "blocked"
+    picture = drawn(row)
+    groups = seat_groups(picture)
+    assert marks(groups["A2, 9.50 EUR, blocked"]) == ["#blocked"]
+    assert texts(picture).count("1 blocked") == 1
+    assert picture[1].text == (
+        "2 of 3 seats available, 0 held, 0 booked, 1 blocked. The screen is at the top."
+    )
 
 
 def test_an_aisle_is_a_gap_of_one_seat() -> None:
@@ -326,7 +339,7 @@ def test_it_holds_under_a_strict_policy() -> None:
     """No script, no inline style, nothing that is fetched."""
     rows = [
         a_row("A", 4, block=kind, y=y, status=status, kind=kind, category=status)
-        for y, (status, kind) in enumerate(zip(STATUSES, KINDS, strict=True))
+        for y, (status, kind) in enumerate(zip(STATUSES, ["standard", *KINDS], strict=True))
     ]
     svg = seat_picture(a_map(*rows), currency="EUR")
     assert svg.count("http") == 1  # the namespace

@@ -252,18 +252,25 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "sums that are kept": (
         "UPDATE show_sum SET takings_cents = 0",
         [
-            "show 2: the sums kept of category 'standard' are 10 seats, 1 sold for 0.00; "
-            "those of its seats 10 seats, 1 sold for 9.50",
+            "show 2: the sums kept of category 'standard' are 10 seats, 0 blocked, 1 sold "
+            "for 0.00; those of its seats 10 seats, 0 blocked, 1 sold for 9.50",
             "show 2: reports have 1 sold for 0.00, the receipts 1 sold for 9.50",
+        ],
+    ),
+    "blocked seats of sums": (
+        "UPDATE show_sum SET blocked = 1",
+        [
+            "show 2: the sums kept of category 'standard' are 10 seats, 1 blocked, 1 sold "
+            "for 9.50; those of its seats 10 seats, 0 blocked, 1 sold for 9.50",
         ],
     ),
     "the category of sums": (
         "UPDATE show_sum SET category = 'vip'",
         [
-            "show 2: the sums kept of category 'standard' are 0 seats, 0 sold for 0.00; "
-            "those of its seats 10 seats, 1 sold for 9.50",
-            "show 2: the sums kept of category 'vip' are 10 seats, 1 sold for 9.50; "
-            "those of its seats 0 seats, 0 sold for 0.00",
+            "show 2: the sums kept of category 'standard' are 0 seats, 0 blocked, 0 sold "
+            "for 0.00; those of its seats 10 seats, 0 blocked, 1 sold for 9.50",
+            "show 2: the sums kept of category 'vip' are 10 seats, 0 blocked, 1 sold for 9.50; "
+            "those of its seats 0 seats, 0 blocked, 0 sold for 0.00",
         ],
     ),
     "a booking's account does not exist": (

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import live_labels
 from booking_app.catalog import movies, venues
-from booking_app.catalog.models import Show, ShowSum
+from booking_app.catalog.blocked_seats import BlockedSeat, set_blocked_seats
+from booking_app.catalog.models import BLOCKS, Show, ShowSum
 from booking_app.catalog.shows import create_show, delete_show, update_show
 from booking_app.core.database import begin_writing, db
 from booking_app.core.engines import backend
@@ -151,31 +153,71 @@ def test_the_shows_to_come(alice: Caller, house: Callable[..., int]) -> None:
     assert [show for show, *_ in listed(NOON + DAY)] == [shows[1]]
 
 
+def block(show: int, *labels: str) -> None:
+    """Block exactly these seats."""
+    kinds = cycle(BLOCKS)
+    seats = [BlockedSeat(label, kind) for label, kind in zip(labels, kinds, strict=False)]
+    set_blocked_seats(show_id=show, seats=seats, now=NOON)
+
+
+def test_blocked_seats_are_counted_apart(alice: Caller, house: Callable[..., int]) -> None:
+    """Before and after the sums are kept; occupancy is of the others."""
+    full, unsold = (house(title, NOON + DAY * n) for n, title in ((1, "A"), (2, "B")))
+    block(full, "A1", "A2", "A3")
+    block(unsold, "A1", "A2", "A3", "A4", "B1", "B2")
+    book(alice, full, "A4", "B1")
+    # A hold that ended does not make its seat less free.
+    booking.hold(user_id=alice.id, show_id=full, seat_numbers=["B2"], now=NOON - DAY)
+    block(full, "A1", "A2", "B2")
+
+    def report(by: str, now: datetime) -> list[tuple[Any, ...]]:
+        names = ("seats", "blocked", "sold", "occupancy")
+        found = service.sales(by=by, **EVERYTHING, now=now)
+        return [tuple(row[name] for name in names) for row in found]
+
+    for now, with_sums in ((NOON, 0), (NOON + 1.5 * DAY, 1), (NOON + 9 * DAY, 2)):
+        for by in ("day", "movie"):
+            assert report(by, now) == [(6, 3, 2, 0.6667), (6, 6, 0, 0)]
+        assert report("screen", now) == [(12, 9, 2, 0.6667)]
+        assert report("category", now) == [(8, 6, 1, 0.5), (4, 3, 1, 1)]
+        assert len({row.show_id for row in rows(ShowSum)}) == with_sums
+    coming = service.coming_shows(page=1, page_size=20, now=NOON).items
+    assert [(row["blocked"], row["occupancy"]) for row in coming] == [(3, 0.6667), (6, 0)]
+    block(full)  # of a show that is over
+    assert report("movie", NOON + 9 * DAY)[0] == (6, 0, 2, 0.3333)
+
+
 @pytest.mark.usefixtures("in_2030")
 def test_over_the_api_as_json_and_as_a_table(
     staff: Caller, alice: Caller, house: Callable[..., int]
 ) -> None:
     show = house('=HYPERLINK("x")', NOON + DAY)
     book(alice, show, "A1")
+    block(show, "B2")
     path = "/api/reports/sales/?by=movie&since=2030-06-01&until=2030-06-30"
     (row,) = staff.get(path).json
     assert (row["name"], row["takings"], row["occupancy"]) == (
         '=HYPERLINK("x")',
         "9.50",
-        0.1667,
+        0.2,
     )
-    assert (row["day"], row["category"], row["shows"]) == (None, None, 1)
+    assert (row["day"], row["category"], row["shows"], row["blocked"]) == (None, None, 1, 1)
     table = staff.get(path, headers={"Accept": "text/csv"})
     assert table.mimetype == "text/csv"
     assert table.headers["Vary"] == "Accept"
     ((cells),) = list(csv.DictReader(table.text.splitlines()))
     assert cells["name"] == '\'=HYPERLINK("x")'  # a text, not a formula
-    assert (cells["takings"], cells["sold"], cells["day"]) == ("9.50", "1", "")
+    assert (cells["takings"], cells["sold"], cells["blocked"], cells["day"]) == (
+        "9.50",
+        "1",
+        "1",
+        "",
+    )
     coming = "/api/reports/shows/?page_size=5"
     assert staff.get(coming).json[0]["show"] == show
     coming_table = staff.get(coming, headers={"Accept": "text/csv"})
     assert '"total":1' in coming_table.headers["X-Pagination"]
-    assert coming_table.text.startswith("seats,sold,occupancy,takings,show,")
+    assert coming_table.text.startswith("seats,blocked,sold,occupancy,takings,show,")
 
 
 @pytest.mark.parametrize(
