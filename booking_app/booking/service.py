@@ -197,7 +197,7 @@ def _make_booking(
         # who lifts a block changes the show's version.
         lock_row(connection, Show.id, show.id)
     locked = seats.lock_seats(connection, sale, wanted)
-    if show.no_single_gaps:
+    if show.no_single_gaps and not wanted.split:  # whose blocks are chosen to leave none, if any
         seats.refuse_single_gaps(connection, sale, [seat.label for seat in locked])
     if any(seat.blocked for seat in locked):
         renew_versions(connection, Show.id == show.id)
