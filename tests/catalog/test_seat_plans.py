@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from itertools import groupby, pairwise
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,10 +15,11 @@ from flask.testing import FlaskClient
 from hypothesis import given
 
 from booking_app.catalog import schemas, seat_plans
-from booking_app.catalog.models import LABEL_MAX
+from booking_app.catalog.models import LABEL_MAX, Show
+from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_plans import PlanError, PlanRow
 from tests.catalog.test_venues import AT
-from tests.conftest import ROOT, Caller
+from tests.conftest import ROOT, Caller, rows
 from tests.plan_making import any_plan
 
 PLANS = sorted((ROOT / "tests" / "plans").glob("*.json"))
@@ -271,3 +273,29 @@ def test_release_1_2_finds_aisles_and_wheelchair_places(sent: list[dict[str, Any
                 assert column["accessible"] == (seat.kind == "wheelchair")
                 rest = row.seats[place + 1 :]
                 assert column["aisle_after"] == (any(rest) and rest[0] is None)
+
+
+@pytest.mark.usefixtures("in_2030")
+def test_real_halls_stand_in_the_catalogue_file_as_they_are(app: Flask, tmp_path: Path) -> None:
+    halls = {path.stem: json.loads(path.read_text()) for path in PLANS}
+    screens = [{"name": name, "rows": hall["rows"]} for name, hall in halls.items()]
+    shows = [
+        {"cinema": "Roxy", "screen": name, "date_time": f"2030-09-0{day}T20:00:00Z"}
+        for day, name in enumerate(halls, start=1)
+    ]
+    catalog = {
+        "cinemas": [{"name": "Roxy", "timezone": "UTC", "screens": screens}],
+        "movies": [{"title": "Film", "duration_minutes": 90, "shows": shows}],
+    }
+    file = tmp_path / "catalog.json"
+    file.write_text(json.dumps(catalog))
+    loaded = app.test_cli_runner().invoke(args=["load-catalog", str(file)])
+    assert loaded.exit_code == 0, loaded.output
+    for row, hall in zip(rows(Show), halls.values(), strict=True):
+        seats = [
+            {"block": row["block"], "row": row["label"]}
+            | {name: seat[name] for name in ("number", "seat_number", "category", "kind")}
+            for row in get_seat_map(show_id=row.id)["rows"]
+            for seat in row["seats"]
+        ]
+        assert seats == hall["seats"]
