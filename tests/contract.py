@@ -44,8 +44,7 @@ def check_problem(response: TestResponse) -> None:
     jsonschema.validate(body, problems.problem_schema(body["code"]))
     assert set(body) == set(problems.problem_schema(body["code"])["required"])
     assert ("WWW-Authenticate" in response.headers) == (code.status == 401)
-    again = code.status in (429, 503) or body["code"] == "idempotency_in_progress"
-    assert ("Retry-After" in response.headers) == again
+    assert ("Retry-After" in response.headers) == (body["code"] in problems.WITH_RETRY_AFTER)
 
 
 def document(app: Flask) -> dict[str, Any]:

@@ -126,7 +126,8 @@ def _errors(method: str, codes: Iterable[str]) -> dict[int, Any]:
         by_status[problems.CODES[code].status].append(code)
     responses: dict[int, Any] = {}
     for status, names in sorted(by_status.items()):
-        headers = {"headers": RETRY_AFTER} if status in problems.WITH_RETRY_AFTER else {}
+        says_when = not set(problems.WITH_RETRY_AFTER).isdisjoint(names)
+        headers = {"headers": RETRY_AFTER} if says_when else {}
         schemas = [{"$ref": f"#/components/schemas/{schema_name(name)}"} for name in names]
         responses[status] = headers | {
             "description": "; ".join(f"`{name}`: {problems.CODES[name].title}" for name in names),

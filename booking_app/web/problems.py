@@ -19,7 +19,8 @@ from booking_app.web.headers import request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
-WITH_RETRY_AFTER = (429, 503)
+# Problems that say when to ask again; those of limits know it better.
+WITH_RETRY_AFTER = ("rate_limited", "database_unavailable", "idempotency_in_progress", "not_ready")
 ERRORS_SHOWN = 20
 NAME_SHOWN = 100
 
@@ -159,8 +160,8 @@ def problem(
         failed = code in ("invalid_token", "token_expired")
         challenge = 'Bearer realm="api"' + (', error="invalid_token"' if failed else "")
         response.headers["WWW-Authenticate"] = challenge
-    if code in ("database_unavailable", "idempotency_in_progress", "not_ready"):
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if code in WITH_RETRY_AFTER:
+        response.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     return response
 
 
