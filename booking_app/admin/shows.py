@@ -36,7 +36,7 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import schemas, show_queries, shows
 from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
-from booking_app.catalog.models import OUT_OF_ORDER
+from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
 from booking_app.catalog.times import by_clocks, instant, local_time
@@ -167,7 +167,7 @@ def seats(show_id: int) -> AnyResponse:
         show=show,
         starts=local_time(show["starts_at"], g.timezone),
         map=plan,
-        blocked={seat.label: seat for seat in get_blocked_seats(show_id=show_id)},
+        blocked=_blocked(show_id) if any(seat["status"] == BLOCKED for seat in seats) else {},
         block_names=BLOCK_NAMES,
         blocks=blocks_of(plan["rows"]),
         signs=SIGNS,
@@ -189,11 +189,8 @@ def _find_show(show_id: int) -> dict[str, Any]:
 
 def _book(form: Form, show_id: int) -> Any:
     seats = _seats_of(form)
-    broken = [
-        seat.label
-        for seat in get_blocked_seats(show_id=show_id)
-        if seat.kind == OUT_OF_ORDER and seat.label in seats
-    ]
+    blocked = _blocked(show_id)
+    broken = [one for one in seats if one in blocked and blocked[one].kind == OUT_OF_ORDER]
     if broken:
         form.form_errors.append(f"Out of order: {', '.join(broken)}. They can't be booked.")
     customer = accounts.get_customer(**forms.read(form, NAME))
@@ -209,7 +206,7 @@ def _book(form: Form, show_id: int) -> Any:
 def _block_or_free(form: Form, show_id: int) -> str:
     """Block or free the chosen seats and leave the others as they are; what was done."""
     chosen = dict.fromkeys(_seats_of(form))
-    blocked = {seat.label: seat for seat in get_blocked_seats(show_id=show_id)}
+    blocked = _blocked(show_id)
     if "block" in request.form:
         values = forms.read(form, BLOCK)
         blocked |= {label: BlockedSeat(label, **values) for label in chosen}
@@ -222,6 +219,11 @@ def _block_or_free(form: Form, show_id: int) -> str:
         done = f"Seats for sale again: {len(freed)}."
     set_blocked_seats(show_id=show_id, seats=list(blocked.values()), by=access.actor())
     return done
+
+
+def _blocked(show_id: int) -> dict[str, BlockedSeat]:
+    """The blocked seats of the show, by label."""
+    return {seat.label: seat for seat in get_blocked_seats(show_id=show_id)}
 
 
 def _seats_of(form: Form) -> list[str]:

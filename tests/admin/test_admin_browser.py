@@ -171,6 +171,20 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
     staff.press("button", "Cancel the chosen seats")
     assert staff.said() == "Cancelled."
 
+    # Block a seat on the map, and free it again
+    staff.press("link", "Casablanca")
+    for button, state in (
+        ("Block the chosen seats", "available"),
+        ("Free the chosen seats", "blocked, kept by the house, Guests"),
+    ):
+        box = page.get_by_role("checkbox", name=f"B3, vip, 8.50 EUR, {state}", exact=True)
+        staff.reach(box)
+        page.keyboard.press("Space")
+        staff.type("Reason", "Guests")
+        staff.press("button", button)
+        staff.check()
+    assert staff.said() == "Seats for sale again: 1."
+
     # Find it, and export the list
     staff.press("link", "Bookings")
     staff.check()

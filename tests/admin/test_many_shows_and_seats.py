@@ -81,6 +81,7 @@ def test_many_shows_are_made_at_once(
     assert [show["date_time"][5:16] for show in shows] == [
         f"06-0{day}T{hour}" for day in (7, 8, 9) for hour in ("15:00", "18:15")
     ]
+    assert {show["max_seats_per_account"] for show in shows} == {4}
     events = written("show.created")[1:]
     assert [event.object_id for event in events] == [show["id"] for show in shows]
     assert {event.actor_name for event in events} == {"staff"}
@@ -294,8 +295,12 @@ def test_seats_are_blocked_and_freed_on_the_map(
     assert titles["1"] == f"1, standard, 9.50 EUR, blocked, {kept}, Friends of <the> house"
     assert titles["4"] == f"4, standard, 9.50 EUR, blocked, {out}"
     assert set(titles) == {str(number) for number in range(1, 9)}
-    assert page.text.count('class="seat blocked house') == 3  # with the legend's
-    assert page.text.count('class="seat blocked out_of_order') == 3
+    assert page.text.count('class="seat blocked house"') == 2
+    assert page.text.count('class="seat blocked out_of_order"') == 2
+    assert re.findall(r'class="seat blocked long \w+"><span>([^<]+)<', page.text) == [
+        "house",
+        "out of order",
+    ]
     assert " style=" not in page.text
 
     # Chosen seats that are not blocked stay as they are.
@@ -310,7 +315,7 @@ def test_seats_are_blocked_and_freed_on_the_map(
 def test_seats_that_cannot_be_blocked_are_refused(
     site: Site, alice: Caller, make_movie: Callable[..., int]
 ) -> None:
-    row = {"label": "A", "seats": [{"number": n, "kind": "pair"} for n in (1, 2)]}
+    row = {"label": "A", "seats": [{"number": n, "kind": "pair"} for n in "12"]}
     hall = venues.create_screen(name="Sofa", rows=[row, {"label": "B", "seats": 3}]).id
     show = show_writes.create_show(
         movie_id=make_movie(), screen=hall, date_time=present() + timedelta(days=1)
@@ -318,6 +323,7 @@ def test_seats_that_cannot_be_blocked_are_refused(
     path = f"shows/{show}/seats/"
     form = {"block": "1", "kind": "house", "username": "alice", "seat_numbers": ["B1"]}
     site.post(path, form)
+    assert messages(site.get(path)) == ["Seats blocked: 1."]
     alice.post(f"/api/shows/{show}/book/", {"seat_number": "B2"})
     alice.post(f"/api/shows/{show}/hold/", {"seat_number": "B3"})
     sold = "Sold or held: B2, B3. They can't be blocked."
