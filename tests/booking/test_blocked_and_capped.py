@@ -198,13 +198,18 @@ def test_a_screen_s_broken_seats_are_blocked_in_its_shows(
 ) -> None:
     path = f"/api/shows/{hall}/"
     screen = f"/api/screens/{staff.get(path).json['screen']}/"
-    alice.post(f"{path}book/", {"seat_number": "B1"})
+    sold = alice.post(f"{path}book/", {"seat_number": "B1"}).json
     changed = staff.patch(screen, {"out_of_order": ["B2", "B1"]}).json
     assert changed["out_of_order"] == ["B1", "B2"]
     (still,) = changed["still_sold"]
     assert (still["show"], still["seat_numbers"]) == (hall, ["B1"])
     shown = statuses(client, hall)
     assert (shown["B1"], shown["B2"]) == ("booked", "blocked")
+    alice.post(f"/api/bookings/{sold['id']}/cancel/")
+    assert statuses(client, hall)["B1"] == "available"
+    again = staff.patch(screen, {"out_of_order": ["B1", "B2"]}).json
+    assert again["still_sold"] == []
+    assert statuses(client, hall)["B1"] == "blocked"
     film = staff.get(path).json["movie"]
     body = {"screen": staff.get(path).json["screen"], "date_time": "2030-09-01T20:00:00Z"}
     later = staff.post(f"/api/movies/{film}/shows/", body).json
