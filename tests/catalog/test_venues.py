@@ -12,8 +12,9 @@ from flask.testing import FlaskClient
 from booking_app.audit.service import OPERATOR
 from booking_app.catalog import venues
 from booking_app.catalog.models import Cinema, Screen, Show, ShowSeat
-from booking_app.core.database import begin_writing, db, reading, write_transaction
+from booking_app.core.database import begin_writing, db, write_transaction
 from tests.conftest import Caller, rows
+from tests.promise import somebody_waits
 from tests.serving import wait_until
 
 pytestmark = pytest.mark.usefixtures("in_2030")
@@ -211,12 +212,6 @@ def test_a_cinema_of_staffs_own_may_have_the_default_ones_name(
     made = staff.post(f"/api/movies/{make_movie()}/shows/", body)
     assert made.status_code == 201
     assert staff.get("/api/cinemas/1/").json["is_default"]
-
-
-def somebody_waits() -> bool:
-    with reading() as other:
-        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        return other.exec_driver_sql(waiting).first() is not None
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
