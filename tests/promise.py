@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from booking_app.booking import seats
+from booking_app.core.database import reading
 from booking_app.core.errors import DomainError
 from booking_app.reports import integrity
 
@@ -49,6 +50,13 @@ def at_once(app: Flask, *works: Callable[[], Any]) -> list[str]:
     for thread in threads:
         thread.join()
     return outcomes
+
+
+def somebody_waits() -> bool:
+    """Whether a session of PostgreSQL waits for a lock."""
+    with reading() as other:
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return other.exec_driver_sql(waiting).first() is not None
 
 
 def buy_in_processes(

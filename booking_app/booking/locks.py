@@ -10,6 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from booking_app.audit.service import Actor
+from booking_app.auth.models import User
 from booking_app.booking.models import CANCELLED, EXPIRED, HELD, Booking
 from booking_app.booking.queries import COLUMNS, BookingDetails, details, require_own
 from booking_app.catalog import show_rules
@@ -120,10 +121,12 @@ def lock_hold(
     by: Actor | None,
     now: datetime | None,
 ) -> LockedBooking:
-    """As `lock_live_booking`; raises NotHeld for a booking that is booked."""
+    """As `lock_live_booking`, with the account's row locked too: whoever counts its seats (`caps`)
+    sees whether the hold was kept in time. Raises NotHeld for a booking that is booked."""
     locked = lock_live_booking(connection, user_id, booking_id, by, now)
     if locked.details.status != HELD:
         raise NotHeld("This booking is confirmed already.")
+    lock_row(connection, User.id, locked.details.user_id)
     return locked
 
 

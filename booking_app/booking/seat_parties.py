@@ -9,13 +9,15 @@ it has a seat that is no half of a pair, a block of n + 1 has such a seat in bet
 without it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate, product
 from math import ceil
 from operator import itemgetter
 
-from booking_app.booking.seat_choice import Layout, Run, Seat, best_blocks, largest_block
+from booking_app.booking.seat_choice import Layout, Run, Seat
 
 # A set of numbers from 0 on, as the bits of one integer: adding n to each of them is one shift.
 Numbers = int
@@ -83,8 +85,10 @@ def best_party(
 def _party_with_wheelchairs(
     room: Sequence[Seat], quantity: int, category: str | None, accessible: int
 ) -> list[str] | None:
-    by_label = {seat.label: seat for seat in room}
-    largest = largest_block(room, category=category, accessible=accessible)
+    layout = Layout(room)
+    categories = None if category is None else {category}
+    largest = max((len(span.seats) for span in layout.spans(categories, accessible)), default=0)
+    around = _seats_around(layout, categories)
     # Sizes that make a block of one seat come last.
     sizes = sorted(
         range(accessible, min(largest, quantity - 1) + 1),
@@ -93,16 +97,48 @@ def _party_with_wheelchairs(
     odd = quantity % 2 == 1
     for size in sizes:
         rows = set()  # the best block of each row is tried
-        for block in best_blocks(room, size, category=category, accessible=accessible):
-            first = by_label[block[0]]
-            if (first.block, first.y) in rows:
+        for _, block in sorted(layout.ranked(size, categories, accessible), key=itemgetter(0)):
+            first = block[0]
+            row = first.block, first.y
+            if row in rows:
                 continue
-            rows.add((first.block, first.y))
-            left = [replace(seat, free=False) if seat.label in block else seat for seat in room]
-            others = _fewest_blocks(left, quantity - size, category, odd=odd, beside=first)
+            rows.add(row)
+            # A quick test: a search through a large room takes long, and it has many rows.
+            others_most, others_single = around(*row)
+            of_block = [seat for seat in block if not seat.reserved]
+            others_most -= len(of_block)
+            others_single -= sum(seat.label not in layout.partners for seat in of_block)
+            left_over = quantity - size
+            if others_most < left_over or (left_over % 2 and not others_single):
+                continue
+            labels = {seat.label for seat in block}
+            left = [replace(seat, free=False) if seat.label in labels else seat for seat in room]
+            others = _fewest_blocks(left, left_over, category, odd=odd, beside=first)
             if others is not None:
-                return _in_order(room, [*block, *others])
+                return _in_order(room, [*labels, *others])
     return None
+
+
+def _seats_around(
+    layout: Layout, categories: Collection[str] | None
+) -> Callable[[str, int], tuple[int, int]]:
+    """How many seats others of a party can have in a row of a block of the hall (by its `y`) and in
+    the rows that adjoin it without a break, and how many of them are no halves of pairs."""
+    seats = [seat for span in layout.spans(categories, 0) for seat in span.seats]
+    in_row = Counter((seat.block, seat.y) for seat in seats)
+    singles = Counter((seat.block, seat.y) for seat in seats if seat.label not in layout.partners)
+
+    @cache
+    def around(block: str, y: int) -> tuple[int, int]:
+        first = last = y
+        while in_row[block, first - 1]:
+            first -= 1
+        while in_row[block, last + 1]:
+            last += 1
+        rows = [(block, each) for each in range(first, last + 1)]
+        return sum(map(in_row.__getitem__, rows)), sum(map(singles.__getitem__, rows))
+
+    return around
 
 
 def _in_order(room: Sequence[Seat], labels: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Seats that are not for sale: kept by the house, which staff may sell, or out of order."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,9 +88,11 @@ def set_blocked_seats(
     SeatsSold for seats that are sold or held, PairSplit for one seat of a pair, and
     UpgradeUnfinished while a release may serve that would sell blocked seats.
     """
-    found = _lock(connection, [show_id], now).get(show_id)
-    if found is None:
+    show = sa.select(Show.id).where(Show.id == show_id).with_for_update()
+    if connection.execute(show).first() is None:
         raise NotFound("show", show_id)
+    lock_seats(connection, ShowSeat.show_id == show_id)
+    found = connection.execute(SEATS, {"show": show_id, "now": now}).all()
     wanted = {seat.label: seat for seat in seats}
     if len(wanted) < len(seats):
         raise Invalid("seats", "Names a seat twice.")
@@ -130,38 +133,55 @@ def set_blocked_seats(
     return after
 
 
+def lock_coming_shows(
+    connection: sa.Connection, screen_id: int, now: datetime | None
+) -> Sequence[Row]:
+    """The screen's shows to come, `(id, starts_at)` by time, their rows locked."""
+    coming = sa.select(Show.id, Show.starts_at).where(
+        Show.screen_id == screen_id, Show.starts_at > NOW
+    )
+    shows = connection.execute(coming.order_by(Show.id).with_for_update(), {"now": now}).all()
+    return sorted(shows, key=lambda show: (show.starts_at, show.id))
+
+
 def move_out_of_order(
     connection: sa.Connection,
     *,
     screen_id: int,
-    added: Collection[str],
+    out_of_order: Collection[str],
     removed: Collection[str],
     now: datetime | None,
 ) -> list[StillSold]:
-    """Block the `added` seats in the screen's shows to come where they are free, and free the
-    `removed` ones; what is sold or held. The screen's row is locked."""
-    coming = sa.select(Show.id, Show.starts_at).where(
-        Show.screen_id == screen_id, Show.starts_at > NOW
+    """Block what is `out_of_order` in the screen's shows to come where it is free, and free the
+    `removed` seats; what is sold or held. The screen's row and those of its shows are locked."""
+    shows = lock_coming_shows(connection, screen_id, now)  # also one that was made meanwhile
+    named = sa.and_(
+        ShowSeat.show_id.in_([show.id for show in shows]),
+        ShowSeat.label.in_([*out_of_order, *removed]),
     )
-    shows = connection.execute(coming.order_by(Show.starts_at), {"now": now}).all()
-    locked = _lock(connection, [show.id for show in shows], now)
-    sold, changes = [], []
-    for show in shows:
-        in_use = []
-        for seat in locked.get(show.id, ()):
-            change: dict[str, Any] = {"show": show.id, "seat": seat.label, "because": None}
-            if seat.label in added and not seat.free:
-                in_use.append(seat.label)
-            elif seat.label in added and seat.blocked != OUT_OF_ORDER:
-                changes.append(change | {"blocked_as": OUT_OF_ORDER})
-            elif seat.label in removed and seat.blocked == OUT_OF_ORDER:
+    lock_seats(connection, named)
+    seats = (
+        sa.select(ShowSeat.show_id, ShowSeat.label, ShowSeat.blocked, is_free(NOW).label("free"))
+        .where(named)
+        .order_by(ShowSeat.position)
+    )
+    in_use: dict[int, list[str]] = defaultdict(list)
+    changes = []
+    for seat in connection.execute(seats, {"now": now}):
+        change: dict[str, Any] = {"show": seat.show_id, "seat": seat.label, "because": None}
+        if seat.label in removed:
+            if seat.blocked == OUT_OF_ORDER:
                 changes.append(change | {"blocked_as": None})
-        if in_use:
-            sold.append(StillSold(show.id, show.starts_at, in_use))
+        elif not seat.free:
+            in_use[seat.show_id].append(seat.label)
+        elif seat.blocked != OUT_OF_ORDER:
+            changes.append(change | {"blocked_as": OUT_OF_ORDER})
     if changes:
         connection.execute(BLOCK, changes)
         renew_versions(connection, Show.id.in_({change["show"] for change in changes}))
-    return sold
+    return [
+        StillSold(show.id, show.starts_at, in_use[show.id]) for show in shows if show.id in in_use
+    ]
 
 
 def refuse_split_pairs(seats: Sequence[Row], labels: Collection[str]) -> None:
@@ -173,16 +193,6 @@ def refuse_split_pairs(seats: Sequence[Row], labels: Collection[str]) -> None:
     ]
     if parted := seat_plans.missing_partners(room, labels):
         raise PairSplit.of(parted)
-
-
-def _lock(
-    connection: sa.Connection, show_ids: Sequence[int], now: datetime | None
-) -> Mapping[int, Sequence[Row]]:
-    """All seats of those shows that there are, the shows and then the seats locked."""
-    locked = sa.select(Show.id).where(Show.id.in_(show_ids)).order_by(Show.id).with_for_update()
-    found = connection.execute(locked).scalars().all()
-    lock_seats(connection, ShowSeat.show_id.in_(found))
-    return {id_: connection.execute(SEATS, {"show": id_, "now": now}).all() for id_ in found}
 
 
 def _blocked(seats: Sequence[Row]) -> list[BlockedSeat]:

@@ -80,8 +80,7 @@ def read_plan(rows: Iterable[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
     The fields are of the right types already (`schemas.PlanRow`). Raises PlanError for the first
     row that can't be.
     """
-    plan = tuple(_read_row(index, row) for index, row in enumerate(rows))
-    _check_amount(plan)
+    plan = tuple(_read_rows(rows))
     _check_pairs(plan)
     _check_labels(plan)
     _check_blocks(plan)
@@ -121,6 +120,20 @@ def count_seats(stored: Iterable[Mapping[str, Any]]) -> int:
         else len(row["seats"]) - row["seats"].count(None)
         for row in stored
     )
+
+
+def _read_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[PlanRow]:
+    """The rows of a plan; raises PlanError at the first one that goes beyond what a screen has."""
+    seats = 0
+    for index, stored in enumerate(rows):
+        row = _read_row(index, stored)
+        in_row = sum(seat is not None for seat in row.seats)
+        if not in_row:
+            raise PlanError(index, "seats", "Has no seat.")
+        seats += in_row
+        if seats > SEATS_MAX:
+            raise PlanError(index, "seats", f"A screen has at most {SEATS_MAX} seats.")
+        yield row
 
 
 def _read_row(index: int, row: Mapping[str, Any]) -> PlanRow:
@@ -208,17 +221,6 @@ def _listed(row: PlanRow) -> dict[str, Any]:
 
 
 # --- what can be ----------------------------------------------------------------------------
-
-
-def _check_amount(plan: Sequence[PlanRow]) -> None:
-    seats = 0
-    for index, row in enumerate(plan):
-        in_row = sum(seat is not None for seat in row.seats)
-        if not in_row:
-            raise PlanError(index, "seats", "Has no seat.")
-        seats += in_row
-        if seats > SEATS_MAX:
-            raise PlanError(index, "seats", f"A screen has at most {SEATS_MAX} seats.")
 
 
 def _check_pairs(plan: Sequence[PlanRow]) -> None:

@@ -286,7 +286,7 @@ def update_screen(
     now: datetime | None = None,
 ) -> ScreenDetails:
     """Change a screen's name, plan or seats out of order; what is None stays. Shows keep the plan
-    they copied; seats that are out of order from now on are blocked in its shows to come where they
+    they copied; seats that are said to be out of order are blocked in its shows to come where they
     are free, and the others are `still_sold`.
 
     Raises NotFound and what `create_screen` raises.
@@ -297,6 +297,8 @@ def update_screen(
     if rows is not None:
         plan = read_rows(rows)
         changes["rows"] = seat_plans.stored_plan(plan)
+    if out_of_order is not None:  # shows before screens, as whoever moves one
+        blocked_seats.lock_coming_shows(connection, screen_id, now)
     before = _read_screen(connection, screen_id, lock=True)
     if rows is not None and changes["rows"] != before["rows"]:
         _check_readable(connection, plan)
@@ -314,10 +316,10 @@ def update_screen(
         connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
     )
     was, is_ = set(before["out_of_order"]), set(after["out_of_order"])
-    if was == is_:
+    if out_of_order is None or not was | is_:
         return _screen(after)
     sold = blocked_seats.move_out_of_order(
-        connection, screen_id=screen_id, added=is_ - was, removed=was - is_, now=now
+        connection, screen_id=screen_id, out_of_order=is_, removed=was - is_, now=now
     )
     return replace(_screen(after), still_sold=tuple(sold))
 

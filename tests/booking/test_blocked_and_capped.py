@@ -1,6 +1,7 @@
 """What is sold to whom: blocked seats, caps, pairs and companions over the API, and staff."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,10 +18,12 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.catalog import blocked_seats, schemas, shows, venues
 from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.models import ShowSeat, ShowSum
+from booking_app.core.database import begin_writing, db
 from booking_app.reports import service as reports
 from tests.conftest import NOON, Caller, rows
 from tests.migrating import release_before_may_serve
-from tests.promise import at_once, broken_promises
+from tests.promise import at_once, broken_promises, somebody_waits
+from tests.serving import wait_until
 
 HALL = [
     {
@@ -198,13 +201,18 @@ def test_a_screen_s_broken_seats_are_blocked_in_its_shows(
 ) -> None:
     path = f"/api/shows/{hall}/"
     screen = f"/api/screens/{staff.get(path).json['screen']}/"
-    alice.post(f"{path}book/", {"seat_number": "B1"})
+    sold = alice.post(f"{path}book/", {"seat_number": "B1"}).json
     changed = staff.patch(screen, {"out_of_order": ["B2", "B1"]}).json
     assert changed["out_of_order"] == ["B1", "B2"]
     (still,) = changed["still_sold"]
     assert (still["show"], still["seat_numbers"]) == (hall, ["B1"])
     shown = statuses(client, hall)
     assert (shown["B1"], shown["B2"]) == ("booked", "blocked")
+    alice.post(f"/api/bookings/{sold['id']}/cancel/")
+    assert statuses(client, hall)["B1"] == "available"
+    again = staff.patch(screen, {"out_of_order": ["B1", "B2"]}).json
+    assert again["still_sold"] == []
+    assert statuses(client, hall)["B1"] == "blocked"
     film = staff.get(path).json["movie"]
     body = {"screen": staff.get(path).json["screen"], "date_time": "2030-09-01T20:00:00Z"}
     later = staff.post(f"/api/movies/{film}/shows/", body).json
@@ -256,6 +264,33 @@ def test_a_seat_is_blocked_or_sold_but_not_both(
 
 
 # --- caps -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("in_time", [service.confirm, service.extend])
+def test_a_hold_that_is_kept_in_the_last_second_counts(
+    app: Flask, alice: Caller, make_show: Callable[..., int], in_time: Callable[..., Any]
+) -> None:
+    """Who books in the next second waits for it, rather than take it for one that has ended."""
+    show = make_show(total_seats=4, **TERMS)
+    shows.update_show(show_id=show, max_seats_per_account=2, now=NOON)
+    held = service.hold(user_id=alice.id, show_id=show, seat_numbers=["1", "2"], now=NOON)
+    end = NOON + timedelta(minutes=10)
+
+    def book() -> None:
+        with app.app_context():
+            after = end + timedelta(seconds=1)
+            service.book(user_id=alice.id, show_id=show, seat_numbers=["3", "4"], now=after)
+
+    with ThreadPoolExecutor(1) as pool:
+        with db.engine.connect() as connection, begin_writing(connection):
+            before = end - timedelta(seconds=1)
+            keep: Any = in_time
+            keep.within(connection, user_id=alice.id, booking_id=held.id, now=before)
+            booked = pool.submit(book)
+            wait_until(lambda: booked.done() or somebody_waits())
+        with pytest.raises(caps.TooManySeats):
+            booked.result()
 
 
 def test_an_account_has_at_most_so_many_seats_of_a_show(

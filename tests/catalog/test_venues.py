@@ -11,9 +11,10 @@ from flask.testing import FlaskClient
 
 from booking_app.audit.service import OPERATOR
 from booking_app.catalog import venues
-from booking_app.catalog.models import Cinema, Screen, ShowSeat
-from booking_app.core.database import begin_writing, db, reading, write_transaction
+from booking_app.catalog.models import Cinema, Screen, Show, ShowSeat
+from booking_app.core.database import begin_writing, db, write_transaction
 from tests.conftest import Caller, rows
+from tests.promise import somebody_waits
 from tests.serving import wait_until
 
 pytestmark = pytest.mark.usefixtures("in_2030")
@@ -221,11 +222,6 @@ def test_a_default_cinema_that_is_just_being_made_is_waited_for(app: Flask) -> N
         with app.app_context():
             return write_transaction(lambda c: venues.default_cinema(c, "UTC", OPERATOR))
 
-    def somebody_waits() -> bool:
-        with reading() as other:
-            waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            return other.exec_driver_sql(waiting).first() is not None
-
     other = {"name": "Other", "name_key": "other", "timezone": "UTC", "is_default": True}
     with ThreadPoolExecutor(1) as pool:
         with db.engine.connect() as connection, begin_writing(connection):
@@ -234,3 +230,24 @@ def test_a_default_cinema_that_is_just_being_made_is_waited_for(app: Flask) -> N
             wait_until(somebody_waits)
         ((cinema,),) = rows(Cinema, Cinema.id)
         assert made.result() == cinema
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_screen_is_not_locked_before_its_shows(app: Flask, planned: dict[str, Any]) -> None:
+    """Whoever moves a show has its row, and then waits for the screen's."""
+    screen: int = planned["screen"]
+
+    def save() -> None:
+        with app.app_context():
+            venues.update_screen(screen_id=screen, out_of_order=["A1"])
+
+    show = sa.select(Show.id).where(Show.id == planned["id"]).with_for_update()
+    with ThreadPoolExecutor(1) as pool:
+        with db.engine.connect() as connection, begin_writing(connection):
+            connection.execute(show)
+            saved = pool.submit(save)
+            wait_until(somebody_waits)
+            at_once = sa.select(Screen.id).where(Screen.id == screen).with_for_update(nowait=True)
+            connection.execute(at_once)
+        saved.result()
+    assert [seat.label for seat in rows(ShowSeat) if seat.blocked] == ["A1"]
