@@ -17,7 +17,8 @@ from booking_app import create_app
 from booking_app.auth.sessions import find_session
 from booking_app.booking.seat_choice import Seat, best_blocks
 from booking_app.catalog.models import STANDARD
-from booking_app.catalog.seat_plans import AISLE_WIDTH, SEAT_WIDTH
+from booking_app.catalog.neighbours import SEAT_WIDTH
+from booking_app.catalog.seat_plans import AISLE_WIDTH
 from booking_app.core.database import db
 
 

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from booking_app.auth import accounts
 from booking_app.booking.models import Booking
 from booking_app.catalog import catalog_file
+from booking_app.catalog.file_schemas import Catalog
 from booking_app.catalog.models import Show
-from booking_app.catalog.schemas import Catalog
 from booking_app.core import backups, schema
 from booking_app.core.database import reading
 from booking_app.core.errors import DomainError

@@ -7,8 +7,8 @@ from operator import itemgetter
 from typing import Any
 
 from booking_app.catalog.models import COMPANION, HOUSE, OUT_OF_ORDER, PAIR, WHEELCHAIR
+from booking_app.catalog.neighbours import SEAT_WIDTH
 from booking_app.catalog.seat_picture import lines_of
-from booking_app.catalog.seat_plans import SEAT_WIDTH
 
 SIGNS = {WHEELCHAIR: "♿", COMPANION: "+", PAIR: "↔"}
 BLOCK_NAMES = {HOUSE: "kept by the house", OUT_OF_ORDER: "out of order"}

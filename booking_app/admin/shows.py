@@ -34,7 +34,7 @@ from booking_app.booking import schemas as booking_schemas
 from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
-from booking_app.catalog import schemas, show_queries, shows
+from booking_app.catalog import file_schemas, schemas, seat_schemas, show_queries, shows
 from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
 from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER
 from booking_app.catalog.seat_map import get_seat_map
@@ -46,11 +46,11 @@ from booking_app.web.fields import Day
 
 SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
 SEATS = booking_schemas.BookBody(only=["seat_numbers", "over_cap"])
-CANCEL, BLOCK = booking_schemas.CancelBody(), schemas.BlockedSeat(only=["kind", "reason"])
+CANCEL, BLOCK = booking_schemas.CancelBody(), seat_schemas.BlockedSeat(only=["kind", "reason"])
 DAYS_MAX = 366
 # The schema is of one show; the shows of a form for many have their own times.
 ANY_TIME = "2000-01-01T00:00:00Z"
-TIME_OF_DAY, NAME = schemas.Daily(), LoginBody(only=["username"])
+TIME_OF_DAY, NAME = file_schemas.Daily(), LoginBody(only=["username"])
 
 
 pages = list_pages(

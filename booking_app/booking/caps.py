@@ -49,8 +49,8 @@ def refuse_too_many_seats(
     held = _count(connection, HAD_BY_ACCOUNT, user_id, show_id, now)
     if held + more > most:
         raise TooManySeats(
-            f"One account may have {most} seats of this show; this one has {held}, and {more} more "
-            "would be too many.",
+            f"An account has at most {most} of this show's seats; this one has {held} and can't "
+            f"have {more} more.",
             held=held,
             most=most,
         )

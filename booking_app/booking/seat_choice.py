@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 
 from booking_app.catalog.models import COMPANION, WHEELCHAIR
-from booking_app.catalog.seat_plans import (
+from booking_app.catalog.neighbours import (
     SEAT_WIDTH,
     beside,
     in_one_row,

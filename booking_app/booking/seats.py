@@ -147,7 +147,7 @@ OWN_WHEELCHAIR_PLACES = (
 
 def lock_seats(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> list[Row]:
     """The free seats that are asked for, locked, in the order of the room: rows with `label`,
-    `category` and `blocked`.
+    `category`, `blocked` and `blocked_reason`.
 
     Raises Invalid for a seat or category that the show does not have, SeatTaken with exactly the
     seats in the way, PairSplit and CompanionOnly for seats that can't be taken without others, and
@@ -286,6 +286,7 @@ def _lock_statement(skip_locked: bool) -> Query:
             ShowSeat.category,
             KIND,
             ShowSeat.blocked,
+            ShowSeat.blocked_reason,
             MAY_BE_TAKEN.label("free"),
         )
         .where(OF_SHOW, NAMED)

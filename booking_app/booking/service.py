@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
-from booking_app.audit.service import Actor
+from booking_app.audit.service import OPERATOR, Actor
 from booking_app.auth.accounts import SessionEnded
 from booking_app.auth.models import User
 from booking_app.booking import caps, seats
@@ -36,7 +36,7 @@ from booking_app.booking.seats import Sale, SeatRequest
 from booking_app.catalog.models import Show
 from booking_app.catalog.seat_map import seat_price
 from booking_app.catalog.show_rules import renew_versions
-from booking_app.core.database import WaitForLocks, may_wait, refusing, writes
+from booking_app.core.database import Row, WaitForLocks, may_wait, refusing, writes
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import iso
 
@@ -95,12 +95,12 @@ def book(
     if may_wait(connection):
         lock_row(connection, User.id, user_id)
     show = lock_show_on_sale(connection, show_id, by, now)
-    if not over_cap:
+    if not over_cap and not _is_own(by, user_id):
         if show.max_seats_per_account is not None and not may_wait(connection):
             raise WaitForLocks  # for the account, which is locked before the show
         _refuse_too_many_seats(connection, user_id, show, wanted.quantity)
     booking = _make_booking(connection, user_id, show, wanted, policy, by, expires_at=None)
-    _record(connection, "booking.created", by, booking, booking.labels, now)
+    _record(connection, "booking.created", by, booking, booking.labels, now, over_cap=over_cap)
     return booking
 
 
@@ -140,13 +140,13 @@ def hold(
         most=most,
         now=show.now,
     )
-    if not over_cap:
+    if not over_cap and not _is_own(by, user_id):
         _refuse_too_many_seats(connection, user_id, show, wanted.quantity)
     expires_at = show.now + timedelta(minutes=policy.hold_minutes)
     if by is None:
         expires_at = min(expires_at, show.starts_at)
     booking = _make_booking(connection, user_id, show, wanted, policy, by, expires_at=expires_at)
-    _record(connection, "booking.held", by, booking, booking.labels, now)
+    _record(connection, "booking.held", by, booking, booking.labels, now, over_cap=over_cap)
     return booking
 
 
@@ -199,8 +199,8 @@ def _make_booking(
     locked = seats.lock_seats(connection, sale, wanted)
     if show.no_single_gaps and not wanted.split:  # whose blocks are chosen to leave none, if any
         seats.refuse_single_gaps(connection, sale, [seat.label for seat in locked])
-    if any(seat.blocked for seat in locked):
-        renew_versions(connection, Show.id == show.id)
+    if lifted := [seat for seat in locked if seat.blocked]:
+        _lift_blocks(connection, show.id, lifted, by)
     forget_sums(connection, show.id, show.starts_at, show.now)
     lines = tuple(
         BookedSeat(
@@ -236,9 +236,33 @@ def _make_booking(
     )
 
 
+def _lift_blocks(
+    connection: sa.Connection, show_id: int, lifted: Sequence[Row], by: Actor | None
+) -> None:
+    """Write down which blocks taking the seats lifts, and give the show a new version."""
+    renew_versions(connection, Show.id == show_id)
+    before = [
+        {"seat_number": seat.label, "kind": seat.blocked, "reason": seat.blocked_reason}
+        for seat in lifted
+    ]
+    audit.record(
+        connection,
+        "show.changed",
+        by=by or OPERATOR,
+        object_id=show_id,
+        before={"blocked_seats": before},
+        after={"blocked_seats": []},
+    )
+
+
 def _reference() -> str:
     # A letter of 32 is five bits of a random byte.
     return "".join(REFERENCE_ALPHABET[byte % 32] for byte in secrets.token_bytes(REFERENCE_LENGTH))
+
+
+def _is_own(by: Actor | None, user_id: int) -> bool:
+    """Whether one of the staff takes seats for their own account, which no cap binds."""
+    return by is not None and by.user_id == user_id
 
 
 def _refuse_too_many_seats(
@@ -363,14 +387,18 @@ def _record(
     booking: BookingDetails,
     labels: Sequence[str],
     now: datetime | None,
+    *,
+    over_cap: bool = False,
 ) -> None:
     """Write down what staff did for a customer; what customers do themselves their bookings say."""
     if by is not None:
-        after = {
+        after: dict[str, Any] = {
             "user_id": booking.user_id,
             "show_id": booking.show_id,
             "seat_numbers": list(labels),
         }
+        if over_cap:
+            after["over_cap"] = True
         audit.record(connection, action, by=by, object_id=booking.id, after=after, now=now)
 
 

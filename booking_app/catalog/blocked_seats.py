@@ -1,7 +1,7 @@
 """Seats that are not for sale: kept by the house, which staff may sell, or out of order."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import seat_plans
-from booking_app.catalog.models import KIND, OUT_OF_ORDER, Show, ShowSeat, is_free
+from booking_app.catalog import neighbours, seat_plans
+from booking_app.catalog.models import KIND, OUT_OF_ORDER, PAIR, Show, ShowSeat, is_free
 from booking_app.catalog.show_rules import (
     PairSplit,
     SeatsSold,
@@ -176,6 +176,7 @@ def move_out_of_order(
             in_use[seat.show_id].append(seat.label)
         elif seat.blocked != OUT_OF_ORDER:
             changes.append(change | {"blocked_as": OUT_OF_ORDER})
+    changes += _for_partners(connection, changes, now)
     if changes:
         connection.execute(BLOCK, changes)
         renew_versions(connection, Show.id.in_({change["show"] for change in changes}))
@@ -184,14 +185,36 @@ def move_out_of_order(
     ]
 
 
+def _for_partners(
+    connection: sa.Connection, changes: Sequence[Mapping[str, Any]], now: datetime | None
+) -> list[dict[str, Any]]:
+    """The same changes for the other seats of pairs: a show may have pairs that the screen's plan
+    has no more."""
+    more = []
+    for show_id in {change["show"] for change in changes}:
+        own = {change["seat"]: change for change in changes if change["show"] == show_id}
+        seats = connection.execute(SEATS, {"show": show_id, "now": now}).all()
+        if not any(seat.kind == PAIR for seat in seats if seat.label in own):
+            continue
+        others = neighbours.partners(_room(seats))
+        for label in own.keys() & others.keys():
+            if others[label] not in own:
+                more.append({**own[label], "seat": others[label]})
+    return more
+
+
+def _room(seats: Sequence[Row]) -> list[neighbours.Placement]:
+    return [
+        neighbours.Placement(seat.label, seat.block, seat.row_label, seat.kind, x)
+        for seat, (x, _) in zip(seats, seat_plans.places(seats), strict=True)
+    ]
+
+
 def refuse_split_pairs(seats: Sequence[Row], labels: Collection[str]) -> None:
     """Raises PairSplit where `labels` have one seat of a pair without the other. `seats` are all of
     a room, in its order."""
-    room = [
-        seat_plans.Placement(seat.label, seat.block, seat.row_label, seat.kind, x)
-        for seat, (x, _) in zip(seats, seat_plans.places(seats), strict=True)
-    ]
-    if parted := seat_plans.missing_partners(room, labels):
+    room = _room(seats)
+    if parted := neighbours.missing_partners(room, labels):
         raise PairSplit.of(parted)
 
 

@@ -5,7 +5,15 @@ from typing import Any
 from flask import Response, current_app, json, request
 
 from booking_app.auth.access import actor, staff_only
-from booking_app.catalog import blocked_seats, movies, schemas, show_queries, shows, venues
+from booking_app.catalog import (
+    blocked_seats,
+    movies,
+    schemas,
+    seat_schemas,
+    show_queries,
+    shows,
+    venues,
+)
 from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import seat_picture
@@ -40,7 +48,7 @@ EXAMPLE_SCREEN = {
         {"label": "B", "seats": 10, "gaps": [5], "category": "premium"},
     ],
 }
-SEAT_MAP = schemas.SeatMap()
+SEAT_MAP = seat_schemas.SeatMap()
 A_MINUTE = 60  # that a CDN may keep what changes by hand; never what is on sale
 JSON, SVG = "application/json", "image/svg+xml"
 
@@ -165,7 +173,7 @@ def get_show(show_id: int) -> Any:
 
 @blp.route("/shows/<id:show_id>/seats/", methods=["GET"])
 @blp.public()
-@blp.response(200, schemas.SeatMap)
+@blp.response(200, seat_schemas.SeatMap)
 @blp.alt_response(
     200, schema={"type": "string"}, content_type=SVG, description="The map as a picture."
 )
@@ -215,7 +223,7 @@ def delete_show(show_id: int) -> Any:
 
 @blp.route("/shows/<id:show_id>/blocked-seats/", methods=["GET"])
 @staff_only
-@blp.response(200, schemas.BlockedSeats)
+@blp.response(200, seat_schemas.BlockedSeats)
 @blp.problems("not_found")
 def get_blocked_seats(show_id: int) -> Any:
     """List a show's blocked seats
@@ -228,10 +236,10 @@ def get_blocked_seats(show_id: int) -> Any:
 @blp.route("/shows/<id:show_id>/blocked-seats/", methods=["PUT"])
 @staff_only
 @blp.arguments(
-    schemas.BlockedSeatsBody,
+    seat_schemas.BlockedSeatsBody,
     example={"seats": [{"seat_number": "5", "kind": "house", "reason": "For the press"}]},
 )
-@blp.response(200, schemas.BlockedSeats)
+@blp.response(200, seat_schemas.BlockedSeats)
 @blp.problems("not_found", "seats_sold", "pair_split", "upgrade_unfinished")
 def set_blocked_seats(data: dict[str, Any], show_id: int) -> Any:
     """Block seats of a show

@@ -7,18 +7,12 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from booking_app.catalog.models import (
-    AVAILABLE,
     BLOCK_MAX,
-    BLOCKED,
-    BLOCKS,
-    BOOKED,
     CATEGORY_MAX,
     DURATION_MAX_MINUTES,
-    HELD,
     KINDS,
     LABEL_MAX,
     NUMBER_MAX,
-    REASON_MAX,
     ROW_LABEL_MAX,
     SEATS_MAX,
     STANDARD,
@@ -57,7 +51,7 @@ class Genre(Text):
         return genre
 
 
-def _optional_text(max_length: int, multiline: bool = False) -> Text:
+def optional_text(max_length: int, multiline: bool = False) -> Text:
     return Text(max_length=max_length, multiline=multiline, allow_none=True)
 
 
@@ -65,11 +59,11 @@ class MovieBody(ma.Schema):
     title = Text(max_length=200, required=True)
     duration_minutes = StrictInteger(1, DURATION_MAX_MINUTES, required=True)
     year = StrictInteger(1870, 2200, allow_none=True)
-    language = _optional_text(50)
+    language = optional_text(50)
     genres = Items(Genre(max_length=50), max_length=GENRES_MAX)
-    age_rating = _optional_text(20)
-    director = _optional_text(200)
-    description = _optional_text(2000, multiline=True)
+    age_rating = optional_text(20)
+    director = optional_text(200)
+    description = optional_text(2000, multiline=True)
     on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
 
 
@@ -141,7 +135,7 @@ class ShowPatch(_ShowTerms):
     )
 
 
-class _NewShow(_ShowTerms):
+class NewShow(_ShowTerms):
     """On a `screen` with a seat plan, or in the short form."""
 
     screen_name = Text(
@@ -165,7 +159,7 @@ class _NewShow(_ShowTerms):
             raise ma.ValidationError({name: [message] for name in wrong})
 
 
-class ShowBody(_NewShow):
+class ShowBody(NewShow):
     screen = StrictInteger(
         1, metadata={"description": "The id of a screen; the show copies its seat plan."}
     )
@@ -222,7 +216,7 @@ class Timezone(Text):
 
 class CinemaPatch(ma.Schema):
     name = Text(max_length=100)
-    city = _optional_text(100)
+    city = optional_text(100)
     timezone = Timezone()
 
 
@@ -361,7 +355,7 @@ class PlanRow(ma.Schema):
     )
 
 
-def _plan(**kwargs: Any) -> Items:
+def plan_field(**kwargs: Any) -> Items:
     return Items(
         fields.Nested(PlanRow),
         min_length=1,
@@ -373,7 +367,7 @@ def _plan(**kwargs: Any) -> Items:
 
 class ScreenPatch(ma.Schema):
     name = Text(max_length=100)
-    rows = _plan()
+    rows = plan_field()
     out_of_order = SeatLabels(
         longest=LABEL_MAX,
         min_length=0,
@@ -384,7 +378,7 @@ class ScreenPatch(ma.Schema):
 
 class ScreenBody(ScreenPatch):
     name = Text(max_length=100, required=True)
-    rows = _plan(required=True)
+    rows = plan_field(required=True)
     cinema = StrictInteger(1, metadata={"description": "The default cinema if left out."})
 
 
@@ -438,124 +432,3 @@ class ChangedScreen(Screen):
         required=True,
         metadata={"description": "Seats out of order from now on that shows to come have sold."},
     )
-
-
-class BlockedSeat(ma.Schema):
-    """A seat that is not for sale."""
-
-    seat_number = SeatLabel(max_length=LABEL_MAX, required=True)
-    kind = fields.String(
-        required=True,
-        validate=validate.OneOf(BLOCKS),
-        metadata={"description": "`house`: staff may sell it; `out_of_order`: nobody."},
-    )
-    reason = _optional_text(REASON_MAX)
-
-
-class BlockedSeatsBody(ma.Schema):
-    """All of them: a seat that is not named is for sale."""
-
-    seats = Items(fields.Nested(BlockedSeat), max_length=SEATS_MAX, required=True)
-
-
-class BlockedSeatAnswer(AnswerSchema):
-    seat_number = fields.String(required=True, attribute="label")
-    kind = fields.String(required=True, validate=validate.OneOf(BLOCKS))
-    reason = fields.String(required=True, allow_none=True)
-
-
-class BlockedSeats(AnswerSchema):
-    show = StrictInteger(1, required=True)
-    seats = fields.List(fields.Nested(BlockedSeatAnswer), required=True)
-
-
-class MapSeat(AnswerSchema):
-    seat_number = fields.String(
-        required=True, metadata={"description": "What it is booked by: block, row and number."}
-    )
-    number = fields.String(required=True, metadata={"description": "Its number in the row."})
-    x = fields.Integer(
-        required=True, metadata={"description": "Its left edge, in half seats from the left."}
-    )
-    status = fields.String(
-        required=True, validate=validate.OneOf([AVAILABLE, HELD, BOOKED, BLOCKED])
-    )
-    category = fields.String(required=True)
-    kind = fields.String(required=True, validate=validate.OneOf(KINDS))
-    price = Money(required=True, attribute="price_cents")
-    accessible = StrictBoolean(
-        required=True, metadata={"description": "Whether it is a wheelchair place."}
-    )
-    aisle_after = StrictBoolean(
-        required=True, metadata={"description": "Whether the next place of the row is empty."}
-    )
-
-
-class MapRow(AnswerSchema):
-    label = fields.String(required=True)
-    block = fields.String(required=True, metadata={"description": "Empty where there is none."})
-    y = fields.Integer(
-        required=True, metadata={"description": "Its place from the front, in rows."}
-    )
-    seats = fields.List(fields.Nested(MapSeat), required=True)
-
-
-class SeatMap(AnswerSchema):
-    show = StrictInteger(1, required=True)
-    total_seats = fields.Integer(required=True)
-    available_seats = fields.Integer(required=True)
-    rows = fields.List(fields.Nested(MapRow), required=True)
-
-
-# --- the catalogue file ---------------------------------------------------------------------
-
-
-class Daily(fields.String):
-    """A time of day, "20:30", in the cinema's time zone."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            validate=validate.Regexp(
-                r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z",
-                error="Must be a time of day such as 14:00.",
-            )
-        )
-
-
-class CatalogShow(_NewShow):
-    """A show in a catalogue file: at one `date_time`, or `daily` at these times of day.
-
-    Where it names a `cinema`, its `screen` is the name of a screen there.
-    """
-
-    cinema = Text(max_length=100)
-    screen = Text(max_length=100)
-    date_time = Instant()
-    daily = fields.List(Daily(), validate=validate.Length(min=1))
-
-    @ma.validates_schema
-    def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if ("date_time" in data) == ("daily" in data):
-            raise ma.ValidationError("Give date_time or daily, and only one of them.", "date_time")
-        if ("cinema" in data) != ("screen" in data):
-            raise ma.ValidationError("Give cinema and screen, or neither.", "cinema")
-
-
-class CatalogMovie(MovieBody):
-    shows = fields.List(fields.Nested(CatalogShow))
-
-
-class CatalogScreen(ma.Schema):
-    name = Text(max_length=100, required=True)
-    rows = _plan(required=True)
-
-
-class CatalogCinema(CinemaBody):
-    screens = fields.List(fields.Nested(CatalogScreen), load_default=list)
-
-
-class Catalog(ma.Schema):
-    """A catalogue file."""
-
-    cinemas = fields.List(fields.Nested(CatalogCinema), load_default=list)
-    movies = fields.List(fields.Nested(CatalogMovie), required=True)

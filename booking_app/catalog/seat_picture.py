@@ -14,6 +14,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from booking_app.catalog.models import AVAILABLE, BLOCKED, BOOKED, HELD, PAIR
+from booking_app.catalog.neighbours import SEAT_WIDTH
 from booking_app.catalog.seat_marks import (
     BAND,
     HALO,
@@ -34,7 +35,7 @@ from booking_app.catalog.seat_marks import (
     screen,
     text_width,
 )
-from booking_app.catalog.seat_plans import SEAT_WIDTH, PlanRow, plan_seats
+from booking_app.catalog.seat_plans import PlanRow, plan_seats
 
 LINE_MAX = 25  # seats side by side where the map has no rows
 HALF_SEAT, ROW_PITCH = SEAT_PITCH // SEAT_WIDTH, 31

@@ -7,14 +7,14 @@ left to right, seen towards the screen, of numbers, `{"number", "category", "kin
 empty place.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, pairwise
 from typing import Any, Protocol
 
 from booking_app.catalog.models import PAIR, SEATS_MAX, STANDARD, WHEELCHAIR
+from booking_app.catalog.neighbours import SEAT_WIDTH, beside, in_one_row
 
-SEAT_WIDTH = 2  # in half seats
 AISLE_WIDTH = 2  # between a block and the one beside it
 # What release 1.2 can read of a row.
 LABEL_MAX_BEFORE, ROW_LABEL_MAX_BEFORE = 10, 5
@@ -386,69 +386,6 @@ def places(seats: Sequence[StoredSeat]) -> list[tuple[int, int]]:
         parted = [(any_seat, None) if seat.aisle_after else (any_seat,) for seat in row]
         plan.append(PlanRow(label, tuple(chain.from_iterable(parted))))
     return [(seat.x, seat.y) for seat in plan_seats(plan)]
-
-
-class Placed(Protocol):
-    """A seat that knows its row and its place."""
-
-    @property
-    def block(self) -> str: ...
-    @property
-    def row_label(self) -> str: ...
-    @property
-    def x(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A seat as `partners` needs it."""
-
-    label: str
-    block: str
-    row_label: str
-    kind: str
-    x: int
-
-
-class SeatInRow(Placed, Protocol):
-    """A seat of a kind that knows its row and its place."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-
-
-def missing_partners(room: Sequence[SeatInRow], labels: Collection[str]) -> list[str]:
-    """The seats that `labels` lack to have whole pairs only, in the order of the room."""
-    others = partners(room)
-    lacking = {others[label] for label in labels if label in others} - set(labels)
-    return [seat.label for seat in room if seat.label in lacking]
-
-
-def partners(room: Sequence[SeatInRow]) -> dict[str, str]:
-    """The other seat of each pair seat, by its label. `room` are all seats in their order; pairs
-    are the pair seats that stand side by side, from the left."""
-    found: dict[str, str] = {}
-    for left, right in pairwise(room):
-        if (
-            left.kind == right.kind == PAIR
-            and left.label not in found
-            and in_one_row(left, right)
-            and beside(left, right)
-        ):
-            found |= {left.label: right.label, right.label: left.label}
-    return found
-
-
-def in_one_row(seat: Placed, other: Placed) -> bool:
-    """Whether the seats are of the same row."""
-    return (seat.block, seat.row_label) == (other.block, other.row_label)
-
-
-def beside(seat: Placed, right: Placed) -> bool:
-    """Whether no aisle and no empty place parts two seats of a row, one right of the other."""
-    return right.x - seat.x == SEAT_WIDTH
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import blocked_seats, seat_plans
+from booking_app.catalog import blocked_seats, neighbours, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.models import Cinema, Screen, Show
 from booking_app.catalog.seat_plans import PlanRow
@@ -402,10 +402,10 @@ def _in_order(
     plan does not have, PairSplit and UpgradeUnfinished."""
     seats = seat_plans.plan_seats(plan)
     if unknown := sorted(set(out_of_order) - {seat.label for seat in seats}):
-        raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}.")
+        raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}; leave it out.")
     if out_of_order:
         require_finished_upgrade(connection, "seats that are out of order")
-        if parted := seat_plans.missing_partners(seats, out_of_order):
+        if parted := neighbours.missing_partners(seats, out_of_order):
             raise PairSplit.of(parted)
     return [seat.label for seat in seats if seat.label in set(out_of_order)]
 

@@ -39,7 +39,7 @@ HALL = [
     },
     {"label": "B", "seats": 8},
 ]
-BOSS = Actor(user_id=1, username="boss")
+BOSS = Actor(user_id=999, username="boss")
 TERMS = {"starts_in": timedelta(hours=5), "now": NOON}
 
 
@@ -178,6 +178,8 @@ def test_blocked_seats_are_sold_by_staff_or_by_nobody(
     booked = staff.post(f"{path}book/", {"seat_number": "B1", "username": "alice"}).json
     assert booked["user"] == alice.id
     assert statuses(client, hall)["B1"] == "booked"
+    lifted = [event.before for event in rows(AuditEvent) if event.action == "show.changed"][-1]
+    assert lifted == {"blocked_seats": [{"seat_number": "B1", "kind": "house", "reason": None}]}
     assert alice.post(f"/api/bookings/{booked['id']}/cancel/").status_code == 200
     assert statuses(client, hall)["B1"] == "available", "the block was lifted"
 
@@ -224,6 +226,14 @@ def test_a_screen_s_broken_seats_are_blocked_in_its_shows(
     assert staff.patch(screen, {"out_of_order": ["Z1"]}).status_code == 422
     refused = staff.patch(screen, {"out_of_order": ["A7"]})
     assert refusal(refused) == (409, "pair_split", ["A8"])
+    # A show keeps the pairs of the plan that it copied.
+    single = [{"label": "A", "seats": [7]}, {"label": "B", "seats": 8}]
+    staff.patch(screen, {"rows": single, "out_of_order": ["A7"]})
+    shown = statuses(client, hall)
+    assert (shown["A7"], shown["A8"]) == ("blocked", "blocked")
+    staff.patch(screen, {"out_of_order": []})
+    shown = statuses(client, hall)
+    assert (shown["A7"], shown["A8"]) == ("available", "available")
     staff.patch(screen, {"out_of_order": ["B2"]})
     gone = staff.patch(screen, {"rows": [{"label": "C", "seats": 2}]})
     assert gone.status_code == 422
@@ -309,6 +319,9 @@ def test_an_account_has_at_most_so_many_seats_of_a_show(
     with pytest.raises(caps.TooManySeats):
         service.book(seat_number="9", by=BOSS, **taken)
     over = service.book(seat_number="9", by=BOSS, over_cap=True, **taken)
+    assert [event.after.get("over_cap") for event in rows(AuditEvent)][-1] is True
+    own = Actor(user_id=alice.id, username="alice")
+    assert service.book(seat_number="10", by=own, **taken).labels, "no customer"
     service.cancel(user_id=alice.id, booking_id=first.id, seat_numbers=["1", "2"], now=NOON)
     service.cancel(user_id=alice.id, booking_id=over.id, now=NOON)
     # The hold is over after ten minutes, and counts no more.

@@ -23,7 +23,7 @@ from tests.promise import at_once, broken_promises
 
 PAIRS = [("A7", "A8"), ("A9", "A10"), ("B7", "B8"), ("B9", "B10")]
 CAP = 3
-BOSS = Actor(user_id=1, username="boss")
+BOSS = Actor(user_id=999, username="boss")
 
 
 def hall(make_movie: Callable[..., int], number: int) -> int:

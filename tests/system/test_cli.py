@@ -12,8 +12,8 @@ from flask import Flask
 
 from booking_app.auth.models import User
 from booking_app.catalog import catalog_file, movies, show_queries, shows
+from booking_app.catalog.file_schemas import Catalog
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
-from booking_app.catalog.schemas import Catalog
 from tests.conftest import NOON, PASSWORD, Caller, present, rows
 
 FILM = {"title": "Äpfel", "duration_minutes": 90, "year": 1990, "genres": ["Drama"]}

@@ -43,9 +43,9 @@ def test_until_the_upgrade_is_finished_plans_are_what_the_release_before_can_rea
     numeric = [{"label": label, "seats": 12} for label in ("1", "11")]
     wide = [{"label": "A long name", "seats": 1}]
     for rows_ in (LISTED, numeric, wide, [{"label": "A", "block": "B", "seats": 1}]):
-        with pytest.raises(venues.UpgradeUnfinished, match="finish-upgrade"):
+        with pytest.raises(show_rules.UpgradeUnfinished, match="finish-upgrade"):
             venues.create_screen(name="2", rows=rows_, cinema=1)
-        with pytest.raises(venues.UpgradeUnfinished):
+        with pytest.raises(show_rules.UpgradeUnfinished):
             venues.update_screen(screen_id=counts.id, rows=rows_)
     told = fresh_app.test_cli_runner().invoke(args=["finish-upgrade"])
     assert told.output == (

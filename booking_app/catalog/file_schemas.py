@@ -1,0 +1,60 @@
+"""The shape of a catalogue file."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from booking_app.catalog.schemas import CinemaBody, MovieBody, NewShow, plan_field
+from booking_app.web.fields import Instant, Text
+
+
+class Daily(fields.String):
+    """A time of day, "20:30", in the cinema's time zone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            validate=validate.Regexp(
+                r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z",
+                error="Must be a time of day such as 14:00.",
+            )
+        )
+
+
+class CatalogShow(NewShow):
+    """A show in a catalogue file: at one `date_time`, or `daily` at these times of day.
+
+    Where it names a `cinema`, its `screen` is the name of a screen there.
+    """
+
+    cinema = Text(max_length=100)
+    screen = Text(max_length=100)
+    date_time = Instant()
+    daily = fields.List(Daily(), validate=validate.Length(min=1))
+
+    @ma.validates_schema
+    def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if ("date_time" in data) == ("daily" in data):
+            raise ma.ValidationError("Give date_time or daily, and only one of them.", "date_time")
+        if ("cinema" in data) != ("screen" in data):
+            raise ma.ValidationError("Give cinema and screen, or neither.", "cinema")
+
+
+class CatalogMovie(MovieBody):
+    shows = fields.List(fields.Nested(CatalogShow))
+
+
+class CatalogScreen(ma.Schema):
+    name = Text(max_length=100, required=True)
+    rows = plan_field(required=True)
+
+
+class CatalogCinema(CinemaBody):
+    screens = fields.List(fields.Nested(CatalogScreen), load_default=list)
+
+
+class Catalog(ma.Schema):
+    """A catalogue file."""
+
+    cinemas = fields.List(fields.Nested(CatalogCinema), load_default=list)
+    movies = fields.List(fields.Nested(CatalogMovie), required=True)
