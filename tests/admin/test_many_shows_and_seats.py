@@ -377,7 +377,7 @@ def test_staff_exceed_the_cap_of_a_show_when_they_say_so(
     assert 'name="over_cap"' in site.get(path).text
     answer = site.post(path, form)
     assert answer.status_code == 409
-    assert "One account may have 1 seats of this show" in messages(answer)[0]
+    assert "at most 1 of this show's seats" in messages(answer)[0]
     assert site.post(path, form | {"over_cap": "y"}).status_code == 303
 
 
