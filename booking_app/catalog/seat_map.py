@@ -62,7 +62,8 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
     `free`, `held` (whether the owner only holds it) and `blocked` beside the columns of `ShowSeat`.
     """
     rows = []
-    placed = zip(seats, places(seats), strict=True)
+    statuses = [_status(seat) for seat in seats]
+    placed = zip(seats, places(seats), statuses, strict=True)
     for (block, label), row in groupby(placed, key=lambda one: (one[0].block, one[0].row_label)):
         in_row = list(row)
         rows.append(
@@ -75,7 +76,7 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
                         "seat_number": seat.label,
                         "number": seat.number,
                         "x": x,
-                        "status": _status(seat),
+                        "status": status,
                         "category": seat.category,
                         "kind": seat.kind,
                         "price_cents": seat_price(
@@ -84,14 +85,14 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
                         "accessible": seat.accessible,
                         "aisle_after": seat.aisle_after,
                     }
-                    for seat, (x, _) in in_row
+                    for seat, (x, _), status in in_row
                 ],
             }
         )
     return {
         "show": show.id,
         "total_seats": len(seats),
-        "available_seats": sum(_status(seat) == AVAILABLE for seat in seats),
+        "available_seats": statuses.count(AVAILABLE),
         "rows": rows,
     }
 
