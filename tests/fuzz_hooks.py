@@ -26,6 +26,13 @@ def filter_query(context: Any, query: Any) -> bool:
 
 
 @schemathesis.hook
+def filter_headers(context: Any, headers: Any) -> bool:
+    """Only requests that reach the application: gunicorn itself refuses those with a transfer coding
+    that it does not know (501)."""
+    return "transfer-encoding" not in {name.lower() for name in headers or {}}
+
+
+@schemathesis.hook
 def filter_body(context: Any, body: Any) -> bool:
     """Only bodies that every caller may send: a larger one is refused by its size (413), whatever
     is wrong with it."""
