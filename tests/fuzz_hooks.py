@@ -27,7 +27,7 @@ def filter_query(context: Any, query: Any) -> bool:
 
 @schemathesis.hook
 def filter_headers(context: Any, headers: Any) -> bool:
-    """Only requests that reach the application: gunicorn itself refuses those with a transfer coding
+    """Only requests that reach the application: gunicorn refuses a transfer coding
     that it does not know (501)."""
     return "transfer-encoding" not in {name.lower() for name in headers or {}}
 
