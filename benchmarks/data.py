@@ -1,4 +1,4 @@
-"""What the endpoints are measured on: accounts, shows and bookings beside the demo catalogue."""
+"""Data to measure on: accounts, shows and bookings beside the demo catalogue."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What single parts cost, in one thread and without a server."""
+"""The cost of single parts, in one thread and without a server."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def count_statements(environ: dict[str, str], data: Data) -> dict[str, int]:
 
 
 def price_of_defences(environ: dict[str, str], data: Data) -> str:
-    """What a caller's session and the limits cost each request."""
+    """The cost of a caller's session and of the limits for each request."""
     path = f"/api/shows/{data.show}/"
     header = data.callers[READER]
     headers = _headers(header)

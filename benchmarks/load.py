@@ -57,7 +57,7 @@ ENDPOINTS = (
 
 
 def answer(server: Server, endpoint: Endpoint, seat: int) -> Any:
-    """What a single request is answered with; raises Failure."""
+    """The answer to a single request; raises Failure."""
     data = server.data
     return fetch(server.url + endpoint.path(data), endpoint.body(seat), endpoint.header(data))
 

@@ -114,8 +114,8 @@ def new_screen() -> AnyResponse:
 
 
 def _copied() -> dict[str, Any] | None:
-    """What the form of a new screen begins with: the cinema and plan of the screen that the query
-    names, if any."""
+    """The first values of the form of a new screen: the cinema and plan of the screen that the
+    query names, if any."""
     if request.method == "POST" or "copy" not in request.args:
         return None
     screen = venues.get_screen(screen_id=id_of(request.args["copy"], "screen"))

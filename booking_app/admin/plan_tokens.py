@@ -8,7 +8,7 @@ from booking_app.catalog.models import COMPANION, PAIR, SEATS_MAX, WHEELCHAIR
 
 BLOCK, CATEGORY, OFFSET, WALKWAY, BESIDE = "block", "category", "offset", "walkway", "beside"
 TYPED_KINDS = (WHEELCHAIR, COMPANION, PAIR)
-# What earlier releases took, and what to type now.
+# Forms that earlier releases took, each with what to type now.
 REPLACED = {
     "gaps": "Aisles are typed between the seats: 1..4 | 5..12.",
     "accessible": "Wheelchair places are typed wheelchair=1,12.",
