@@ -19,7 +19,7 @@ from booking_app.admin.lists import (
 from booking_app.audit.models import ACTIONS, OBJECT_TYPES, AuditEvent
 from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
-from booking_app.booking.queries import live_labels
+from booking_app.booking.queries import SEARCHED, live_labels
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, with_places
 from booking_app.catalog.seat_plans import count_seats
 from booking_app.catalog.times import local_time
@@ -249,12 +249,7 @@ BOOKINGS = Table(
     ),
     id_column=Booking.id,
     order=(Booking.id.desc(),),
-    searched=(
-        sa.func.lower(Booking.reference),
-        User.username_key,
-        sa.func.lower(User.email),
-        Movie.title_key,
-    ),
+    searched=SEARCHED,
     columns=(
         plain("reference", "Reference", Booking.reference),
         plain("username", "Customer", User.username_key),

@@ -78,6 +78,13 @@ COLUMNS = (
     Booking.created_at,
     Booking.expires_at,
 )
+# A search for bookings looks into these.
+SEARCHED = (
+    sa.func.lower(Booking.reference),
+    User.username_key,
+    sa.func.lower(User.email),
+    Movie.title_key,
+)
 ONE_BOOKING = sa.select(*COLUMNS).where(Booking.id == sa.bindparam("booking"))
 
 
@@ -181,17 +188,7 @@ def _all_bookings(filters: frozenset[str]) -> Listing:
         "user": Booking.user_id == sa.bindparam("user"),
         "status": status_at(NOW) == sa.bindparam("status"),
         "reference": Booking.reference == sa.bindparam("reference"),
-        "search": sa.or_(
-            *(
-                column.like(found, escape="/")
-                for column in (
-                    sa.func.lower(Booking.reference),
-                    User.username_key,
-                    sa.func.lower(User.email),
-                    Movie.title_key,
-                )
-            )
-        ),
+        "search": sa.or_(*(column.like(found, escape="/") for column in SEARCHED)),
     }
     for name in filters:
         query = query.where(conditions[name])

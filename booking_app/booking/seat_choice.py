@@ -15,7 +15,6 @@ from booking_app.catalog.neighbours import (
     SEAT_WIDTH,
     beside,
     in_one_row,
-    missing_partners,
     partners,
 )
 
@@ -64,11 +63,6 @@ def stretches(room: Sequence[Seat], wanted: Callable[[Seat], bool]) -> Iterator[
 
 
 # --- pairs and companions -------------------------------------------------------------------
-
-
-def split_pairs(room: Sequence[Seat], chosen: Collection[str]) -> list[str]:
-    """The other halves of chosen pair seats that are not chosen, in the order of the room."""
-    return missing_partners(room, chosen)
 
 
 def companions_without_wheelchair(

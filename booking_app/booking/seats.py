@@ -6,7 +6,7 @@ label.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -28,7 +28,7 @@ from booking_app.catalog.models import (
     is_free,
 )
 from booking_app.catalog.seat_plans import places
-from booking_app.catalog.show_rules import PairSplit
+from booking_app.catalog.show_rules import refuse_split_pairs
 from booking_app.core.database import NOW, Query, Row, WaitForLocks, may_wait
 from booking_app.core.errors import Conflict, Invalid
 
@@ -236,16 +236,6 @@ def _no_block(room: Sequence[seat_choice.Seat], wanted: SeatRequest) -> Conflict
         what += f", {wanted.accessible} of them wheelchair places,"
     most = f"the most is {largest}" if largest else "ask for others, or choose in the seat map"
     return NoAdjacentSeats(f"{what} are left; {most}.", largest_block=largest)
-
-
-def refuse_split_pairs(
-    room: Sequence[seat_choice.Seat], labels: Sequence[str], among: Collection[str] | None = None
-) -> None:
-    """Raises PairSplit where the seats have one seat of a pair without the other (one of `among`,
-    if that is given)."""
-    others = seat_choice.split_pairs(room, labels)
-    if parted := [label for label in others if among is None or label in among]:
-        raise PairSplit.of(parted)
 
 
 def refuse_single_gaps(connection: sa.Connection, sale: Sale, labels: Sequence[str]) -> None:

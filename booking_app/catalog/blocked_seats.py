@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import neighbours, seat_plans
+from booking_app.catalog import neighbours
 from booking_app.catalog.models import KIND, OUT_OF_ORDER, PAIR, Show, ShowSeat, is_free
 from booking_app.catalog.show_rules import (
-    PairSplit,
     SeatsSold,
     forget_sums,
     lock_seats,
+    refuse_split_pairs,
     renew_versions,
     require_finished_upgrade,
 )
@@ -49,8 +49,6 @@ SEATS = (
         ShowSeat.row_label,
         KIND,
         ShowSeat.x,
-        ShowSeat.y,
-        ShowSeat.aisle_after,
         ShowSeat.blocked,
         ShowSeat.blocked_reason,
         is_free(NOW).label("free"),
@@ -161,22 +159,34 @@ def move_out_of_order(
     )
     lock_seats(connection, named)
     seats = (
-        sa.select(ShowSeat.show_id, ShowSeat.label, ShowSeat.blocked, is_free(NOW).label("free"))
+        sa.select(
+            ShowSeat.show_id,
+            ShowSeat.label,
+            KIND,
+            ShowSeat.blocked,
+            is_free(NOW).label("free"),
+        )
         .where(named)
         .order_by(ShowSeat.position)
     )
     in_use: dict[int, list[str]] = defaultdict(list)
-    changes = []
+    changes: list[Mapping[str, Any]] = []
+    of_pairs: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for seat in connection.execute(seats, {"now": now}):
-        change: dict[str, Any] = {"show": seat.show_id, "seat": seat.label, "because": None}
-        if seat.label in removed:
-            if seat.blocked == OUT_OF_ORDER:
-                changes.append(change | {"blocked_as": None})
-        elif not seat.free:
+        is_removed, is_blocked = seat.label in removed, seat.blocked == OUT_OF_ORDER
+        if not (is_removed or seat.free):
             in_use[seat.show_id].append(seat.label)
-        elif seat.blocked != OUT_OF_ORDER:
-            changes.append(change | {"blocked_as": OUT_OF_ORDER})
-    changes += _for_partners(connection, changes, now)
+        elif is_removed == is_blocked:  # else it is as it should be
+            change = {
+                "show": seat.show_id,
+                "seat": seat.label,
+                "blocked_as": None if is_removed else OUT_OF_ORDER,
+                "because": None,
+            }
+            changes.append(change)
+            if seat.kind == PAIR:
+                of_pairs[seat.show_id][seat.label] = change
+    changes += _for_partners(connection, of_pairs, now)
     if changes:
         connection.execute(BLOCK, changes)
         renew_versions(connection, Show.id.in_({change["show"] for change in changes}))
@@ -186,36 +196,19 @@ def move_out_of_order(
 
 
 def _for_partners(
-    connection: sa.Connection, changes: Sequence[Mapping[str, Any]], now: datetime | None
-) -> list[dict[str, Any]]:
-    """The same changes for the other seats of pairs: a show may have pairs that the screen's plan
-    has no more."""
-    more = []
-    for show_id in {change["show"] for change in changes}:
-        own = {change["seat"]: change for change in changes if change["show"] == show_id}
-        seats = connection.execute(SEATS, {"show": show_id, "now": now}).all()
-        if not any(seat.kind == PAIR for seat in seats if seat.label in own):
-            continue
-        others = neighbours.partners(_room(seats))
-        for label in own.keys() & others.keys():
-            if others[label] not in own:
-                more.append({**own[label], "seat": others[label]})
+    connection: sa.Connection,
+    changes: Mapping[int, Mapping[str, Mapping[str, Any]]],
+    now: datetime | None,
+) -> list[Mapping[str, Any]]:
+    """For changes of pair seats, by show and label, the same ones of the other seats: a show may
+    have pairs that the screen's plan has no more."""
+    more: list[Mapping[str, Any]] = []
+    for show_id, own in changes.items():
+        room = connection.execute(SEATS, {"show": show_id, "now": now}).all()
+        for label, other in neighbours.partners(room).items():
+            if label in own and other not in own:
+                more.append({**own[label], "seat": other})
     return more
-
-
-def _room(seats: Sequence[Row]) -> list[neighbours.Placement]:
-    return [
-        neighbours.Placement(seat.label, seat.block, seat.row_label, seat.kind, x)
-        for seat, (x, _) in zip(seats, seat_plans.places(seats), strict=True)
-    ]
-
-
-def refuse_split_pairs(seats: Sequence[Row], labels: Collection[str]) -> None:
-    """Raises PairSplit where `labels` have one seat of a pair without the other. `seats` are all of
-    a room, in its order."""
-    room = _room(seats)
-    if parted := neighbours.missing_partners(room, labels):
-        raise PairSplit.of(parted)
 
 
 def _blocked(seats: Sequence[Row]) -> list[BlockedSeat]:

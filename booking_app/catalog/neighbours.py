@@ -1,7 +1,6 @@
 """Which seats are side by side, and which are a pair. Pure functions."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -21,19 +20,9 @@ class Placed(Protocol):
     def x(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A seat as `partners` needs it."""
-
-    label: str
-    block: str
-    row_label: str
-    kind: str
-    x: int
-
-
 class SeatInRow(Placed, Protocol):
-    """A seat of a kind that knows its row and its place."""
+    """A seat of a kind that knows its row and its place. Every pair seat does: release 1.2, which
+    kept no places, knows no pairs."""
 
     @property
     def label(self) -> str: ...

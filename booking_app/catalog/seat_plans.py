@@ -16,7 +16,7 @@ from booking_app.catalog.models import PAIR, SEATS_MAX, STANDARD, WHEELCHAIR
 from booking_app.catalog.neighbours import SEAT_WIDTH, beside, in_one_row
 
 AISLE_WIDTH = 2  # between a block and the one beside it
-# What release 1.2 can read of a row.
+# The longest names that release 1.2 can read.
 LABEL_MAX_BEFORE, ROW_LABEL_MAX_BEFORE = 10, 5
 
 Path = tuple[str | int, ...]
@@ -105,11 +105,6 @@ def unreadable_before(plan: Sequence[PlanRow]) -> int | None:
             return index
         labels |= made
     return None
-
-
-def categories(plan: Iterable[PlanRow]) -> set[str]:
-    """The categories of a plan."""
-    return {seat.category for row in plan for seat in row.seats if seat is not None}
 
 
 def count_seats(stored: Iterable[Mapping[str, Any]]) -> int:
@@ -361,8 +356,6 @@ class StoredSeat(Protocol):
     """A row of `show_seat`."""
 
     @property
-    def block(self) -> str: ...
-    @property
     def row_label(self) -> str: ...
     @property
     def aisle_after(self) -> bool: ...
@@ -397,7 +390,7 @@ class _Block:
 
     @property
     def half_width(self) -> int:
-        """Of its longest row, wherever it is moved to."""
+        """Half the width of its longest row, without offsets."""
         return max(len(row.seats) for row in self.rows)
 
     @property

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from booking_app.audit import service as audit
 from booking_app.audit.service import Actor
 from booking_app.catalog.models import OUT_OF_ORDER, Screen, Show, ShowSeat, ShowSum
+from booking_app.catalog.neighbours import SeatInRow, missing_partners
 from booking_app.catalog.seat_plans import Seat, seat_columns
 from booking_app.core.database import NOW, refusing
 from booking_app.core.errors import Conflict, Invalid
@@ -38,13 +39,6 @@ class UpgradeUnfinished(Conflict):
 
 class PairSplit(Conflict):
     code = "pair_split"
-
-    @classmethod
-    def of(cls, others: Sequence[str]) -> "PairSplit":
-        """The refusal that names the other seats of the pairs."""
-        return cls(
-            f"Love seats go in pairs: {', '.join(others)} must come with them.", seats=list(others)
-        )
 
 
 # Columns of `show` that the audit log records.
@@ -94,6 +88,18 @@ def refuse_overlap(
             show=other.id,
             date_time=iso(other.starts_at),
             ends_at=iso(other.ends_at),
+        )
+
+
+def refuse_split_pairs(
+    room: Sequence[SeatInRow], labels: Collection[str], *, among: Collection[str] | None = None
+) -> None:
+    """Raises PairSplit where `labels` have one seat of a pair without the other (one of `among`, if
+    that is given). `room` are all seats, in their order."""
+    others = missing_partners(room, labels)
+    if parted := [label for label in others if among is None or label in among]:
+        raise PairSplit(
+            f"Love seats go in pairs: {', '.join(parted)} must come with them.", seats=parted
         )
 
 

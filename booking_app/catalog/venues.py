@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import blocked_seats, neighbours, seat_plans
+from booking_app.catalog import blocked_seats, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.models import Cinema, Screen, Show
 from booking_app.catalog.seat_plans import PlanRow
-from booking_app.catalog.show_rules import PairSplit, require_finished_upgrade
+from booking_app.catalog.show_rules import refuse_split_pairs, require_finished_upgrade
 from booking_app.catalog.times import local_date
 from booking_app.core.database import (
     Row,
@@ -405,8 +405,7 @@ def _in_order(
         raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}; leave it out.")
     if out_of_order:
         require_finished_upgrade(connection, "seats that are out of order")
-        if parted := neighbours.missing_partners(seats, out_of_order):
-            raise PairSplit.of(parted)
+        refuse_split_pairs(seats, out_of_order)
     return [seat.label for seat in seats if seat.label in set(out_of_order)]
 
 

@@ -15,9 +15,9 @@ from booking_app.booking.seat_choice import (
     largest_block,
     partners,
     single_gaps,
-    split_pairs,
 )
 from booking_app.booking.seat_parties import best_party
+from booking_app.catalog.neighbours import missing_partners
 from tests.booking.test_best_available import (
     are_neighbours,
     has_pairs,
@@ -57,13 +57,13 @@ def test_pair_seats_side_by_side_are_paired_from_the_left_whoever_owns_them() ->
     ],
 )
 def test_one_seat_of_a_pair_needs_the_other(chosen: set[str], missing: list[str]) -> None:
-    assert split_pairs(room_of("hhhh."), chosen) == missing
+    assert missing_partners(room_of("hhhh."), chosen) == missing
 
 
 @given(rooms, st.data())
 def test_split_pairs_are_what_is_missing(room: list[Seat], data: st.DataObject) -> None:
     chosen = set(data.draw(st.lists(st.sampled_from([seat.label for seat in room]))))
-    missing = split_pairs(room, chosen)
+    missing = missing_partners(room, chosen)
     assert chosen.isdisjoint(missing)
     assert whole_pairs(room, chosen | set(missing))
     assert (not missing) == whole_pairs(room, chosen)

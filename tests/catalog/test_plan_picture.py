@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from booking_app.catalog import schemas
 from booking_app.catalog.seat_marks import BAND, SEAT, TEXT, text_width
 from booking_app.catalog.seat_picture import HALF_SEAT, HEADING_SIZE, ROW_PITCH, plan_picture
-from booking_app.catalog.seat_plans import PlanRow, PlanSeat, categories, plan_seats, read_plan
+from booking_app.catalog.seat_plans import PlanRow, PlanSeat, plan_seats, read_plan
 from tests.serving import ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -34,7 +34,9 @@ class Drawn:
 
     def __init__(self, plan: Sequence[PlanRow]) -> None:
         self.picture = ET.fromstring(plan_picture(plan))
-        self.depth = SEAT + (1 + BAND if len(categories(plan)) > 1 else 0)
+        self.depth = SEAT + (
+            1 + BAND if len({seat.category for seat in plan_seats(plan)}) > 1 else 0
+        )
         self.seats: dict[str, tuple[int, int]] = {}
         self.headings: dict[str, tuple[int, int]] = {}
         self.labels: list[tuple[str, str, int, int]] = []  # with the text-anchor
