@@ -236,6 +236,38 @@ def rows_of_0010() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0011() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0011 has more."""
+    filled = rows_of_0010()
+    filled["movie"][0] |= {
+        "original_title": "Apples",
+        "sort_title": "Apfel",
+        "release_date": date(1949, 8, 31),
+        "poster_url": "https://example.com/poster.jpg",
+        "trailer_url": "https://example.com/trailer",
+        "external_id": "tt1",
+        "sort_key": "apfel",
+        "search_key": "apfel",
+    }
+    filled["cinema"][0] |= {"day_starts_at": "06:00"}
+    filled["screen"][0] |= {"turnaround_minutes": 15}
+    return filled
+
+
+def rows_of_0012() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0012 has more."""
+    filled = rows_of_0011()
+    first = filled["show"][0]
+    shown = {"format": "3D", "language": "English", "subtitles": "Deutsch"}
+    first |= shown | {f"{name}_key": value.lower() for name, value in shown.items()}
+    first |= {"note": "With a talk", "preshow_minutes": 15, "intermission_minutes": 10}
+    first |= {"sales_from": first["starts_at"], "sales_until": first["ends_at"]}
+    first |= {"external_id": "s1"}
+    filled["show"][1] |= dict.fromkeys(first.keys() - filled["show"][1].keys())
+    filled["show"][1] |= {"preshow_minutes": 0, "intermission_minutes": 0}
+    return filled
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
@@ -247,6 +279,8 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0008": rows_of_0008,
     "0009": rows_of_0009,
     "0010": rows_of_0010,
+    "0011": rows_of_0011,
+    "0012": rows_of_0012,
 }
 
 

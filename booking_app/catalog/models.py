@@ -23,12 +23,20 @@ AVAILABLE, HELD, BOOKED, BLOCKED = "available", "held", "booked", "blocked"
 HOUSE, OUT_OF_ORDER = "house", "out_of_order"
 BLOCKS = (HOUSE, OUT_OF_ORDER)
 REASON_MAX = 200
+TITLE_MAX, URL_MAX, EXTERNAL_ID_MAX = 200, 500, 100
+FORMAT_MAX, LANGUAGE_MAX, NOTE_MAX = 20, 50, 500
+PAUSE_MAX_MINUTES = 240  # of what is shown before a film, an intermission, a turnaround
+MIDNIGHT = "00:00"
 DURATION_MAX_MINUTES = 1440
 SEATS_MAX = 5000
 
 
 class Cinema(Base):
-    """A house with its own time zone. At most one is the default, for what names no cinema."""
+    """A house with its own time zone. At most one is the default, for what names no cinema.
+
+    Its business day begins at `day_starts_at`, local time ("06:00"): what is before that belongs
+    to the day before.
+    """
 
     __tablename__ = "cinema"
     __table_args__ = (
@@ -48,6 +56,7 @@ class Cinema(Base):
     city: Mapped[str | None] = mapped_column(sa.String(100))
     timezone: Mapped[str] = mapped_column(sa.String(64))
     is_default: Mapped[bool] = mapped_column(sa.Boolean)
+    day_starts_at: Mapped[str] = mapped_column(sa.String(5), server_default=MIDNIGHT)
 
 
 class Screen(Base):
@@ -55,7 +64,8 @@ class Screen(Base):
 
     `rows` is its seat plan as `seat_plans.stored_plan` writes it; empty where the screen was made
     by the short form of a show. Shows copy it, so changing it never touches seats on sale.
-    `out_of_order` are the labels of seats that shows made from it don't sell.
+    `out_of_order` are the labels of seats that shows made from it don't sell. Between the end of
+    a show and the next one lie at least `turnaround_minutes`.
     """
 
     __tablename__ = "screen"
@@ -67,16 +77,21 @@ class Screen(Base):
     name_key: Mapped[str] = mapped_column(KeyText)
     rows: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
     out_of_order: Mapped[list[str]] = mapped_column(Json, server_default="[]")
+    turnaround_minutes: Mapped[int] = mapped_column(sa.Integer, server_default=sa.text("0"))
 
 
 class Movie(Base):
-    """A film. The `*_key` columns hold the folded texts that searches and filters compare."""
+    """A film. The `*_key` columns hold the texts that filters compare, `search_key` and `sort_key`
+    those of `title_keys`. Release 1.2 leaves these two out: read `SORT_KEY` and `SEARCH_KEY`.
+    `external_id` is how another system names the film.
+    """
 
     __tablename__ = "movie"
     __table_args__ = (
         sa.CheckConstraint(
             f"duration_minutes BETWEEN 1 AND {DURATION_MAX_MINUTES}", name="duration"
         ),
+        sa.Index("uq_movie_external_id", "external_id", unique=True),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -93,10 +108,22 @@ class Movie(Base):
     description: Mapped[str | None] = mapped_column(sa.String(2000))
     on_sale: Mapped[bool] = mapped_column(sa.Boolean)
     is_demo: Mapped[bool] = mapped_column(sa.Boolean)
+    original_title: Mapped[str | None] = mapped_column(sa.String(TITLE_MAX))
+    sort_title: Mapped[str | None] = mapped_column(sa.String(TITLE_MAX))
+    release_date: Mapped[date | None] = mapped_column(sa.Date)
+    poster_url: Mapped[str | None] = mapped_column(sa.String(URL_MAX))
+    trailer_url: Mapped[str | None] = mapped_column(sa.String(URL_MAX))
+    external_id: Mapped[str | None] = mapped_column(sa.String(EXTERNAL_ID_MAX))
+    sort_key: Mapped[str | None] = mapped_column(KeyText)
+    search_key: Mapped[str | None] = mapped_column(KeyText)
 
 
 class Show(Base):
-    """A film on a screen at a time. `local_date` is its day in the cinema's time zone.
+    """A film on a screen at a time. `local_date` is its business day in the cinema's time zone.
+
+    `ends_at` is when the audience leaves: after `preshow_minutes`, the film's running time and
+    `intermission_minutes`. Customers buy from `sales_from` (NULL: at once) until `sales_until`
+    (NULL: `starts_at`); read `SALES_END`.
 
     `price_cents` is the base price, `prices` the cents of the categories that cost otherwise.
     `version` is a new random number with each change of what the seat map is drawn from, other
@@ -108,6 +135,7 @@ class Show(Base):
     __table_args__ = (
         sa.UniqueConstraint("screen_id", "starts_at"),
         sa.CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+        sa.Index("uq_show_external_id", "external_id", unique=True),
         sa.CheckConstraint("price_cents >= 0", name="price"),
         sa.CheckConstraint(f"total_seats BETWEEN 1 AND {SEATS_MAX}", name="total_seats"),
         sa.Index("ix_show_movie_id_starts_at", "movie_id", "starts_at"),
@@ -127,6 +155,18 @@ class Show(Base):
     on_sale: Mapped[bool] = mapped_column(sa.Boolean)
     version: Mapped[int] = mapped_column(sa.BigInteger, server_default=sa.text("0"))
     max_seats_per_account: Mapped[int | None] = mapped_column(sa.Integer)
+    format: Mapped[str | None] = mapped_column(sa.String(FORMAT_MAX))
+    format_key: Mapped[str | None] = mapped_column(KeyText)
+    language: Mapped[str | None] = mapped_column(sa.String(LANGUAGE_MAX))
+    language_key: Mapped[str | None] = mapped_column(KeyText)
+    subtitles: Mapped[str | None] = mapped_column(sa.String(LANGUAGE_MAX))
+    subtitles_key: Mapped[str | None] = mapped_column(KeyText)
+    note: Mapped[str | None] = mapped_column(sa.String(NOTE_MAX))
+    preshow_minutes: Mapped[int] = mapped_column(sa.Integer, server_default=sa.text("0"))
+    intermission_minutes: Mapped[int] = mapped_column(sa.Integer, server_default=sa.text("0"))
+    sales_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    sales_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    external_id: Mapped[str | None] = mapped_column(sa.String(EXTERNAL_ID_MAX))
 
 
 class ShowSeat(Base):
@@ -170,6 +210,11 @@ class ShowSeat(Base):
     blocked_reason: Mapped[str | None] = mapped_column(sa.String(REASON_MAX))
 
 
+# When customers can't buy any more.
+SALES_END = sa.func.coalesce(Show.sales_until, Show.starts_at)
+# What films are listed by and searched in, also one that release 1.2 made.
+SORT_KEY = sa.func.coalesce(Movie.sort_key, Movie.title_key)
+SEARCH_KEY = sa.func.coalesce(Movie.search_key, Movie.title_key)
 # The number and the kind of a seat, also of one that release 1.2 made.
 NUMBER = sa.func.coalesce(
     ShowSeat.number, sa.func.substr(ShowSeat.label, sa.func.length(ShowSeat.row_label) + 1)

@@ -344,12 +344,12 @@ def violates(error: IntegrityError, constraint: str) -> bool:
 
 
 def _unique_columns() -> dict[str, str]:
-    """How SQLite names the columns of each unique constraint."""
+    """How SQLite names the columns of each unique constraint and index."""
     return {
         str(unique.name): ", ".join(f"{table.name}.{column.name}" for column in unique.columns)
         for table in db.metadata.tables.values()
-        for unique in table.constraints
-        if isinstance(unique, sa.UniqueConstraint)
+        for unique in (*table.constraints, *table.indexes)
+        if isinstance(unique, sa.UniqueConstraint) or getattr(unique, "unique", False)
     }
 
 
