@@ -34,7 +34,7 @@ from booking_app.booking import schemas as booking_schemas
 from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
-from booking_app.catalog import file_schemas, schemas, seat_schemas, show_queries, shows
+from booking_app.catalog import file_schemas, many_shows, schemas, seat_schemas, show_queries, shows
 from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
 from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER
 from booking_app.catalog.seat_map import get_seat_map
@@ -241,7 +241,7 @@ def _seats_of(form: Form) -> list[str]:
 class _Looked:
     """What is in the way of the shows. `checked` stands for them and for which are free."""
 
-    planned: Sequence[shows.Planned]
+    planned: Sequence[many_shows.Planned]
     checked: str
     made: bool = False
 
@@ -253,17 +253,17 @@ def _look_or_make(form: Form) -> _Looked:
     """Look, and then make those that are in nobody's way, where it is them that were listed."""
     plan = _plan(form)
     by = access.actor()
-    planned = shows.create_shows(**plan, dry_run=True, by=by)
+    planned = many_shows.create_shows(**plan, dry_run=True, by=by)
     free = [one.date_time for one in planned if not one.error]
     checked = digest({**plan, "free": free})
     if not free or "check" in request.form or request.form.get("checked") != checked:
         return _Looked(planned, checked)
-    made = shows.create_shows(**{**plan, "date_times": free}, by=by)
+    made = many_shows.create_shows(**{**plan, "date_times": free}, by=by)
     return _Looked(made, checked, made=not any(one.error for one in made))
 
 
 def _plan(form: Form) -> dict[str, Any]:
-    """The arguments of `shows.create_shows`; raises `forms.Refused`."""
+    """The arguments of `many_shows.create_shows`; raises `forms.Refused`."""
     movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
     g.timezone = tables.timezone_of(screen)
     times = _times(form, g.timezone)
@@ -292,8 +292,8 @@ def _times(form: Form, timezone: str) -> list[datetime]:
     days = [day for day in days if str(day.weekday()) in form.weekdays.data]
     if not days:
         form.weekdays.errors = ["None of these days lies between the first and the last."]
-    if len(days) * len(set(clocks)) > shows.SHOWS_AT_ONCE:
-        form.times.errors = [f"At most {shows.SHOWS_AT_ONCE} shows can be made at once."]
+    if len(days) * len(set(clocks)) > many_shows.SHOWS_AT_ONCE:
+        form.times.errors = [f"At most {many_shows.SHOWS_AT_ONCE} shows can be made at once."]
         return []
     try:
         return [instant(day, one, timezone) for day in days for one in sorted(set(clocks))]

@@ -5,8 +5,7 @@ alone; whoever books holds it shared (`booking.service`), so a show stands still
 of it is being sold.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Required, TypedDict, Unpack
 
@@ -21,7 +20,6 @@ from booking_app.catalog.show_rules import (
     AUDITED,
     HasBookings,
     SeatsSold,
-    ShowOverlap,
     check_ahead,
     check_prices,
     delete_shows,
@@ -34,10 +32,6 @@ from booking_app.catalog.show_rules import (
 from booking_app.catalog.times import local_date
 from booking_app.core.database import NOW, Row, writes
 from booking_app.core.errors import Invalid, NotFound
-from booking_app.core.formats import iso
-
-SHOWS_AT_ONCE = 200
-SEATS_AT_ONCE = 100_000  # so that nobody else waits long for them to be written
 
 
 class ShowTerms(TypedDict, total=False):
@@ -82,86 +76,6 @@ class ShowChanges(TypedDict, total=False):
     no_single_gaps: bool
     max_seats_per_account: int | None
     on_sale: bool
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A show of `create_shows`: the `error` is what is in its way, None where nothing is."""
-
-    date_time: datetime
-    error: str | None
-
-
-class _Undo(Exception):
-    """Ends a transaction whose work is not wanted."""
-
-    def __init__(self, planned: list[Planned]) -> None:
-        super().__init__()
-        self.planned = planned
-
-
-def create_shows(
-    *,
-    date_times: Sequence[datetime],
-    dry_run: bool = False,
-    by: Actor = OPERATOR,
-    now: datetime | None = None,
-    **terms: Unpack[ShowTerms],
-) -> list[Planned]:
-    """Put a film on a screen at each of these times.
-
-    All of them or, where something is in the way of one, none, and each says what it is. A
-    `dry_run` finds that out in the same way and writes nothing. Raises Invalid for too many, and
-    what `insert_show` raises for the film and the screen.
-    """
-    if not 1 <= len(date_times) <= SHOWS_AT_ONCE:
-        raise Invalid("date_times", f"1 to {SHOWS_AT_ONCE} shows can be made at once.")
-    try:
-        return _create_all(date_times=date_times, dry_run=dry_run, by=by, now=now, **terms)
-    except _Undo as undone:
-        return undone.planned
-
-
-@writes
-def _create_all(
-    connection: sa.Connection,
-    *,
-    date_times: Sequence[datetime],
-    dry_run: bool,
-    by: Actor,
-    now: datetime | None,
-    **terms: Unpack[ShowTerms],
-) -> list[Planned]:
-    planned: list[Planned] = []
-    made: dict[int, datetime] = {}
-    _check_amount(connection, terms.get("screen"), len(date_times))
-    for date_time in date_times:
-        error = None
-        try:
-            # What is refused is refused before anything of it is written.
-            show_id = insert_show(
-                connection,
-                date_time=date_time,
-                with_seats=not dry_run,
-                by=by,
-                now=now,
-                **terms,
-            )
-            made[show_id] = date_time
-        except ShowOverlap as overlap:
-            other = made.get(overlap.facts["show"])
-            error = f"Overlaps the one at {iso(other)}." if other else overlap.detail
-        except Invalid as invalid:
-            if "date_time" not in invalid.facts["errors"]["json"]:
-                raise
-            (error,) = invalid.facts["errors"]["json"]["date_time"]
-        planned.append(Planned(date_time, error))
-    if dry_run or any(show.error for show in planned):
-        raise _Undo(planned)
-    for show_id in made:
-        own = _audited(connection, show_id)
-        audit.record(connection, "show.created", by=by, object_id=show_id, after=own)
-    return planned
 
 
 def insert_show(
@@ -232,17 +146,6 @@ def insert_show(
     if with_seats:
         insert_seats(connection, show_id, seats, out_of_order=place.out_of_order)
     return show_id
-
-
-def _check_amount(connection: sa.Connection, screen: int | None, shows: int) -> None:
-    """Raises Invalid for more seats than can be made at once."""
-    rows = connection.execute(sa.select(Screen.rows).where(Screen.id == screen)).scalar() or ()
-    seats = shows * seat_plans.count_seats(rows)
-    if seats > SEATS_AT_ONCE:
-        raise Invalid(
-            "date_times",
-            f"These shows have {seats} seats in all; at most {SEATS_AT_ONCE} can be made at once.",
-        )
 
 
 @writes

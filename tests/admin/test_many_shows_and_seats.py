@@ -13,8 +13,8 @@ from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import OPERATOR
 from booking_app.auth import accounts
 from booking_app.booking.models import Booking
+from booking_app.catalog import many_shows, venues
 from booking_app.catalog import shows as show_writes
-from booking_app.catalog import venues
 from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
 from booking_app.catalog.models import Show, ShowSeat
 from booking_app.catalog.times import instant
@@ -180,10 +180,10 @@ def test_shows_made_at_once_are_all_there_or_none(
     """Also the seats and the audit, and whatever the order in which they are named."""
     times = [NOON + timedelta(days=day) for day in (3, 1, 2)]
     values: dict[str, Any] = {"movie_id": make_movie(), "screen": screen, "now": NOON}
-    planned = show_writes.create_shows(date_times=[*times, NOON - timedelta(1)], **values)
+    planned = many_shows.create_shows(date_times=[*times, NOON - timedelta(1)], **values)
     assert [one.error is None for one in planned] == [True, True, True, False]
     assert (rows(Show), rows(ShowSeat), written("show.created")) == ([], [], [])
-    assert all(one.error is None for one in show_writes.create_shows(date_times=times, **values))
+    assert all(one.error is None for one in many_shows.create_shows(date_times=times, **values))
     assert len(rows(Show)) == 3
 
 
@@ -194,7 +194,7 @@ def test_looking_writes_no_seats_and_a_house_full_is_bounded(
     with counted() as statements:
         assert site.post("shows/many/", form).status_code == 200
     assert not [one for one in statements if "INSERT INTO show_seat" in one]
-    monkeypatch.setattr(show_writes, "SEATS_AT_ONCE", 23)
+    monkeypatch.setattr(many_shows, "SEATS_AT_ONCE", 23)
     answer = site.post("shows/many/", form)
     assert answer.status_code == 422
     assert messages(answer) == ["These shows have 24 seats in all; at most 23 can be made at once."]

@@ -46,6 +46,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("movies",),
             ("show_queries",),
             ("shows",),
+            ("many_shows",),
             ("catalog_file",),
             ("routes",),
         ),
