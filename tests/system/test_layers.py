@@ -42,6 +42,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("examples", "schemas", "seat_map", "seat_picture", "show_rules"),
             ("file_schemas", "seat_schemas"),
             ("blocked_seats",),
+            ("plan_changes",),
             ("venues",),
             ("movies",),
             ("show_queries",),
