@@ -93,6 +93,8 @@ def edit() -> AnyResponse:
         # Only what moves it: its time may have had seconds, which the form does not show.
         if form.date_time.data == local:
             del values["date_time"]
+        if values.get("total_seats") == show["total_seats"]:
+            del values["total_seats"]
         if values["screen_name"] == show["screen_name"]:
             del values["screen_name"]
         elif values["screen_name"] not in screens:

@@ -12,7 +12,7 @@ from booking_app.catalog import venues
 from booking_app.catalog.models import Cinema, Movie, Screen, Show
 from booking_app.catalog.movies import insert_movie
 from booking_app.catalog.show_rules import ShowOverlap
-from booking_app.catalog.shows import insert_show
+from booking_app.catalog.shows import ShowChanges, insert_show
 from booking_app.catalog.times import instant, local_date
 from booking_app.core.database import LOADING, NOW, fold, reading, take_turns, writes
 from booking_app.core.errors import DomainError
@@ -21,7 +21,7 @@ from booking_app.core.formats import iso
 # A daily show is made for today and this many days after, so a whole week always lies ahead.
 DAYS_AHEAD = 7
 # What a show's entry says beside where and when.
-TERMS = ("price_cents", "prices", "no_single_gaps", "on_sale")
+TERMS = ("prices", *ShowChanges.__annotations__)
 
 
 class EntryError(Exception):

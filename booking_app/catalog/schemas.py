@@ -10,9 +10,13 @@ from booking_app.catalog.models import (
     BLOCK_MAX,
     CATEGORY_MAX,
     DURATION_MAX_MINUTES,
+    FORMAT_MAX,
     KINDS,
     LABEL_MAX,
+    LANGUAGE_MAX,
+    NOTE_MAX,
     NUMBER_MAX,
+    PAUSE_MAX_MINUTES,
     ROW_LABEL_MAX,
     SEATS_MAX,
     STANDARD,
@@ -51,8 +55,9 @@ class Genre(Text):
         return genre
 
 
-def optional_text(max_length: int, multiline: bool = False) -> Text:
-    return Text(max_length=max_length, multiline=multiline, allow_none=True)
+def optional_text(max_length: int, multiline: bool = False, description: str = "") -> Text:
+    metadata = {"description": description} if description else {}
+    return Text(max_length=max_length, multiline=multiline, allow_none=True, metadata=metadata)
 
 
 class MovieBody(ma.Schema):
@@ -123,16 +128,44 @@ class _ShowTerms(ma.Schema):
         metadata={"description": "The most seats that a customer may have; null: no limit."},
     )
     on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
+    format = optional_text(FORMAT_MAX, description="Such as 2D, 3D or IMAX.")
+    language = optional_text(LANGUAGE_MAX, description="In which the film is spoken.")
+    subtitles = optional_text(LANGUAGE_MAX, description="Their language.")
+    note = optional_text(NOTE_MAX, description="For customers.")
+    preshow_minutes = StrictInteger(
+        0, PAUSE_MAX_MINUTES, metadata={"description": "Before the film; `ends_at` counts them."}
+    )
+    intermission_minutes = StrictInteger(
+        0, PAUSE_MAX_MINUTES, metadata={"description": "Within the film; `ends_at` counts them."}
+    )
+    sales_from = Instant(
+        allow_none=True, metadata={"description": "Customers buy from then on; null: at once."}
+    )
+    sales_until = Instant(
+        allow_none=True,
+        metadata={"description": "Customers buy until then; null: until the show begins."},
+    )
 
 
 class ShowPatch(_ShowTerms):
-    screen_name = Text(max_length=100, metadata={"description": "A screen of the same cinema."})
+    screen = StrictInteger(
+        1,
+        metadata={"description": "The id of another screen, whose seat plan the show then has."},
+    )
+    screen_name = Text(
+        max_length=100, metadata={"description": "Another screen of the same cinema, by name."}
+    )
     date_time = Instant(metadata={"description": "Must lie ahead."})
     total_seats = StrictInteger(
         1,
         SEATS_MAX,
         metadata={"description": "Only of a show in the short form; the last seats go first."},
     )
+
+    @ma.validates_schema
+    def one_screen(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if "screen" in data and "screen_name" in data:
+            raise ma.ValidationError("Give screen or screen_name, not both.", "screen_name")
 
 
 class NewShow(_ShowTerms):
@@ -197,6 +230,14 @@ class Show(AnswerSchema):
     no_single_gaps = StrictBoolean(required=True)
     max_seats_per_account = fields.Integer(required=True, allow_none=True)
     on_sale = StrictBoolean(required=True)
+    format = fields.String(required=True, allow_none=True)
+    language = fields.String(required=True, allow_none=True)
+    subtitles = fields.String(required=True, allow_none=True)
+    note = fields.String(required=True, allow_none=True)
+    preshow_minutes = fields.Integer(required=True)
+    intermission_minutes = fields.Integer(required=True)
+    sales_from = Instant(required=True, allow_none=True)
+    sales_until = Instant(required=True, allow_none=True)
 
 
 class Timezone(Text):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from booking_app.core.errors import Conflict, Invalid, NotFound
 from booking_app.core.paging import Page, fetch_page, listing
 
 DEFAULT_CINEMA = "Main cinema"
+NAMES_TOLD = 3
 
 
 class NameTaken(Conflict):
@@ -364,6 +366,32 @@ def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str, b
             after = {"id": made.id, "cinema_id": cinema_id, "name": name, "rows": []}
             audit.record(connection, "screen.created", by=by, object_id=made.id, after=after)
     return screen
+
+
+def lock_known_screen(connection: sa.Connection, *, cinema_id: int, name: str) -> Row:
+    """The cinema's screen of this name, its row locked; raises Invalid with the nearest names where
+    there is none."""
+    query = (
+        sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
+        .where(Screen.cinema_id == cinema_id, Screen.name_key == fold(name))
+        .with_for_update()
+    )
+    screen = connection.execute(query).first()
+    if screen is None:
+        names = sa.select(Screen.name).where(Screen.cinema_id == cinema_id)
+        known = connection.execute(names.order_by(Screen.name_key)).scalars().all()
+        raise Invalid("screen_name", f"This cinema has no screen {name!r}; {nearest(name, known)}.")
+    return screen
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Which of the known names may be meant: `the nearest are Saal 1, Saal 2`."""
+    by_key = {fold(one): one for one in known}
+    found = [by_key[key] for key in get_close_matches(fold(name), by_key, NAMES_TOLD)]
+    if found:
+        return f"the nearest: {', '.join(found)}"
+    more = ", ..." if len(known) > NAMES_TOLD else ""
+    return f"there are {', '.join(known[:NAMES_TOLD])}{more}" if known else "it has none"
 
 
 def timezone_of(connection: sa.Connection, cinema_id: int) -> str:

@@ -437,7 +437,7 @@ def test_cut_offs_and_the_start_do_not_bind_staff(
     assert [row["sold"] for row in sold] == [2]
     assert len(rows(ShowSum)) == 1, "kept, for the show is over for reports"
 
-    with pytest.raises(locks.ShowStarted):
+    with pytest.raises(locks.SalesClosed):
         service.book(seat_number="9", now=begun, **of_alice)
     walk_in = service.book(seat_number="9", now=begun, by=BOSS, **of_alice)
     assert rows(ShowSum) == [], "to be added up anew"
