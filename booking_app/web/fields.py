@@ -59,6 +59,11 @@ class Text(fields.String):
         return text
 
 
+def optional_text(max_length: int, multiline: bool = False) -> Text:
+    """Text, or null for none."""
+    return Text(max_length=max_length, multiline=multiline, allow_none=True)
+
+
 class StrictInteger(fields.Integer):
     """A whole JSON number from `low` to `high`; in a query its ASCII digits."""
 
