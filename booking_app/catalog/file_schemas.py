@@ -5,7 +5,8 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.catalog.schemas import CinemaBody, MovieBody, NewShow, plan_field
+from booking_app.catalog.schemas import MovieBody, NewShow
+from booking_app.catalog.venue_schemas import CinemaBody, plan_field
 from booking_app.web.fields import Instant, Text
 
 

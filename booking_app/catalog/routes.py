@@ -12,6 +12,7 @@ from booking_app.catalog import (
     seat_schemas,
     show_queries,
     shows,
+    venue_schemas,
     venues,
 )
 from booking_app.catalog.blocked_seats import BlockedSeat
@@ -257,7 +258,7 @@ def set_blocked_seats(data: dict[str, Any], show_id: int) -> Any:
 @blp.route("/cinemas/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.arguments(PageQuery, location="query")
-@blp.response(200, schemas.Cinema(many=True), headers=HEADER)
+@blp.response(200, venue_schemas.Cinema(many=True), headers=HEADER)
 def list_cinemas(query: dict[str, Any]) -> Any:
     """List cinemas
 
@@ -269,8 +270,8 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 
 @blp.route("/cinemas/", methods=["POST"])
 @staff_only
-@blp.arguments(schemas.CinemaBody, example=EXAMPLE_CINEMA)
-@blp.response(201, schemas.Cinema)
+@blp.arguments(venue_schemas.CinemaBody, example=EXAMPLE_CINEMA)
+@blp.response(201, venue_schemas.Cinema)
 @blp.problems("name_taken")
 def create_cinema(data: dict[str, Any]) -> Any:
     """Add a cinema
@@ -282,7 +283,7 @@ def create_cinema(data: dict[str, Any]) -> Any:
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
-@blp.response(200, schemas.Cinema)
+@blp.response(200, venue_schemas.Cinema)
 @blp.problems("not_found")
 def get_cinema(cinema_id: int) -> Any:
     """Show a cinema
@@ -294,8 +295,8 @@ def get_cinema(cinema_id: int) -> Any:
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(schemas.CinemaPatch, required=False, example={"city": "Wien"})
-@blp.response(200, schemas.Cinema)
+@blp.arguments(venue_schemas.CinemaPatch, required=False, example={"city": "Wien"})
+@blp.response(200, venue_schemas.Cinema)
 @blp.problems("not_found", "name_taken")
 def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
     """Change a cinema
@@ -319,8 +320,8 @@ def delete_cinema(cinema_id: int) -> Any:
 
 @blp.route("/screens/", methods=["GET"])
 @blp.public(A_MINUTE)
-@blp.arguments(schemas.ScreenQuery, location="query")
-@blp.response(200, schemas.Screen(many=True), headers=HEADER)
+@blp.arguments(venue_schemas.ScreenQuery, location="query")
+@blp.response(200, venue_schemas.Screen(many=True), headers=HEADER)
 def list_screens(query: dict[str, Any]) -> Any:
     """List screens
 
@@ -332,8 +333,8 @@ def list_screens(query: dict[str, Any]) -> Any:
 
 @blp.route("/screens/", methods=["POST"])
 @staff_only
-@blp.arguments(schemas.ScreenBody, example=EXAMPLE_SCREEN)
-@blp.response(201, schemas.Screen)
+@blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
+@blp.response(201, venue_schemas.Screen)
 @blp.problems("name_taken", "upgrade_unfinished", "pair_split")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
@@ -347,7 +348,7 @@ def create_screen(data: dict[str, Any]) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
-@blp.response(200, schemas.Screen)
+@blp.response(200, venue_schemas.Screen)
 @blp.problems("not_found")
 def get_screen(screen_id: int) -> Any:
     """Show a screen
@@ -359,8 +360,8 @@ def get_screen(screen_id: int) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Great hall"})
-@blp.response(200, schemas.ChangedScreen)
+@blp.arguments(venue_schemas.ScreenPatch, required=False, example={"name": "Great hall"})
+@blp.response(200, venue_schemas.ChangedScreen)
 @blp.problems("not_found", "name_taken", "upgrade_unfinished", "pair_split")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen

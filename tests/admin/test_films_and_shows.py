@@ -11,9 +11,9 @@ import pytest
 from booking_app.audit.models import AuditEvent
 from booking_app.catalog import venues
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat
-from booking_app.catalog.schemas import FORBIDDEN_IN_NAMES
 from booking_app.catalog.shows import create_show
 from booking_app.catalog.times import local_time
+from booking_app.catalog.venue_schemas import FORBIDDEN_IN_NAMES
 from tests.admin.pages import PLAN, VIENNA, told, written
 from tests.admin_site import Site, messages, table
 from tests.conftest import Caller, present, rows
