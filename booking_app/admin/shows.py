@@ -11,7 +11,7 @@ from flask import current_app, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form, SelectChoice
 
-from booking_app.admin import access, forms, tables
+from booking_app.admin import access, form_fields, forms, tables
 from booking_app.admin.lists import text_of
 from booking_app.admin.room import BLOCK_NAMES, SIGNS, blocks_of
 from booking_app.admin.views import (
@@ -80,7 +80,7 @@ def edit() -> AnyResponse:
     """A show that is there."""
     show = _find_show(edited_id("show"))
     g.timezone = show["timezone"]
-    local = local_time(show["starts_at"], g.timezone, forms.LOCAL)
+    local = local_time(show["starts_at"], g.timezone, form_fields.LOCAL)
     shown = {**forms.filled(SHOW_PATCH, show), "date_time": local}
     form = forms.EditShowForm(typed(), data=shown)
     screens = tables.screens_beside(show["screen_id"])

@@ -66,6 +66,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("access", "lists", "plan_tokens", "plot", "room"),
             ("plan_text",),
+            ("form_fields",),
             ("forms", "tables"),
             ("views",),
             ("catalogue", "sales", "shows"),
