@@ -4,7 +4,6 @@ allowed stands in the schema that reads it."""
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 import marshmallow as ma
@@ -20,12 +19,13 @@ from wtforms import (
 
 from booking_app.admin import plan_text
 from booking_app.admin.plan_tokens import PlanTextError
+from booking_app.catalog import file_schemas
 from booking_app.catalog.seat_plans import PlanRow
-from booking_app.catalog.times import instant
+from booking_app.catalog.times import NoSuchTime, instant
 from booking_app.core.formats import decimal_string, iso
 from booking_app.web.fields import Day
 
-LOCAL = "%Y-%m-%dT%H:%M"
+LOCAL, LOCAL_TIME = "%Y-%m-%dT%H:%M", file_schemas.LocalTime()
 Path = tuple[str | int, ...]  # to what a message is about
 
 
@@ -192,22 +192,16 @@ class Date(DateField):
 
 
 class LocalTime(StringField):
-    """A day and time by the clocks of a cinema."""
+    """A day and time by the clocks of a cinema, or with an offset."""
 
     def wire(self, timezone: str) -> Any:
         """The instant on the wire; raises Unreadable where that time is none."""
         if not self.data:
             return None
         try:
-            if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}", self.data):
-                raise ValueError
-            local = datetime.fromisoformat(self.data)
-        except ValueError as error:
-            message = "Must be a day and a time, such as 2030-01-31T20:00."
-            raise Unreadable(message) from error
-        try:
-            return iso(instant(local.date(), local.time(), timezone))
-        except ValueError as error:
+            local: Any = LOCAL_TIME.deserialize(self.data)
+            return iso(instant(local, timezone))
+        except ma.ValidationError as error:
+            raise Unreadable(*error.messages) from error
+        except NoSuchTime as error:
             raise Unreadable(str(error)) from error
-        except OverflowError as error:
-            raise Unreadable("Is too far away.") from error

@@ -70,7 +70,16 @@ class CinemaForm(Form):
     name = Line("Name", render_kw={"required": True})
     city = Line("City")
     timezone = Line(
-        "Time zone", description="IANA, such as Europe/Vienna.", render_kw={"required": True}
+        "Time zone",
+        description="IANA, such as Europe/Vienna. In another one shows to come keep their local "
+        "times; it can't change while seats of them are sold or held.",
+        render_kw={"required": True},
+    )
+    day_starts_at = Line(
+        "Day starts at",
+        default="00:00",
+        description="With 06:00 a show at 01:45 belongs to the evening before, in lists and sales.",
+        render_kw={"required": True},
     )
 
 
@@ -118,7 +127,8 @@ class _Days(Form):
     )
     times = Words(
         "Times",
-        description="By the clocks of the cinema, between commas: 14:00, 17:30, 20:15.",
+        description="By the clocks of the cinema, between commas: 14:00, 17:30, 20:15. Those "
+        "before its day starts are in the night after the day.",
         render_kw={"required": True},
     )
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import seat_plans, venues
+from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
 from booking_app.catalog.show_rules import (
@@ -31,7 +32,6 @@ from booking_app.catalog.show_rules import (
     new_version,
     refuse_overlap,
 )
-from booking_app.catalog.times import local_date
 from booking_app.core.database import NOW, Row, writes
 from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.formats import iso
@@ -218,7 +218,7 @@ def insert_show(
             screen_id=place.id,
             starts_at=date_time,
             ends_at=ends_at,
-            local_date=local_date(date_time, venues.timezone_of(connection, place.cinema_id)),
+            local_date=business_day(connection, place.cinema_id, date_time),
             price_cents=price_cents,
             prices=dict(prices or {}),
             no_single_gaps=no_single_gaps,
@@ -361,7 +361,7 @@ def _move(
         "screen_id": screen.id,
         "starts_at": starts_at,
         "ends_at": ends_at,
-        "local_date": local_date(starts_at, venues.timezone_of(connection, screen.cinema_id)),
+        "local_date": business_day(connection, screen.cinema_id, starts_at),
     }
 
 
