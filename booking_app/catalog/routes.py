@@ -7,6 +7,7 @@ from flask import Response, current_app, json, request
 from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import (
     blocked_seats,
+    cinema_schemas,
     movies,
     schemas,
     seat_schemas,
@@ -258,7 +259,7 @@ def set_blocked_seats(data: dict[str, Any], show_id: int) -> Any:
 @blp.route("/cinemas/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.arguments(PageQuery, location="query")
-@blp.response(200, venue_schemas.Cinema(many=True), headers=HEADER)
+@blp.response(200, cinema_schemas.Cinema(many=True), headers=HEADER)
 def list_cinemas(query: dict[str, Any]) -> Any:
     """List cinemas
 
@@ -270,38 +271,40 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 
 @blp.route("/cinemas/", methods=["POST"])
 @staff_only
-@blp.arguments(venue_schemas.CinemaBody, example=EXAMPLE_CINEMA)
-@blp.response(201, venue_schemas.Cinema)
-@blp.problems("name_taken")
+@blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
+@blp.response(201, cinema_schemas.Cinema)
+@blp.problems("name_taken", "upgrade_unfinished")
 def create_cinema(data: dict[str, Any]) -> Any:
     """Add a cinema
 
-    For staff. The time zone decides which day a show is on.
+    For staff. Its time zone and `day_starts_at` decide which day a show belongs to: where the day
+    starts at 06:00, a show at 01:45 belongs to the evening before.
     """
     return venues.create_cinema(by=actor(), **data)
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
-@blp.response(200, venue_schemas.Cinema)
+@blp.response(200, cinema_schemas.Cinema)
 @blp.problems("not_found")
 def get_cinema(cinema_id: int) -> Any:
     """Show a cinema
 
-    With its time zone.
+    With its time zone and when its business day starts.
     """
     return venues.get_cinema(cinema_id=cinema_id)
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(venue_schemas.CinemaPatch, required=False, example={"city": "Wien"})
-@blp.response(200, venue_schemas.Cinema)
-@blp.problems("not_found", "name_taken")
+@blp.arguments(cinema_schemas.CinemaPatch, required=False, example={"city": "Wien"})
+@blp.response(200, cinema_schemas.Cinema)
+@blp.problems("not_found", "name_taken", "has_bookings", "show_overlap", "upgrade_unfinished")
 def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
     """Change a cinema
 
-    For staff. With another time zone its shows keep their moment and may get another day.
+    For staff. In another time zone its shows to come keep their local time, so it can't change
+    while seats of them are sold or held. A new `day_starts_at` may give shows another day.
     """
     return venues.update_cinema(cinema_id=cinema_id, by=actor(), **data)
 

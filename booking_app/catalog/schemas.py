@@ -182,7 +182,7 @@ class ShowBody(NewShow):
 
 
 class MovieShowsQuery(PageQuery):
-    date = Day(metadata={"description": "The day in the cinema's time zone."})
+    date = Day(metadata={"description": "The business day of the cinema."})
     when = fields.String(
         load_default="upcoming", validate=validate.OneOf(["upcoming", "past", "all"])
     )

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import plan_changes, seat_plans, venues
+from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
 from booking_app.catalog.show_rules import (
@@ -31,7 +32,6 @@ from booking_app.catalog.show_rules import (
     refuse_overlap,
     require_finished_upgrade,
 )
-from booking_app.catalog.times import local_date
 from booking_app.core.database import NOW, Row, fold, writes
 from booking_app.core.errors import Invalid, NotFound
 
@@ -149,7 +149,7 @@ def insert_show(
             screen_id=place.id,
             starts_at=date_time,
             ends_at=ends_at,
-            local_date=local_date(date_time, venues.timezone_of(connection, place.cinema_id)),
+            local_date=business_day(connection, place.cinema_id, date_time),
             prices=dict(prices or {}),
             total_seats=len(seats),
             version=new_version(),
@@ -198,7 +198,7 @@ def update_show(
         changes |= {
             "screen_id": place.id,
             "starts_at": starts_at,
-            "local_date": local_date(starts_at, venues.timezone_of(connection, place.cinema_id)),
+            "local_date": business_day(connection, place.cinema_id, starts_at),
         }
     if place.id != show.screen_id and (place.rows or _is_planned(connection, show_id)):
         kept = show.prices if prices is None else prices

@@ -16,7 +16,6 @@ from booking_app.catalog.models import (
     SEATS_MAX,
     STANDARD,
 )
-from booking_app.catalog.times import is_timezone
 from booking_app.web.fields import (
     AnswerSchema,
     ByType,
@@ -27,47 +26,12 @@ from booking_app.web.fields import (
     StrictBoolean,
     StrictInteger,
     Text,
-    optional_text,
 )
 from booking_app.web.paging import PageQuery
 
 ROWS_MAX = 200
 OFFSET_MAX = 200
 FORBIDDEN_IN_NAMES = ', ; | _ = "'
-
-
-class Timezone(Text):
-    """An IANA time zone."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            max_length=64, metadata={"description": "IANA, as Europe/Vienna"}, **kwargs
-        )
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
-        name = super()._deserialize(value, attr, data, **kwargs)
-        if not is_timezone(name):
-            raise ma.ValidationError("Must be an IANA time zone such as Europe/Berlin.")
-        return name
-
-
-class CinemaPatch(ma.Schema):
-    name = Text(max_length=100)
-    city = optional_text(100)
-    timezone = Timezone()
-
-
-class CinemaBody(CinemaPatch):
-    name = Text(max_length=100, required=True)
-    timezone = Timezone(required=True)
-
-
-class Cinema(AnswerSchema):
-    id = StrictInteger(1, required=True)
-    name = fields.String(required=True)
-    city = fields.String(required=True, allow_none=True)
-    timezone = fields.String(required=True)
-    is_default = StrictBoolean(required=True)
 
 
 class PlanName(Text):

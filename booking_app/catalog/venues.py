@@ -12,10 +12,10 @@ from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import blocked_seats, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
-from booking_app.catalog.models import Cinema, Screen, Show
+from booking_app.catalog.cinema_clocks import follow_clocks
+from booking_app.catalog.models import MIDNIGHT, Cinema, Screen
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.show_rules import refuse_split_pairs, require_finished_upgrade
-from booking_app.catalog.times import local_date
 from booking_app.core.database import (
     Row,
     fold,
@@ -63,9 +63,17 @@ class CinemaChanges(TypedDict, total=False):
     name: str
     city: str | None
     timezone: str
+    day_starts_at: str
 
 
-CINEMA = (Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default)
+CINEMA = (
+    Cinema.id,
+    Cinema.name,
+    Cinema.city,
+    Cinema.timezone,
+    Cinema.day_starts_at,
+    Cinema.is_default,
+)
 SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows, Screen.out_of_order)
 
 
@@ -92,19 +100,29 @@ def create_cinema(
     name: str,
     timezone: str,
     city: str | None = None,
+    day_starts_at: str = MIDNIGHT,
     by: Actor = OPERATOR,
 ) -> sa.RowMapping:
-    """Add a cinema in an IANA time zone; raises NameTaken."""
-    cinema = insert_cinema(connection, name=name, timezone=timezone, city=city)
+    """Add a cinema in an IANA time zone; raises NameTaken and UpgradeUnfinished."""
+    cinema = insert_cinema(
+        connection, name=name, timezone=timezone, city=city, day_starts_at=day_starts_at
+    )
     audit.record(connection, "cinema.created", by=by, object_id=cinema["id"], after=cinema)
     return cinema
 
 
 def insert_cinema(
-    connection: sa.Connection, *, name: str, timezone: str, city: str | None = None
+    connection: sa.Connection,
+    *,
+    name: str,
+    timezone: str,
+    city: str | None = None,
+    day_starts_at: str = MIDNIGHT,
 ) -> sa.RowMapping:
-    """Add a cinema within the caller's transaction; raises NameTaken."""
+    """Add a cinema within the caller's transaction; raises NameTaken and UpgradeUnfinished."""
+    _check_day(connection, day_starts_at)
     values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
+    values["day_starts_at"] = day_starts_at
     insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
     with refusing(uq_cinema_name_key=_name_taken(name)):
         return connection.execute(insert).mappings().one()
@@ -116,21 +134,25 @@ def update_cinema(
     *,
     cinema_id: int,
     by: Actor = OPERATOR,
+    now: datetime | None = None,
     **changes: Unpack[CinemaChanges],
 ) -> sa.RowMapping:
-    """Change a cinema; a new time zone gives its shows the local dates of that zone.
+    """Change a cinema; in a new time zone its shows to come keep their local times.
 
-    Raises NotFound and NameTaken.
+    Raises NotFound, NameTaken, UpgradeUnfinished and what `follow_clocks` raises.
     """
+    # While the row is locked, no screen is added.
     before = _read_cinema(connection, cinema_id, lock=True)
+    _check_day(connection, changes.get("day_starts_at", MIDNIGHT))
     if changes:
         keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
         change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
         with refusing(uq_cinema_name_key=_name_taken(changes.get("name"))):
             connection.execute(change)
     after = _read_cinema(connection, cinema_id)
-    if after["timezone"] != before["timezone"]:
-        _move_dates(connection, cinema_id, after["timezone"])
+    clocks = ("timezone", "day_starts_at")
+    if any(after[name] != before[name] for name in clocks):
+        follow_clocks(connection, before=before, after=after, now=now)
     audit.record(
         connection, "cinema.changed", by=by, object_id=cinema_id, before=before, after=after
     )
@@ -182,35 +204,17 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
     return made
 
 
+def _check_day(connection: sa.Connection, day_starts_at: str) -> None:
+    if day_starts_at != MIDNIGHT:
+        require_finished_upgrade(connection, "a business day that starts later than midnight")
+
+
 def _read_cinema(connection: sa.Connection, cinema_id: int, *, lock: bool = False) -> sa.RowMapping:
     query = sa.select(*CINEMA).where(Cinema.id == cinema_id)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound("cinema", cinema_id)
     return row
-
-
-def _move_dates(connection: sa.Connection, cinema_id: int, timezone: str) -> None:
-    # Shows before screens, as whoever moves one; with the screens' rows locked, nobody puts a
-    # show on them by the old time zone.
-    of_cinema = Screen.cinema_id == cinema_id
-    screens = sa.select(Screen.id).where(of_cinema)
-    there = sa.select(Show.id).where(Show.screen_id.in_(screens)).order_by(Show.id)
-    connection.execute(there.with_for_update(key_share=True)).all()
-    connection.execute(screens.order_by(Screen.id).with_for_update()).all()
-    shows = connection.execute(
-        sa.select(Show.id, Show.starts_at)
-        .join(Screen, Screen.id == Show.screen_id)
-        .where(of_cinema)
-        .order_by(Show.id)
-    ).all()
-    if shows:
-        connection.execute(
-            sa.update(Show)
-            .where(Show.id == sa.bindparam("show_id"))
-            .values(local_date=sa.bindparam("day")),
-            [{"show_id": show.id, "day": local_date(show.starts_at, timezone)} for show in shows],
-        )
 
 
 # --- screens --------------------------------------------------------------------------------
@@ -339,7 +343,7 @@ def lock_screen(connection: sa.Connection, screen_id: int) -> Row | None:
     """The screen with its row locked, `(id, cinema_id, rows, out_of_order)`; None where there is
     none.
 
-    Its cinema's time zone is read after that (`timezone_of`): it is changed under this lock.
+    Its cinema's clocks are read after that (`cinema_clocks`): they are changed under this lock.
     """
     return connection.execute(
         sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
@@ -392,12 +396,6 @@ def nearest(name: str, known: Sequence[str]) -> str:
         return f"the nearest: {', '.join(found)}"
     more = ", ..." if len(known) > NAMES_TOLD else ""
     return f"there are {', '.join(known[:NAMES_TOLD])}{more}" if known else "it has none"
-
-
-def timezone_of(connection: sa.Connection, cinema_id: int) -> str:
-    """The cinema's IANA time zone."""
-    query = sa.select(Cinema.timezone).where(Cinema.id == cinema_id)
-    return str(connection.execute(query).scalar_one())
 
 
 def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
