@@ -17,7 +17,7 @@ from booking_app.catalog import shows as show_writes
 from booking_app.catalog import venues
 from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
 from booking_app.catalog.models import Show, ShowSeat
-from tests.admin.pages import VIENNA, told, written
+from tests.admin.pages import told, written
 from tests.admin_site import Site, messages, table
 from tests.conftest import NOON, Caller, present, rows
 from tests.migrating import release_before_may_serve
