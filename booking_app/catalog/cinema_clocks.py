@@ -131,9 +131,9 @@ def _refuse_sold(connection: sa.Connection, shows: Sequence[Row], now: datetime 
     ).all()
     if sold:
         raise HasBookings(
-            f"Seats of {len(sold)} shows to come are sold or held, first of show {sold[0].id} at "
-            f"{iso(sold[0].starts_at)}; in another time zone these shows would begin at other "
-            "times than people were told. Cancel those bookings, or wait until the shows are over."
+            f"Shows to come with seats that are sold or held: {len(sold)}, first show {sold[0].id} "
+            f"at {iso(sold[0].starts_at)}. In another time zone they would begin at another time "
+            "than people were told. Cancel those bookings first, or wait until the shows are over."
         )
 
 
@@ -160,7 +160,7 @@ def _move(
             refuse_overlap(connection, show.screen_id, starts_at, ends_at, but_show_id=show.id)
         except ShowOverlap as error:
             raise ShowOverlap(
-                f"By the clocks of {cinema['timezone']}, show {show.id} would run from "
+                f"In the time zone {cinema['timezone']}, show {show.id} would run from "
                 f"{iso(starts_at)} to {iso(ends_at)}. {error.detail} Move one of them first.",
                 **error.facts,
             ) from error
