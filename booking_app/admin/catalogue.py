@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, current_app, flash, request, url_for
+from flask import Response, current_app, flash, g, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
@@ -80,6 +80,7 @@ def new_cinema() -> AnyResponse:
 @cinemas.route("/edit/", endpoint="edit", methods=GET_AND_POST)
 def edit_cinema() -> AnyResponse:
     cinema = venues.get_cinema(cinema_id=edited_id("cinema"))
+    g.timezone = cinema["timezone"]
     shown = forms.filled(CINEMA, cinema)
     form = forms.CinemaForm(typed(), data=shown)
     return edit_page(

@@ -186,7 +186,14 @@ MOVIES = Table(
 CINEMAS = Table(
     name="Cinemas",
     thing="cinema",
-    query=sa.select(Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default),
+    query=sa.select(
+        Cinema.id,
+        Cinema.name,
+        Cinema.city,
+        Cinema.timezone,
+        Cinema.day_starts_at,
+        Cinema.is_default,
+    ),
     id_column=Cinema.id,
     order=(Cinema.name_key, Cinema.id),
     searched=(Cinema.name_key,),
@@ -194,6 +201,7 @@ CINEMAS = Table(
         plain("name", "Name", Cinema.name_key),
         plain("city", "City"),
         plain("timezone", "Time zone", Cinema.timezone),
+        plain("day_starts_at", "Day starts", Cinema.day_starts_at),
         plain("is_default", "Default"),
         plain("id", "Id", Cinema.id),
     ),

@@ -233,10 +233,10 @@ def _too_long(minutes: int, overlaps: Sequence[_Overlap]) -> ShowOverlap:
     first = min(overlaps, key=lambda one: (one.show.starts_at, one.show.id))
     fit = minutes - max(one.minutes for one in overlaps)
     more = len(overlaps) - 1
+    others = f"The same holds for other shows of this film: {more}. " if more else ""
     return ShowOverlap(
         f"With {minutes} minutes, show {first.show.id} at {iso(first.show.starts_at)} is too long "
         f"by {first.minutes} min: show {first.next['show']} begins at {first.next['date_time']} on "
-        f"its screen. {f'So are {more} more shows of this film. ' if more else ''}"
-        f"Move one of them first, or give the film at most {fit} minutes.",
+        f"its screen. {others}Move one of them first, or give the film at most {fit} minutes.",
         **first.next,
     )

@@ -127,6 +127,7 @@ def test_every_code_that_is_declared_occurs(
     accounts(world)
     films_and_shows(world)
     cinemas_and_screens(world)
+    clocks(world)
     blocked_seats(world)
     taking_seats(world)
     holds(world)
@@ -237,6 +238,23 @@ def cinemas_and_screens(world: World) -> None:
             planned = {"screen": made["id"], "date_time": SOON}
             staff.post(f"/api/movies/{film}/shows/", planned)
         call("delete", template, made["id"], by=staff)
+
+
+def clocks(world: World) -> None:
+    call, staff = world.call, world.staff
+    late = {"name": "Late", "timezone": "UTC", "day_starts_at": "06:00"}
+    with release_before_may_serve():
+        call("post", "/api/cinemas/", by=staff, json=late)
+        made = staff.post("/api/cinemas/", late | {"day_starts_at": "00:00"}).json["id"]
+        call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json=late)
+    hall = staff.post("/api/screens/", {"name": "1", "rows": ROWS, "cinema": made}).json["id"]
+    film = world.make_movie("Short", 60)
+    place = {"movie_id": film, "screen": hall, "screen_name": None, "total_seats": None}
+    _, coming = (world.make_show(**place, starts_in=n * HOUR) for n in (-0.5, 0.75))
+    earlier = {"timezone": "Etc/GMT-1"}  # one hour ahead of UTC
+    call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json=earlier)
+    world.alice.post(f"/api/shows/{coming}/book/", {"seat_number": "A1"})
+    call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json=earlier)
 
 
 def blocked_seats(world: World) -> None:
