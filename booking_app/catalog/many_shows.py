@@ -13,7 +13,7 @@ from booking_app.catalog import seat_plans
 from booking_app.catalog.models import Screen, Show
 from booking_app.catalog.show_rules import AUDITED, ShowOverlap
 from booking_app.catalog.shows import ShowTerms, insert_show
-from booking_app.core.database import writes
+from booking_app.core.database import Undo, writes
 from booking_app.core.errors import Invalid
 from booking_app.core.formats import iso
 
@@ -29,15 +29,9 @@ class Planned:
     error: str | None
 
 
-class _Undo(Exception):
-    """Ends a transaction whose work is not wanted."""
-
-    def __init__(self, planned: list[Planned]) -> None:
-        super().__init__()
-        self.planned = planned
-
-
+@writes
 def create_shows(
+    connection: sa.Connection,
     *,
     date_times: Sequence[datetime],
     dry_run: bool = False,
@@ -53,22 +47,6 @@ def create_shows(
     """
     if not 1 <= len(date_times) <= SHOWS_AT_ONCE:
         raise Invalid("date_times", f"1 to {SHOWS_AT_ONCE} shows can be made at once.")
-    try:
-        return _create_all(date_times=date_times, dry_run=dry_run, by=by, now=now, **terms)
-    except _Undo as undone:
-        return undone.planned
-
-
-@writes
-def _create_all(
-    connection: sa.Connection,
-    *,
-    date_times: Sequence[datetime],
-    dry_run: bool,
-    by: Actor,
-    now: datetime | None,
-    **terms: Unpack[ShowTerms],
-) -> list[Planned]:
     planned: list[Planned] = []
     made: dict[int, datetime] = {}
     _check_amount(connection, terms.get("screen"), len(date_times))
@@ -94,7 +72,7 @@ def _create_all(
             (error,) = invalid.facts["errors"]["json"]["date_time"]
         planned.append(Planned(date_time, error))
     if dry_run or any(show.error for show in planned):
-        raise _Undo(planned)
+        raise Undo(planned)
     for own in _audited(connection, made):
         audit.record(connection, "show.created", by=by, object_id=own["id"], after=own)
     return planned

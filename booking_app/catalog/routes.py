@@ -8,6 +8,7 @@ from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import (
     blocked_seats,
     movies,
+    plan_change_schemas,
     schemas,
     seat_schemas,
     show_queries,
@@ -359,13 +360,16 @@ def get_screen(screen_id: int) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(schemas.ScreenPatch, required=False, example={"name": "Great hall"})
-@blp.response(200, schemas.ChangedScreen)
+@blp.arguments(plan_change_schemas.ScreenChange, required=False, example={"name": "Great hall"})
+@blp.response(200, plan_change_schemas.ChangedScreen)
 @blp.problems("not_found", "name_taken", "upgrade_unfinished", "pair_split")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen
 
-    For staff. A new plan is for shows made from now on; those that are made keep their seats.
+    For staff. A new plan is for shows made from now on; those that are made keep their seats. With
+    `apply_to_unsold_shows` the plan, also one that stays as it is, goes to the shows to come that
+    nobody has a seat of, too; what the house keeps of them stays blocked. The answer lists those
+    that change, and those that don't and why; with `dry_run` nothing is written.
     """
     return venues.update_screen(screen_id=screen_id, by=actor(), **data)
 

@@ -416,19 +416,3 @@ class Screen(AnswerSchema):
     )
     rows = fields.List(fields.Nested(PlanRowAnswer), required=True)
     out_of_order = fields.List(fields.String(), required=True)
-
-
-class StillSold(AnswerSchema):
-    """Seats out of order that a show to come has sold or holds."""
-
-    show = StrictInteger(1, required=True, attribute="show_id")
-    date_time = Instant(required=True, attribute="starts_at")
-    seat_numbers = fields.List(fields.String(), required=True, attribute="labels")
-
-
-class ChangedScreen(Screen):
-    still_sold = fields.List(
-        fields.Nested(StillSold),
-        required=True,
-        metadata={"description": "Seats out of order from now on that shows to come have sold."},
-    )

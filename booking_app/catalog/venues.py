@@ -9,14 +9,16 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import blocked_seats, seat_plans
+from booking_app.catalog import blocked_seats, plan_changes, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.models import Cinema, Screen, Show
+from booking_app.catalog.plan_changes import ChangedShow, KeptShow, Room
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.show_rules import refuse_split_pairs, require_finished_upgrade
 from booking_app.catalog.times import local_date
 from booking_app.core.database import (
     Row,
+    Undo,
     fold,
     insert_or_ignore,
     reading,
@@ -48,6 +50,9 @@ class ScreenDetails:
     out_of_order: list[str]
     # Where saving what is out of order found seats in use, those of shows to come.
     still_sold: tuple[StillSold, ...] = ()
+    # Where its plan was applied to shows to come.
+    shows_changed: tuple[ChangedShow, ...] = ()
+    shows_kept: tuple[KeptShow, ...] = ()
 
     @property
     def total_seats(self) -> int:
@@ -282,14 +287,17 @@ def update_screen(
     name: str | None = None,
     rows: Sequence[Mapping[str, Any]] | None = None,
     out_of_order: Sequence[str] | None = None,
+    apply_to_unsold_shows: bool = False,
+    dry_run: bool = False,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> ScreenDetails:
     """Change a screen's name, plan or seats out of order; what is None stays. Shows keep the plan
-    they copied; seats that are said to be out of order are blocked in its shows to come where they
-    are free, and the others are `still_sold`.
+    they copied, but `apply_to_unsold_shows` gives it to the shows to come without sold or held
+    seats. Seats that are said to be out of order are blocked in all shows to come where they are
+    free, and the others are `still_sold`. A `dry_run` answers the same and writes nothing.
 
-    Raises NotFound and what `create_screen` raises.
+    Raises NotFound and what `create_screen` raises, and Invalid for a plan to apply that is none.
     """
     changes: dict[str, Any] = {}
     if name is not None:
@@ -297,7 +305,7 @@ def update_screen(
     if rows is not None:
         plan = read_rows(rows)
         changes["rows"] = seat_plans.stored_plan(plan)
-    if out_of_order is not None:  # shows before screens, as whoever moves one
+    if out_of_order is not None or apply_to_unsold_shows:  # shows before screens, as who moves one
         blocked_seats.lock_coming_shows(connection, screen_id, now)
     before = _read_screen(connection, screen_id, lock=True)
     if rows is not None and changes["rows"] != before["rows"]:
@@ -315,13 +323,29 @@ def update_screen(
     audit.record(
         connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
     )
+    screen = _screen(after)
+    if apply_to_unsold_shows:
+        applied = plan_changes.apply_plan(
+            connection,
+            screen_id=screen_id,
+            room=Room.of_plan(screen.rows, screen.out_of_order),
+            out_of_order_before=before["out_of_order"],
+            by=by,
+            now=now,
+            dry_run=dry_run,
+        )
+        screen = replace(
+            screen, shows_changed=tuple(applied.changed), shows_kept=tuple(applied.kept)
+        )
     was, is_ = set(before["out_of_order"]), set(after["out_of_order"])
-    if out_of_order is None or not was | is_:
-        return _screen(after)
-    sold = blocked_seats.move_out_of_order(
-        connection, screen_id=screen_id, out_of_order=is_, removed=was - is_, now=now
-    )
-    return replace(_screen(after), still_sold=tuple(sold))
+    if out_of_order is not None and was | is_:
+        sold = blocked_seats.move_out_of_order(
+            connection, screen_id=screen_id, out_of_order=is_, removed=was - is_, now=now
+        )
+        screen = replace(screen, still_sold=tuple(sold))
+    if dry_run:
+        raise Undo(screen)
+    return screen
 
 
 @writes

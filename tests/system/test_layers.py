@@ -40,7 +40,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("neighbours", "seat_marks"),
             ("seat_plans",),
             ("examples", "schemas", "seat_map", "seat_picture", "show_rules"),
-            ("file_schemas", "seat_schemas"),
+            ("file_schemas", "plan_change_schemas", "seat_schemas"),
             ("blocked_seats",),
             ("plan_changes",),
             ("venues",),
