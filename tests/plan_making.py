@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from booking_app.catalog import schemas, seat_plans
+from booking_app.catalog import seat_plans, venue_schemas
 
 SIGNS = "ABZaz019é٣-.' "
 KEYWORDS = ("block", "walkway", "offset", "beside", "category", "pair", "wheelchair", "companion")
@@ -86,7 +86,7 @@ def _plan(draw: st.DrawFn) -> list[dict[str, Any]]:
 def _can_be(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The plan, where the API takes it: seats may have met by chance."""
     try:
-        seat_plans.read_plan(schemas.PlanRow(many=True).load(plan))
+        seat_plans.read_plan(venue_schemas.PlanRow(many=True).load(plan))
     except seat_plans.PlanError:
         assume(False)
     return plan

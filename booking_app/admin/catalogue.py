@@ -21,14 +21,14 @@ from booking_app.admin.views import (
     render,
     typed,
 )
-from booking_app.catalog import movies, schemas, seat_plans, venues
+from booking_app.catalog import cinema_schemas, movies, schemas, seat_plans, venue_schemas, venues
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.seat_picture import plan_picture
 from booking_app.catalog.times import local_time
 
-MOVIE, CINEMA = schemas.MovieBody(), schemas.CinemaBody()
-SCREEN, SCREEN_PATCH = schemas.ScreenBody(), schemas.ScreenPatch()
-ROWS = schemas.ScreenPatch(only=["rows"])
+MOVIE, CINEMA = schemas.MovieBody(), cinema_schemas.CinemaBody()
+SCREEN, SCREEN_PATCH = venue_schemas.ScreenBody(), venue_schemas.ScreenPatch()
+ROWS = venue_schemas.ScreenPatch(only=["rows"])
 # A message is kept in a cookie, of 4 KiB at most.
 SHOWS_NAMED, SEATS_NAMED = 10, 6
 

@@ -1,229 +1,43 @@
-"""Forms. A field turns what is typed into the value that it has on the wire, and the schema of the
-API reads that: what is allowed, and the words in which it is refused, stand there alone."""
+"""Forms: their fields (`form_fields`) turn what is typed into values of the wire, and the schema of
+the API reads those: what is allowed, and the words in which it is refused, stand there alone."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import marshmallow as ma
-from wtforms import (
-    BooleanField,
-    DateField,
-    Form,
-    PasswordField,
-    SelectChoice,
-    SelectField,
-    SelectMultipleField,
-    StringField,
-    TextAreaField,
-)
+from wtforms import Form, SelectChoice, SelectMultipleField
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from booking_app.admin import plan_text
-from booking_app.admin.plan_tokens import PlanTextError
+from booking_app.admin.form_fields import (
+    Amount,
+    Block,
+    Check,
+    Choice,
+    Date,
+    Fixed,
+    Line,
+    LocalTime,
+    Note,
+    Number,
+    Password,
+    Path,
+    Plan,
+    PriceLines,
+    Unreadable,
+    WordLines,
+    Words,
+)
 from booking_app.catalog.models import HOUSE, OUT_OF_ORDER
-from booking_app.catalog.seat_plans import PlanRow
-from booking_app.catalog.times import instant
-from booking_app.core.formats import decimal_string, iso
 from booking_app.reports.schemas import GROUPS
-from booking_app.web.fields import Day
 from booking_app.web.problems import ERRORS_SHOWN
 
-LOCAL = "%Y-%m-%dT%H:%M"
 REPORTS_BY = {by: "film" if by == "movie" else by for by in GROUPS}
-Path = tuple[str | int, ...]  # to what a message is about
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-class Unreadable(ValueError):
-    """What is typed can't be turned into a value of the wire."""
 
 
 class Refused(Exception):
     """Something of the form is not allowed, and its fields say what."""
-
-
-class Line(StringField):
-    """One line of text. Nothing typed is null where that is allowed, else left out."""
-
-    def wire(self) -> Any:
-        """The value on the wire, None where nothing is typed; raises Unreadable."""
-        return (self.data or "").strip() or None
-
-
-class Block(TextAreaField):
-    """Some lines of text."""
-
-    def wire(self) -> Any:
-        return (self.data or "").replace("\r\n", "\n").strip() or None
-
-    def lines(self) -> list[str]:
-        """The lines in which something stands."""
-        text = (self.data or "").replace("\r\n", "\n")
-        return [line.strip() for line in text.split("\n") if line.strip()]
-
-
-class Number(Line):
-    """A whole number."""
-
-    def process_data(self, value: int | None) -> None:
-        self.data = None if value is None else str(value)
-
-    def wire(self) -> Any:
-        text = super().wire()
-        return int(text) if text and re.fullmatch("-?[0-9]{1,18}", text) else text
-
-
-class Amount(Line):
-    """An amount of money, in whole cents inside. It must be given: what is free is 0."""
-
-    def wire(self) -> Any:
-        if not (text := super().wire()):
-            raise Unreadable("Give an amount, such as 9.50; what is free costs 0.")
-        return text
-
-    def process_data(self, value: int | None) -> None:
-        self.data = None if value is None else decimal_string(value)
-
-
-class Words(Line):
-    """Several words, between commas."""
-
-    def process_data(self, value: Sequence[str] | None) -> None:
-        self.data = ", ".join(value or ())
-
-    def wire(self) -> list[str]:
-        return [word.strip() for word in (self.data or "").split(",") if word.strip()]
-
-
-class Note(Block):
-    """A text of one line, in a box where Enter does not send the form."""
-
-    def wire(self) -> str | None:
-        return " ".join(self.lines()) or None
-
-
-class WordLines(Block):
-    """Several words, one in a line."""
-
-    def process_data(self, value: Sequence[str] | None) -> None:
-        self.data = "\n".join(value or ())
-
-    def wire(self) -> list[str]:
-        return self.lines()
-
-
-class PriceLines(Block):
-    """Prices by category, one in a line."""
-
-    def process_data(self, value: Mapping[str, int] | None) -> None:
-        prices = (value or {}).items()
-        self.data = "\n".join(f"{category}: {decimal_string(cents)}" for category, cents in prices)
-
-    def wire(self) -> Any:
-        prices: dict[str, str] = {}
-        for line in self.lines():
-            category, colon, price = map(str.strip, line.rpartition(":"))
-            if not colon:
-                raise Unreadable(f"Give a category and its price, such as vip: 12.50, not {line}.")
-            if category in prices:
-                raise Unreadable(f"There are two prices of {category}.")
-            prices[category] = price
-        return prices
-
-
-class Plan(Block):
-    """A seat plan as text (`plan_text`)."""
-
-    examples = plan_text.EXAMPLES
-
-    def process_data(self, value: Sequence[PlanRow] | None) -> None:
-        self.data = plan_text.write_plan(value or ())
-
-    def wire(self) -> Any:
-        try:
-            return plan_text.read_plan(self.data or "") or None
-        except PlanTextError as error:
-            raise Unreadable(str(error)) from error
-
-    def quoting(self, errors: Iterable[tuple[Path, str]]) -> Iterator[str]:
-        """The messages of errors after their paths, with the lines that they are about."""
-        return plan_text.quote_errors(self.data or "", errors)
-
-
-class Password(PasswordField):
-    """What is typed, as it is."""
-
-    def wire(self) -> Any:
-        return self.data or None
-
-
-class Check(BooleanField):
-    """Yes or no."""
-
-    def wire(self) -> Any:
-        return bool(self.data)
-
-
-class Choice(SelectField):
-    """One of the rows of a table, by its id."""
-
-    def __init__(self, *args: Any, none: str = "Choose", **kwargs: Any) -> None:
-        super().__init__(*args, choices=[], validate_choice=False, **kwargs)
-        self.none = none
-
-    def offer(self, choices: Iterable[tuple[Any, str]]) -> None:
-        """Offer these, by `(id, text)`."""
-        offered = (SelectChoice(str(key), text) for key, text in choices)
-        self.choices = [SelectChoice("", self.none), *offered]
-
-    def wire(self) -> Any:
-        return int(self.data) if re.fullmatch("[0-9]{1,18}", self.data or "") else self.data or None
-
-
-class Fixed(SelectField):
-    """One of a few values."""
-
-    def wire(self) -> Any:
-        return self.data or None
-
-
-class Date(DateField):
-    """A day, typed in no other way than on the wire."""
-
-    def process_formdata(self, valuelist: Sequence[str]) -> None:
-        self.data = None
-        with suppress(ma.ValidationError):
-            self.data = Day().deserialize(valuelist[0]) if valuelist else None
-
-    def wire(self) -> Any:
-        typed = self.raw_data[0] if self.raw_data else ""
-        return typed or (self.data.isoformat() if self.data else None)
-
-
-class LocalTime(StringField):
-    """A day and time by the clocks of a cinema."""
-
-    def wire(self, timezone: str) -> Any:
-        """The instant on the wire; raises Unreadable where that time is none."""
-        if not self.data:
-            return None
-        try:
-            if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}", self.data):
-                raise ValueError
-            local = datetime.fromisoformat(self.data)
-        except ValueError as error:
-            message = "Must be a day and a time, such as 2030-01-31T20:00."
-            raise Unreadable(message) from error
-        try:
-            return iso(instant(local.date(), local.time(), timezone))
-        except ValueError as error:
-            raise Unreadable(str(error)) from error
-        except OverflowError as error:
-            raise Unreadable("Is too far away.") from error
 
 
 # --- the forms ------------------------------------------------------------------------------
@@ -256,7 +70,16 @@ class CinemaForm(Form):
     name = Line("Name", render_kw={"required": True})
     city = Line("City")
     timezone = Line(
-        "Time zone", description="IANA, such as Europe/Vienna.", render_kw={"required": True}
+        "Time zone",
+        description="IANA, such as Europe/Vienna. In another one shows to come keep their local "
+        "times; it can't change while seats of them are sold or held.",
+        render_kw={"required": True},
+    )
+    day_starts_at = Line(
+        "Day starts at",
+        default="00:00",
+        description="With 06:00 a show at 01:45 belongs to the evening before, in lists and sales.",
+        render_kw={"required": True},
     )
 
 
@@ -304,7 +127,8 @@ class _Days(Form):
     )
     times = Words(
         "Times",
-        description="By the clocks of the cinema, between commas: 14:00, 17:30, 20:15.",
+        description="By the clocks of the cinema, between commas: 14:00, 17:30, 20:15. Those "
+        "before its day starts are in the night after the day.",
         render_kw={"required": True},
     )
 

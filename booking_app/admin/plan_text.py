@@ -78,7 +78,7 @@ EXAMPLES = {
 
 
 def read_plan(text: str) -> list[dict[str, Any]]:
-    """The rows as they are on the wire (`schemas.PlanRow`).
+    """The rows as they are on the wire (`venue_schemas.PlanRow`).
 
     Raises PlanTextError. Whether the values are allowed is for the schema to say.
     """

@@ -12,6 +12,7 @@ from booking_app.admin import forms, tables
 from booking_app.admin.lists import table_file
 from booking_app.admin.plot import lying_bars, standing_bars
 from booking_app.admin.views import attempt, queried, render
+from booking_app.catalog.cinema_clocks import today
 from booking_app.core.formats import decimal_string
 from booking_app.reports import schemas, service
 from booking_app.web import csv
@@ -27,8 +28,8 @@ pages = Blueprint("admin_sales", __name__, url_prefix="/admin/sales")
 @pages.get("/")
 def index() -> Response:
     """What was sold of the shows of a period, as plots and a table."""
-    today = service.today(timezone=current_app.config["TIMEZONE"])
-    since, until = today - timedelta(DAYS_BACK), today + timedelta(DAYS_AHEAD)
+    day = today(timezone=current_app.config["TIMEZONE"])
+    since, until = day - timedelta(DAYS_BACK), day + timedelta(DAYS_AHEAD)
     usual = {"by": "day", "since": str(since), "until": str(until)}
     form = forms.SalesForm(MultiDict({**usual, **request.args}))
     form.cinema.offer(tables.cinemas())

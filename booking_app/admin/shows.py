@@ -11,7 +11,7 @@ from flask import current_app, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form, SelectChoice
 
-from booking_app.admin import access, forms, tables
+from booking_app.admin import access, form_fields, forms, tables
 from booking_app.admin.lists import text_of
 from booking_app.admin.room import BLOCK_NAMES, SIGNS, blocks_of
 from booking_app.admin.views import (
@@ -26,6 +26,7 @@ from booking_app.admin.views import (
     new_page,
     render,
     typed,
+    with_links,
 )
 from booking_app.auth import accounts
 from booking_app.auth.schemas import LoginBody
@@ -39,7 +40,13 @@ from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, se
 from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
-from booking_app.catalog.times import by_clocks, instant, local_time
+from booking_app.catalog.times import (
+    NoSuchTime,
+    by_clocks,
+    instant,
+    local_time,
+    on_business_day,
+)
 from booking_app.core.errors import Invalid
 from booking_app.core.formats import decimal_string
 from booking_app.web.fields import Day
@@ -80,7 +87,7 @@ def edit() -> AnyResponse:
     """A show that is there."""
     show = _find_show(edited_id("show"))
     g.timezone = show["timezone"]
-    local = local_time(show["starts_at"], g.timezone, forms.LOCAL)
+    local = local_time(show["starts_at"], g.timezone, form_fields.LOCAL)
     shown = {**forms.filled(SHOW_PATCH, show), "date_time": local}
     form = forms.EditShowForm(typed(), data=shown)
     screens = tables.screens_beside(show["screen_id"])
@@ -93,6 +100,8 @@ def edit() -> AnyResponse:
         # Only what moves it: its time may have had seconds, which the form does not show.
         if form.date_time.data == local:
             del values["date_time"]
+        if values.get("total_seats") == show["total_seats"]:
+            del values["total_seats"]
         if values["screen_name"] == show["screen_name"]:
             del values["screen_name"]
         elif values["screen_name"] not in screens:
@@ -128,11 +137,14 @@ def many() -> AnyResponse:
         "admin/many_shows.html",
         form=form,
         planned=[
-            (
-                local_time(one.date_time, g.timezone),
-                one.error and by_clocks(one.error, g.timezone),
-            )
-            for one in sorted(looked.planned, key=lambda one: not one.error)
+            *looked.missing,
+            *(
+                (
+                    local_time(one.date_time, g.timezone),
+                    one.error and with_links(by_clocks(one.error, g.timezone)),
+                )
+                for one in sorted(looked.planned, key=lambda one: not one.error)
+            ),
         ],
         free=sum(not one.error for one in looked.planned),
         checked=looked.checked,
@@ -239,10 +251,12 @@ def _seats_of(form: Form) -> list[str]:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What is in the way of the shows. `checked` stands for them and for which are free."""
+    """What is in the way of the shows. `checked` stands for them and for which are free, and
+    `missing` are the local times that the clocks leave out, with why."""
 
     planned: Sequence[many_shows.Planned]
     checked: str
+    missing: Sequence[tuple[str, str]] = ()
     made: bool = False
 
 
@@ -251,29 +265,37 @@ _NOTHING = _Looked((), "")
 
 def _look_or_make(form: Form) -> _Looked:
     """Look, and then make those that are in nobody's way, where it is them that were listed."""
-    plan = _plan(form)
+    plan, missing = _plan(form)
     by = access.actor()
-    planned = many_shows.create_shows(**plan, dry_run=True, by=by)
+    planned = many_shows.create_shows(**plan, dry_run=True, by=by) if plan["date_times"] else []
     free = [one.date_time for one in planned if not one.error]
     checked = digest({**plan, "free": free})
     if not free or "check" in request.form or request.form.get("checked") != checked:
-        return _Looked(planned, checked)
+        return _Looked(planned, checked, missing)
     made = many_shows.create_shows(**{**plan, "date_times": free}, by=by)
-    return _Looked(made, checked, made=not any(one.error for one in made))
+    return _Looked(made, checked, missing, made=not any(one.error for one in made))
 
 
-def _plan(form: Form) -> dict[str, Any]:
-    """The arguments of `many_shows.create_shows`; raises `forms.Refused`."""
+def _plan(form: Form) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The arguments of `many_shows.create_shows`, and the missing times of `_Looked`; raises
+    `forms.Refused`."""
     movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
-    g.timezone = tables.timezone_of(screen)
-    times = _times(form, g.timezone)
+    g.timezone, day_starts_at = tables.clocks_of(screen)
+    times: list[datetime] = []
+    missing = []
+    for local in _local_times(form, day_starts_at):
+        try:
+            times.append(instant(local, g.timezone))
+        except NoSuchTime as error:
+            missing.append((f"{local:%Y-%m-%d %H:%M}", str(error)))
     values = forms.read(form, SHOW, date_time=ANY_TIME)
     del values["date_time"]
-    return {**values, "movie_id": movie_id, "date_times": times}
+    return {**values, "movie_id": movie_id, "date_times": times}, missing
 
 
-def _times(form: Form, timezone: str) -> list[datetime]:
-    """When the shows of the form begin; none where it says what is wrong."""
+def _local_times(form: Form, day_starts_at: str) -> list[datetime]:
+    """When the shows of the form begin by the clocks, where the days are business days; none where
+    it says what is wrong."""
     first, last = form.first_day.data, form.last_day.data
     for name in ("first_day", "last_day"):
         if form[name].data is None:
@@ -296,9 +318,11 @@ def _times(form: Form, timezone: str) -> list[datetime]:
         form.times.errors = [f"At most {many_shows.SHOWS_AT_ONCE} shows can be made at once."]
         return []
     try:
-        return [instant(day, one, timezone) for day in days for one in sorted(set(clocks))]
-    except (ValueError, OverflowError) as error:
-        form.times.errors = [str(error)]
+        return sorted(
+            on_business_day(day, clock, day_starts_at) for day in days for clock in set(clocks)
+        )
+    except OverflowError:
+        form.last_day.errors = ["Is too far away."]
         return []
 
 

@@ -20,7 +20,15 @@ from booking_app.audit.models import ACTIONS, OBJECT_TYPES, AuditEvent
 from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.booking.queries import SEARCHED, live_labels
-from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat, with_places
+from booking_app.catalog.models import (
+    MIDNIGHT,
+    Cinema,
+    Movie,
+    Screen,
+    Show,
+    ShowSeat,
+    with_places,
+)
 from booking_app.catalog.seat_plans import count_seats
 from booking_app.catalog.times import local_time
 from booking_app.core import database
@@ -113,12 +121,20 @@ def facts_of_show(show_id: int) -> sa.RowMapping:
     return facts
 
 
-def timezone_of(screen_id: int | None) -> str:
-    """The time zone of the screen's cinema; UTC where there is no such screen, which the service
-    refuses."""
-    query = sa.select(Cinema.timezone).join(Screen).where(Screen.id == screen_id)
+def clocks_of(screen_id: int | None) -> tuple[str, str]:
+    """The time zone of the screen's cinema and when its business day starts; UTC and midnight where
+    there is no such screen, which the service refuses."""
+    query = (
+        sa.select(Cinema.timezone, Cinema.day_starts_at).join(Screen).where(Screen.id == screen_id)
+    )
     with reading() as connection:
-        return connection.execute(query).scalar() or "UTC"
+        timezone, day_starts_at = connection.execute(query).first() or ("UTC", MIDNIGHT)
+    return timezone, day_starts_at
+
+
+def timezone_of(screen_id: int | None) -> str:
+    """The first of `clocks_of`."""
+    return clocks_of(screen_id)[0]
 
 
 # Of which show a row is, and when and where that begins.

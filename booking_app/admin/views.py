@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import marshmallow as ma
@@ -20,11 +21,12 @@ from flask import (
     request,
     url_for,
 )
+from markupsafe import Markup
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
-from booking_app.admin import forms
+from booking_app.admin import forms, tables
 from booking_app.admin.lists import PAGE_SIZE, Table, asked_of, export
 from booking_app.catalog.times import by_clocks
 from booking_app.core.errors import DomainError, Invalid, NotFound
@@ -32,6 +34,7 @@ from booking_app.web.problems import CODES, invalid
 from booking_app.web.requests import IdConverter
 
 GET_AND_POST = ("GET", "POST")
+NAMED_SHOW = re.compile(r"\b([Ss]how [0-9]{1,18})\b")
 METHODS = {"new": GET_AND_POST, "edit": GET_AND_POST, "delete": ("POST",)}
 Row = Mapping[Any, Any]
 
@@ -49,15 +52,32 @@ def typed() -> ImmutableMultiDict[str, str] | None:
 
 
 def refuse(form: Form, error: DomainError) -> None:
-    """Show why: at the fields of the form where it is about them, else above it. Times are by the
-    clocks of `g.timezone`, where a page has set it."""
+    """Show why: at the fields of the form where it is about them, else above it, with links to the
+    shows that it names. Times are by the clocks of `g.timezone`, where a page has set it, else of
+    the show that is in the way."""
     timezone = g.get("timezone", "UTC")
+    if "timezone" not in g and "show" in error.facts:
+        with suppress(NotFound):  # it was deleted just now
+            timezone = tables.facts_of_show(error.facts["show"])["timezone"]
     if isinstance(error, Invalid):
         (errors,) = error.facts["errors"].values()
         forms.show_errors(form, errors, lambda message: by_clocks(message, timezone))
     else:
-        flash(by_clocks(error.detail, timezone), "error")
+        flash(with_links(by_clocks(error.detail, timezone)), "error")
     g.refused = CODES[error.code].status
+
+
+def with_links(text: str) -> Markup:
+    """The text, in which each show that is named by its id is a link to its seat map."""
+    parts = NAMED_SHOW.split(text)  # by turns the text between, and the name of one
+    return Markup("").join(
+        Markup('<a href="{}">{}</a>').format(
+            url_for("admin_shows.seats", show_id=int(part.split()[1])), part
+        )
+        if number % 2
+        else part
+        for number, part in enumerate(parts)
+    )
 
 
 def attempt(form: Form, work: Callable[[], Any]) -> Any:

@@ -14,14 +14,18 @@ from booking_app.auth.models import User
 from booking_app.booking.models import CANCELLED, EXPIRED, HELD, Booking
 from booking_app.booking.queries import COLUMNS, BookingDetails, details, require_own
 from booking_app.catalog import show_rules
-from booking_app.catalog.models import Movie, Show
+from booking_app.catalog.models import SALES_END, Movie, Show
 from booking_app.core.database import NOW, Row
 from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
 
 
-class ShowStarted(Conflict):
-    code = "show_started"
+class NotOnSaleYet(Conflict):
+    code = "not_on_sale_yet"
+
+
+class SalesClosed(Conflict):
+    code = "sales_closed"
 
 
 class NotOnSale(Conflict):
@@ -42,10 +46,12 @@ class AlreadyCancelled(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ShowOnSale:
-    """A show that can be booked at `now`; its row is locked against changes by staff."""
+    """A show that can be booked at `now`; its row is locked against changes by staff. Customers
+    can buy until `sales_end`."""
 
     id: int
     starts_at: datetime
+    sales_end: datetime
     price_cents: int
     prices: Mapping[str, int]
     no_single_gaps: bool
@@ -55,10 +61,11 @@ class ShowOnSale:
 
 @dataclass(frozen=True, slots=True)
 class LockedBooking:
-    """A booking with its row locked, when its show starts, and the present."""
+    """A booking with its row locked, when its show starts and its sale ends, and the present."""
 
     details: BookingDetails
     starts_at: datetime
+    sales_end: datetime
     now: datetime
 
 
@@ -66,6 +73,8 @@ LOCK_SHOW_ON_SALE = (
     sa.select(
         Show.id,
         Show.starts_at,
+        Show.sales_from,
+        SALES_END.label("sales_end"),
         Show.price_cents,
         Show.prices,
         Show.no_single_gaps,
@@ -78,7 +87,7 @@ LOCK_SHOW_ON_SALE = (
     .with_for_update(read=True, key_share=True, of=Show)
 )
 LOCK_BOOKING = (
-    sa.select(*COLUMNS, Show.starts_at, NOW.label("now"))
+    sa.select(*COLUMNS, Show.starts_at, SALES_END.label("sales_end"), NOW.label("now"))
     .join(Show, Show.id == Booking.show_id)
     .where(Booking.id == sa.bindparam("booking"))
     .with_for_update(of=Booking)
@@ -95,23 +104,33 @@ def lock_show_on_sale(
     connection: sa.Connection, show_id: int, by: Actor | None, now: datetime | None
 ) -> ShowOnSale:
     """The show, its row locked shared so that staff can't move it meanwhile, and the present.
-    Raises NotFound, NotOnSale and, for customers, ShowStarted."""
+    Raises NotFound, NotOnSale and, for customers, NotOnSaleYet and SalesClosed."""
     show = connection.execute(LOCK_SHOW_ON_SALE, {"show": show_id, "now": now}).first()
     if show is None:
         raise NotFound("show", show_id)
     if not show.on_sale:
         raise NotOnSale("This show is withdrawn from sale.")
-    if show.starts_at <= show.now and by is None:
-        raise ShowStarted(f"The show began at {iso(show.starts_at)}.")
+    if by is None:
+        if show.sales_from is not None and show.now < show.sales_from:
+            begin = iso(show.sales_from)
+            raise NotOnSaleYet(f"Seats are sold from {begin} on.", sales_from=begin)
+        refuse_after_sale(show.sales_end, show.now)
     return ShowOnSale(
         id=show.id,
         starts_at=show.starts_at,
+        sales_end=show.sales_end,
         price_cents=show.price_cents,
         prices=show.prices,
         no_single_gaps=show.no_single_gaps,
         max_seats_per_account=show.max_seats_per_account,
         now=show.now,
     )
+
+
+def refuse_after_sale(sales_end: datetime, now: datetime) -> None:
+    """Raises SalesClosed."""
+    if sales_end <= now:
+        raise SalesClosed(f"The sale ended at {iso(sales_end)}.")
 
 
 def lock_hold(
@@ -122,10 +141,13 @@ def lock_hold(
     now: datetime | None,
 ) -> LockedBooking:
     """As `lock_live_booking`, with the account's row locked too: whoever counts its seats (`caps`)
-    sees whether the hold was kept in time. Raises NotHeld for a booking that is booked."""
+    sees whether the hold was kept in time. Raises NotHeld for a booking that is booked and, for
+    customers, SalesClosed: staff may have ended the sale earlier than the hold."""
     locked = lock_live_booking(connection, user_id, booking_id, by, now)
     if locked.details.status != HELD:
         raise NotHeld("This booking is confirmed already.")
+    if by is None:
+        refuse_after_sale(locked.sales_end, locked.now)
     lock_row(connection, User.id, locked.details.user_id)
     return locked
 
@@ -151,7 +173,7 @@ def lock_live_booking(
         raise AlreadyCancelled("This booking is cancelled already.")
     if booking.status == EXPIRED:
         raise hold_expired(booking)
-    return LockedBooking(booking, row.starts_at, row.now)
+    return LockedBooking(booking, row.starts_at, row.sales_end, row.now)
 
 
 def hold_expired(booking: BookingDetails) -> HoldExpired:

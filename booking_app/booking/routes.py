@@ -36,7 +36,8 @@ BOOKING = schemas.Booking()
 REFUSALS = (
     "not_found",
     "not_on_sale",
-    "show_started",
+    "not_on_sale_yet",
+    "sales_closed",
     "seat_taken",
     "sold_out",
     "no_adjacent_seats",
@@ -108,6 +109,7 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
+@blp.problems("sales_closed")
 def confirm(data: dict[str, Any], booking_id: int) -> Response:
     """Confirm a hold
 
@@ -124,6 +126,7 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
+@blp.problems("sales_closed")
 @blp.problems("hold_limit")
 def extend(data: dict[str, Any], booking_id: int) -> Response:
     """Hold for longer

@@ -84,9 +84,10 @@ def book(
     They are named by `seat_number` or `seat_numbers`, or are the best `quantity` side by side (of
     `category`, `accessible` of them wheelchair places, in several blocks if need be and `split`).
     `by` is who of the staff does it for the account, who may also exceed the show's cap
-    (`over_cap`). Raises NotFound, NotOnSale, ShowStarted, TooManySeats, Invalid for a seat that the
-    show does not have or too many, SeatTaken with exactly the seats in the way, PairSplit,
-    CompanionOnly, SoldOut and NoAdjacentSeats where there is no such block, and SingleGap.
+    (`over_cap`). Raises NotFound, NotOnSale, NotOnSaleYet, SalesClosed, TooManySeats, Invalid for a
+    seat that the show does not have or too many, SeatTaken with exactly the seats in the way,
+    PairSplit, CompanionOnly, SoldOut and NoAdjacentSeats where there is no such block, and
+    SingleGap.
     """
     most = policy.most_seats(is_staff=by is not None)
     wanted = _seat_request(
@@ -121,7 +122,7 @@ def hold(
     by: Actor | None = None,
     now: datetime | None = None,
 ) -> BookingDetails:
-    """Hold seats for `hold_minutes`; for customers at most until the show starts.
+    """Hold seats for `hold_minutes`; for customers at most until the sale ends.
 
     Raises what `book` raises, and TooManyHolds where the account would hold more unconfirmed
     seats of the show than a booking may have.
@@ -144,7 +145,7 @@ def hold(
         _refuse_too_many_seats(connection, user_id, show, wanted.quantity)
     expires_at = show.now + timedelta(minutes=policy.hold_minutes)
     if by is None:
-        expires_at = min(expires_at, show.starts_at)
+        expires_at = min(expires_at, show.sales_end)
     booking = _make_booking(connection, user_id, show, wanted, policy, by, expires_at=expires_at)
     _record(connection, "booking.held", by, booking, booking.labels, now, over_cap=over_cap)
     return booking
@@ -294,8 +295,8 @@ def confirm(
 ) -> BookingDetails:
     """Turn a hold into a booking. `by` is who of the staff does it, whoever's it is.
 
-    Raises NotFound, NotYourBooking, AlreadyCancelled, NotHeld where it is booked already, and
-    HoldExpired, whether or not somebody has taken the seats since.
+    Raises NotFound, NotYourBooking, AlreadyCancelled, NotHeld where it is booked already,
+    HoldExpired, whether or not somebody has taken the seats since, and for customers SalesClosed.
     """
     locked = lock_hold(connection, user_id, booking_id, by, now)
     booking = locked.details
@@ -318,7 +319,7 @@ def extend(
     now: datetime | None = None,
 ) -> BookingDetails:
     """Hold for `hold_minutes` from now, at most `hold_max_minutes` from when the hold was made,
-    and, where a customer asks, at most until the show starts.
+    and, where a customer asks, at most until the sale ends.
 
     Raises what `confirm` raises, and HoldLimit where that would not be longer.
     """
@@ -329,7 +330,7 @@ def extend(
         booking.created_at + timedelta(minutes=policy.hold_max_minutes),
     )
     if by is None:
-        expires_at = min(expires_at, locked.starts_at)
+        expires_at = min(expires_at, locked.sales_end)
     if booking.expires_at is not None and expires_at <= booking.expires_at:
         raise HoldLimit(f"This hold can't be made longer; it ends at {iso(booking.expires_at)}.")
     if not seats.set_held_until(connection, booking, expires_at, now):

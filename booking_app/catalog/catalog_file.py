@@ -1,19 +1,19 @@
 """Loading a catalogue from a file: all of it or nothing; what is there already is left alone."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.catalog import venues
-from booking_app.catalog.models import Cinema, Movie, Screen, Show
+from booking_app.catalog.models import MIDNIGHT, Cinema, Movie, Screen, Show
 from booking_app.catalog.movies import insert_movie
+from booking_app.catalog.screen_plans import read_rows
 from booking_app.catalog.show_rules import ShowOverlap
-from booking_app.catalog.shows import insert_show
-from booking_app.catalog.times import instant, local_date
+from booking_app.catalog.shows import ShowChanges, insert_show
+from booking_app.catalog.times import NoSuchTime, business_day, instant, on_business_day
 from booking_app.core.database import LOADING, NOW, fold, reading, take_turns, writes
 from booking_app.core.errors import DomainError
 from booking_app.core.formats import iso
@@ -21,7 +21,7 @@ from booking_app.core.formats import iso
 # A daily show is made for today and this many days after, so a whole week always lies ahead.
 DAYS_AHEAD = 7
 # What a show's entry says beside where and when.
-TERMS = ("price_cents", "prices", "no_single_gaps", "on_sale")
+TERMS = ("prices", *ShowChanges.__annotations__)
 
 
 class EntryError(Exception):
@@ -76,6 +76,7 @@ def load_catalog(
             where=f"movies[{number}] ({entry['title']})",
             places=places,
             present=present,
+            is_demo=is_demo,
             skip_overlaps=restock,
         )
     added = {**places.added, "movies": films, "shows": shows}
@@ -84,22 +85,41 @@ def load_catalog(
     return films, shows
 
 
-def show_times(entry: Mapping[str, Any], timezone: str, now: datetime) -> list[datetime]:
+def show_times(
+    entry: Mapping[str, Any],
+    timezone: str,
+    now: datetime,
+    *,
+    day_starts_at: str = MIDNIGHT,
+    skip_missing: bool = False,
+) -> list[datetime]:
     """When the shows of a catalogue file's entry begin, in UTC, in order.
 
     That is its `date_time`, or each of its `daily` times that lies ahead of `now`, on today's
-    date by the clocks of that IANA time zone and the `DAYS_AHEAD` days after. A time that the
-    clocks leave out on a day has no show that day; where they show it twice, the first counts.
+    business day by the clocks of that IANA time zone and the `DAYS_AHEAD` days after. Where the
+    clocks show a time twice, the first counts. Raises NoSuchTime for a time to come that they leave
+    out; with `skip_missing` there is no show on that day.
     """
     if "date_time" in entry:
-        return [entry["date_time"]]
-    today = local_date(now, timezone)
+        return [instant(entry["date_time"], timezone)]
+    today = business_day(now, timezone, day_starts_at)
     times = []
     for days in range(DAYS_AHEAD + 1):
         for daily in map(time.fromisoformat, entry["daily"]):
-            with suppress(ValueError):  # the clocks leave it out
-                times.append(instant(today + timedelta(days=days), daily, timezone))
+            local = on_business_day(today + timedelta(days=days), daily, day_starts_at)
+            try:
+                times.append(instant(local, timezone))
+            except NoSuchTime as error:
+                if error.moment > now and not skip_missing:
+                    raise
     return sorted(date_time for date_time in times if date_time > now)
+
+
+class _Clocks(NamedTuple):
+    """The clocks of a cinema: its IANA time zone, and when its business day starts."""
+
+    timezone: str
+    day_starts_at: str
 
 
 class _Places:
@@ -108,13 +128,16 @@ class _Places:
     def __init__(
         self, connection: sa.Connection, cinemas: Sequence[Mapping[str, Any]], timezone: str
     ) -> None:
-        self.default_timezone = timezone
-        query = sa.select(Cinema.id, Cinema.name_key, Cinema.timezone, Cinema.is_default)
-        self.cinemas: dict[str, tuple[int, str]] = {}
+        self.default_clocks = _Clocks(timezone, MIDNIGHT)
+        query = sa.select(
+            Cinema.id, Cinema.name_key, Cinema.timezone, Cinema.day_starts_at, Cinema.is_default
+        )
+        self.cinemas: dict[str, tuple[int, _Clocks]] = {}
         for row in connection.execute(query):
-            self.cinemas[row.name_key] = (row.id, row.timezone)
+            clocks = _Clocks(row.timezone, row.day_starts_at)
+            self.cinemas[row.name_key] = (row.id, clocks)
             if row.is_default:
-                self.default_timezone = row.timezone
+                self.default_clocks = clocks
         screens = connection.execute(sa.select(Screen.id, Screen.cinema_id, Screen.name_key))
         self.screens = {(row.cinema_id, row.name_key): row.id for row in screens}
         self.added = {"cinemas": 0, "screens": 0}
@@ -125,15 +148,19 @@ class _Places:
         key = fold(entry["name"])
         if key not in self.cinemas:
             values = {name: value for name, value in entry.items() if name != "screens"}
-            cinema_id = venues.insert_cinema(connection, **values)["id"]
-            self.cinemas[key] = (cinema_id, entry["timezone"])
+            try:
+                cinema = venues.insert_cinema(connection, **values)
+            except DomainError as error:
+                raise EntryError(f"{where}: {error}") from error
+            clocks = _Clocks(cinema["timezone"], cinema["day_starts_at"])
+            self.cinemas[key] = (cinema["id"], clocks)
             self.added["cinemas"] += 1
         cinema_id, _ = self.cinemas[key]
         for number, screen in enumerate(entry["screens"]):
             screen_key = (cinema_id, fold(screen["name"]))
             if screen_key not in self.screens:
                 try:
-                    plan = venues.read_rows(screen["rows"])
+                    plan = read_rows(screen["rows"])
                     self.screens[screen_key] = venues.insert_screen(
                         connection, cinema_id, screen["name"], plan
                     )
@@ -141,21 +168,21 @@ class _Places:
                     raise EntryError(f"{where}.screens[{number}]: {error}") from error
                 self.added["screens"] += 1
 
-    def of(self, show: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """Where the entry's show is, as arguments of `shows.insert_show`, and its time zone.
+    def of(self, show: Mapping[str, Any]) -> tuple[dict[str, Any], _Clocks]:
+        """Where the entry's show is, as arguments of `shows.insert_show`, and by which clocks.
 
         Raises KeyError with the name that nobody knows.
         """
         if "cinema" not in show:
             place = {"screen_name": show["screen_name"], "total_seats": show["total_seats"]}
-            return place | {"timezone": self.default_timezone}, self.default_timezone
+            return place | {"timezone": self.default_clocks.timezone}, self.default_clocks
         if fold(show["cinema"]) not in self.cinemas:
             raise KeyError(show["cinema"])
-        cinema_id, timezone = self.cinemas[fold(show["cinema"])]
+        cinema_id, clocks = self.cinemas[fold(show["cinema"])]
         key = (cinema_id, fold(show["screen"]))
         if key not in self.screens:
             raise KeyError(show["screen"])
-        return {"screen": self.screens[key]}, timezone
+        return {"screen": self.screens[key]}, clocks
 
 
 def _add_shows(
@@ -166,6 +193,7 @@ def _add_shows(
     where: str,
     places: _Places,
     present: datetime,
+    is_demo: bool,
     skip_overlaps: bool,
 ) -> int:
     """Add the film's shows that are not there yet; how many."""
@@ -173,12 +201,22 @@ def _add_shows(
     there = _known_shows(connection, movie_id)
     for number, show in enumerate(shows):
         try:
-            place, timezone = places.of(show)
+            place, clocks = places.of(show)
         except KeyError as error:
             unknown = f"there is no cinema or screen {error}"
             raise EntryError(f"{where}.shows[{number}]: {unknown}") from error
+        try:
+            date_times = show_times(
+                show,
+                clocks.timezone,
+                present,
+                day_starts_at=clocks.day_starts_at,
+                skip_missing=is_demo,
+            )
+        except NoSuchTime as error:
+            raise EntryError(f"{where}.shows[{number}]: {error}") from error
         terms = {name: show[name] for name in TERMS if name in show}
-        for date_time in show_times(show, timezone, present):
+        for date_time in date_times:
             if (place.get("screen") or fold(show["screen_name"]), date_time) in there:
                 continue
             try:

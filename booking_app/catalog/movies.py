@@ -6,7 +6,7 @@ Locks are taken in one order: film, show, screen, seats.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any, NamedTuple, Required, TypedDict, Unpack
 
 import sqlalchemy as sa
 
@@ -14,8 +14,10 @@ from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import show_rules
 from booking_app.catalog.models import Movie, Screen, Show
-from booking_app.core.database import NOW, fold, like_pattern, reading, writes
+from booking_app.catalog.show_rules import ShowOverlap
+from booking_app.core.database import NOW, Row, fold, like_pattern, reading, writes
 from booking_app.core.errors import NotFound
+from booking_app.core.formats import iso
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 MOVIE = (
@@ -148,7 +150,7 @@ def update_movie(
         connection.execute(sa.update(Movie).where(Movie.id == movie_id).values(**values))
     after = _read_movie(connection, movie_id)
     if after["duration_minutes"] != before["duration_minutes"]:
-        _move_ends(connection, movie_id, after["duration_minutes"], now)
+        _move_ends(connection, after, before["duration_minutes"], now)
     if after["on_sale"] != before["on_sale"]:
         show_rules.renew_versions(connection, Show.movie_id == movie_id)
     audit.record(connection, "movie.changed", by=by, object_id=movie_id, before=before, after=after)
@@ -177,22 +179,64 @@ def _keys(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _move_ends(
-    connection: sa.Connection, movie_id: int, minutes: int, now: datetime | None
+    connection: sa.Connection, movie: sa.RowMapping, minutes_before: int, now: datetime | None
 ) -> None:
-    """Give the film's shows to come their new ends. The film's row is locked."""
+    """Move the ends of the film's shows to come, as its running time changed. The film's row is
+    locked. Raises ShowOverlap."""
     shows = connection.execute(
-        sa.select(Show.id, Show.starts_at, Show.screen_id)
-        .where(Show.movie_id == movie_id, Show.starts_at > NOW)
+        sa.select(Show.id, Show.starts_at, Show.ends_at, Show.screen_id)
+        .where(Show.movie_id == movie["id"], Show.starts_at > NOW)
         .order_by(Show.id)
         .with_for_update(),
         {"now": now},
     ).all()
-    screens = sa.select(Screen.id).where(Screen.id.in_({show.screen_id for show in shows}))
-    connection.execute(screens.order_by(Screen.id).with_for_update()).all()
-    ends = [(show, show.starts_at + timedelta(minutes=minutes)) for show in shows]
+    screens = (
+        sa.select(Screen.id, Screen.turnaround_minutes)
+        .where(Screen.id.in_({show.screen_id for show in shows}))
+        .order_by(Screen.id)
+        .with_for_update()
+    )
+    turnarounds = {screen.id: screen.turnaround_minutes for screen in connection.execute(screens)}
+    longer = timedelta(minutes=movie["duration_minutes"] - minutes_before)
+    ends = [(show, show.ends_at + longer) for show in shows]
     for show, ends_at in ends:
         connection.execute(sa.update(Show).where(Show.id == show.id).values(ends_at=ends_at))
+    overlaps = []
     for show, ends_at in ends:
-        show_rules.refuse_overlap(
-            connection, show.screen_id, show.starts_at, ends_at, but_show_id=show.id
-        )
+        try:
+            show_rules.refuse_overlap(
+                connection, show.screen_id, show.starts_at, ends_at, but_show_id=show.id
+            )
+        except ShowOverlap as overlap:
+            turnaround = timedelta(minutes=turnarounds[show.screen_id])
+            free_until = datetime.fromisoformat(overlap.facts["date_time"]) - turnaround
+            overlaps.append(_Overlap(show, ends_at - free_until, overlap.facts))
+    if overlaps:
+        raise _too_long(movie["duration_minutes"], overlaps)
+
+
+class _Overlap(NamedTuple):
+    """A show that would run into the next one on its screen: by how much, and what that one is."""
+
+    show: Row
+    excess: timedelta
+    next: dict[str, Any]
+
+    @property
+    def minutes(self) -> int:
+        """The minutes that the show is too long, rounded up."""
+        return -(-self.excess // timedelta(minutes=1))
+
+
+def _too_long(minutes: int, overlaps: Sequence[_Overlap]) -> ShowOverlap:
+    """The error that says for which shows so many minutes are too long, and what to do."""
+    first = min(overlaps, key=lambda one: (one.show.starts_at, one.show.id))
+    fit = minutes - max(one.minutes for one in overlaps)
+    more = len(overlaps) - 1
+    return ShowOverlap(
+        f"With {minutes} minutes, show {first.show.id} at {iso(first.show.starts_at)} is too long "
+        f"by {first.minutes} min: show {first.next['show']} begins at {first.next['date_time']} on "
+        f"its screen. {f'So are {more} more shows of this film. ' if more else ''}"
+        f"Move one of them first, or give the film at most {fit} minutes.",
+        **first.next,
+    )

@@ -7,12 +7,13 @@ from flask import Response, current_app, json, request
 from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import (
     blocked_seats,
+    cinema_schemas,
     movies,
-    plan_change_schemas,
     schemas,
     seat_schemas,
     show_queries,
     shows,
+    venue_schemas,
     venues,
 )
 from booking_app.catalog.blocked_seats import BlockedSeat
@@ -258,7 +259,7 @@ def set_blocked_seats(data: dict[str, Any], show_id: int) -> Any:
 @blp.route("/cinemas/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.arguments(PageQuery, location="query")
-@blp.response(200, schemas.Cinema(many=True), headers=HEADER)
+@blp.response(200, cinema_schemas.Cinema(many=True), headers=HEADER)
 def list_cinemas(query: dict[str, Any]) -> Any:
     """List cinemas
 
@@ -270,38 +271,40 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 
 @blp.route("/cinemas/", methods=["POST"])
 @staff_only
-@blp.arguments(schemas.CinemaBody, example=EXAMPLE_CINEMA)
-@blp.response(201, schemas.Cinema)
-@blp.problems("name_taken")
+@blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
+@blp.response(201, cinema_schemas.Cinema)
+@blp.problems("name_taken", "upgrade_unfinished")
 def create_cinema(data: dict[str, Any]) -> Any:
     """Add a cinema
 
-    For staff. The time zone decides which day a show is on.
+    For staff. Its time zone and `day_starts_at` decide which day a show belongs to: where the day
+    starts at 06:00, a show at 01:45 belongs to the evening before.
     """
     return venues.create_cinema(by=actor(), **data)
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
-@blp.response(200, schemas.Cinema)
+@blp.response(200, cinema_schemas.Cinema)
 @blp.problems("not_found")
 def get_cinema(cinema_id: int) -> Any:
     """Show a cinema
 
-    With its time zone.
+    With its time zone and when its business day starts.
     """
     return venues.get_cinema(cinema_id=cinema_id)
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(schemas.CinemaPatch, required=False, example={"city": "Wien"})
-@blp.response(200, schemas.Cinema)
-@blp.problems("not_found", "name_taken")
+@blp.arguments(cinema_schemas.CinemaPatch, required=False, example={"city": "Wien"})
+@blp.response(200, cinema_schemas.Cinema)
+@blp.problems("not_found", "name_taken", "has_bookings", "show_overlap", "upgrade_unfinished")
 def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
     """Change a cinema
 
-    For staff. With another time zone its shows keep their moment and may get another day.
+    For staff. In another time zone its shows to come keep their local time, so it can't change
+    while seats of them are sold or held. A new `day_starts_at` may give shows another day.
     """
     return venues.update_cinema(cinema_id=cinema_id, by=actor(), **data)
 
@@ -320,8 +323,8 @@ def delete_cinema(cinema_id: int) -> Any:
 
 @blp.route("/screens/", methods=["GET"])
 @blp.public(A_MINUTE)
-@blp.arguments(schemas.ScreenQuery, location="query")
-@blp.response(200, schemas.Screen(many=True), headers=HEADER)
+@blp.arguments(venue_schemas.ScreenQuery, location="query")
+@blp.response(200, venue_schemas.Screen(many=True), headers=HEADER)
 def list_screens(query: dict[str, Any]) -> Any:
     """List screens
 
@@ -333,8 +336,8 @@ def list_screens(query: dict[str, Any]) -> Any:
 
 @blp.route("/screens/", methods=["POST"])
 @staff_only
-@blp.arguments(schemas.ScreenBody, example=EXAMPLE_SCREEN)
-@blp.response(201, schemas.Screen)
+@blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
+@blp.response(201, venue_schemas.Screen)
 @blp.problems("name_taken", "upgrade_unfinished", "pair_split")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
@@ -348,7 +351,7 @@ def create_screen(data: dict[str, Any]) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
-@blp.response(200, schemas.Screen)
+@blp.response(200, venue_schemas.Screen)
 @blp.problems("not_found")
 def get_screen(screen_id: int) -> Any:
     """Show a screen
@@ -360,8 +363,8 @@ def get_screen(screen_id: int) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(plan_change_schemas.ScreenChange, required=False, example={"name": "Great hall"})
-@blp.response(200, plan_change_schemas.ChangedScreen)
+@blp.arguments(venue_schemas.ScreenChange, required=False, example={"name": "Great hall"})
+@blp.response(200, venue_schemas.ChangedScreen)
 @blp.problems("not_found", "name_taken", "upgrade_unfinished", "pair_split")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen

@@ -77,8 +77,8 @@ class Seat:
 def read_plan(rows: Iterable[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
     """The plan of rows as they are on the wire or stored.
 
-    The fields are of the right types already (`schemas.PlanRow`). Raises PlanError for the first
-    row that can't be.
+    The fields are of the right types already (`venue_schemas.PlanRow`). Raises PlanError for the
+    first row that can't be.
     """
     plan = tuple(_read_rows(rows))
     _check_pairs(plan)

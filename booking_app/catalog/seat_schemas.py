@@ -14,7 +14,6 @@ from booking_app.catalog.models import (
     REASON_MAX,
     SEATS_MAX,
 )
-from booking_app.catalog.schemas import optional_text
 from booking_app.web.fields import (
     AnswerSchema,
     Items,
@@ -22,6 +21,7 @@ from booking_app.web.fields import (
     SeatLabel,
     StrictBoolean,
     StrictInteger,
+    optional_text,
 )
 
 

@@ -1,16 +1,25 @@
 """Shows as they are listed and answered."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from booking_app.catalog import movies
-from booking_app.catalog.models import Movie, Screen, Show, available_seats
-from booking_app.core.database import NOW, Query, reading
+from booking_app.catalog.models import (
+    DURATION_MAX_MINUTES,
+    PAUSE_MAX_MINUTES,
+    Movie,
+    Screen,
+    Show,
+    available_seats,
+)
+from booking_app.core.database import NOW, Query, later, reading
 from booking_app.core.errors import NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, listing
+
+LONGEST_SHOW = timedelta(minutes=DURATION_MAX_MINUTES + 2 * PAUSE_MAX_MINUTES)
 
 # With the parameter `now`.
 SHOWS: Query = (
@@ -30,9 +39,23 @@ SHOWS: Query = (
         Show.no_single_gaps,
         Show.max_seats_per_account,
         sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
+        Show.format,
+        Show.language,
+        Show.subtitles,
+        Show.note,
+        Show.preshow_minutes,
+        Show.intermission_minutes,
+        Show.sales_from,
+        Show.sales_until,
     )
     .join(Movie, Movie.id == Show.movie_id)
     .join(Screen, Screen.id == Show.screen_id)
+)
+# Shows that have not begun or are still on sale. The first condition, which follows from the second
+# one, is there for the index: a sale ends with its show at the latest.
+IS_UPCOMING = sa.and_(
+    Show.starts_at > later(-LONGEST_SHOW),
+    sa.or_(Show.starts_at > NOW, sa.func.coalesce(Show.sales_until > NOW, sa.false())),
 )
 ONE_SHOW = SHOWS.where(Show.id == sa.bindparam("show"))
 
@@ -50,9 +73,9 @@ def _show_list(filters: frozenset[str], when: str) -> Listing:
     for name in filters:
         query = query.where(conditions[name])
     if when == "upcoming":
-        query = query.where(Show.starts_at > NOW)
+        query = query.where(IS_UPCOMING)
     elif when == "past":
-        query = query.where(Show.starts_at <= NOW)
+        query = query.where(Show.starts_at <= NOW, sa.not_(IS_UPCOMING))
     return listing(query.order_by(Show.starts_at, Show.id))
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import Actor
-from booking_app.catalog.models import OUT_OF_ORDER, Screen, Show, ShowSeat, ShowSum
+from booking_app.catalog.models import OUT_OF_ORDER, Movie, Screen, Show, ShowSeat, ShowSum
 from booking_app.catalog.neighbours import SeatInRow, missing_partners
 from booking_app.catalog.seat_plans import Seat, seat_columns
 from booking_app.core.database import NOW, refusing
@@ -54,6 +54,14 @@ AUDITED = (
     Show.no_single_gaps,
     Show.max_seats_per_account,
     Show.on_sale,
+    Show.format,
+    Show.language,
+    Show.subtitles,
+    Show.note,
+    Show.preshow_minutes,
+    Show.intermission_minutes,
+    Show.sales_from,
+    Show.sales_until,
 )
 
 
@@ -65,27 +73,38 @@ def refuse_overlap(
     *,
     but_show_id: int = 0,
 ) -> None:
-    """Raises ShowOverlap where another show is on the screen then.
+    """Raises ShowOverlap where another show is on the screen then, or less than its
+    `turnaround_minutes` away.
 
     The caller has locked the screen's row (`venues.lock_screen`): only so is the answer certain.
     """
+    screen = connection.execute(
+        sa.select(Screen.name, Screen.turnaround_minutes).where(Screen.id == screen_id)
+    ).one()
+    turnaround = timedelta(minutes=screen.turnaround_minutes)
     other = connection.execute(
-        sa.select(Show.id, Show.starts_at, Show.ends_at, Screen.name)
-        .join(Screen, Screen.id == Show.screen_id)
+        sa.select(Show.id, Show.starts_at, Show.ends_at, Movie.title)
+        .join(Movie, Movie.id == Show.movie_id)
         .where(
             Show.screen_id == screen_id,
-            Show.starts_at < ends_at,
-            Show.ends_at > starts_at,
+            Show.starts_at < ends_at + turnaround,
+            Show.ends_at > starts_at - turnaround,
             Show.id != but_show_id,
         )
         .order_by(Show.starts_at)
         .limit(1)
     ).first()
     if other is not None:
+        told = (
+            f"{other.title} (show {other.id}) is on {screen.name} from {iso(other.starts_at)} "
+            f"to {iso(other.ends_at)}."
+        )
+        if turnaround:
+            told += f" {screen.turnaround_minutes} minutes must lie between shows there."
         raise ShowOverlap(
-            f"Show {other.id} is on {other.name} from {iso(other.starts_at)} "
-            f"to {iso(other.ends_at)}.",
+            told,
             show=other.id,
+            movie_title=other.title,
             date_time=iso(other.starts_at),
             ends_at=iso(other.ends_at),
         )
@@ -118,6 +137,21 @@ def check_ahead(connection: sa.Connection, date_time: datetime, now: datetime | 
         raise Invalid("date_time", f"Must lie ahead; it is {iso(present)} now.")
     if date_time > present + timedelta(days=MAX_DAYS_AHEAD):
         raise Invalid("date_time", "Must lie within the next ten years.")
+
+
+def check_sale(
+    sales_from: datetime | None,
+    sales_until: datetime | None,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+) -> None:
+    """Raises Invalid for a time of sale that is empty or goes on after the show's end."""
+    if sales_until is not None and sales_until > ends_at:
+        raise Invalid("sales_until", f"The show ends at {iso(ends_at)}; end the sale by then.")
+    sales_end = sales_until or starts_at
+    if sales_from is not None and sales_from >= sales_end:
+        raise Invalid("sales_from", f"The sale ends at {iso(sales_end)}; begin it before that.")
 
 
 def check_prices(prices: Mapping[str, int], known: set[str]) -> None:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import seat_plans, venues
+from booking_app.catalog import plan_changes, seat_plans, venues
+from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
 from booking_app.catalog.show_rules import (
@@ -22,19 +23,48 @@ from booking_app.catalog.show_rules import (
     SeatsSold,
     check_ahead,
     check_prices,
+    check_sale,
     delete_shows,
     forget_sums,
     insert_seats,
     lock_seats,
     new_version,
     refuse_overlap,
+    require_finished_upgrade,
 )
-from booking_app.catalog.times import local_date
-from booking_app.core.database import NOW, Row, writes
+from booking_app.core.database import NOW, Row, fold, writes
 from booking_app.core.errors import Invalid, NotFound
 
+# What the release before does not know, and would sell or plan against.
+NEW_RULES = {
+    "preshow_minutes": "the time before the film",
+    "intermission_minutes": "an intermission",
+    "sales_from": "the begin of a sale",
+    "sales_until": "the end of a sale",
+}
+KEYS = ("format", "language", "subtitles")  # what shows are filtered by, folded in `*_key`
 
-class ShowTerms(TypedDict, total=False):
+
+class ShowChanges(TypedDict, total=False):
+    """Columns of a show that are changed as they are. Without `max_seats_per_account` there is no
+    cap; `sales_from` and `sales_until` are None where the show is on sale at once, and until it
+    begins."""
+
+    price_cents: int
+    no_single_gaps: bool
+    max_seats_per_account: int | None
+    on_sale: bool
+    format: str | None
+    language: str | None
+    subtitles: str | None
+    note: str | None
+    preshow_minutes: int
+    intermission_minutes: int
+    sales_from: datetime | None
+    sales_until: datetime | None
+
+
+class ShowTerms(ShowChanges, total=False):
     """What a show is beside when it begins. Either a `screen` with a seat plan, which the show
     copies, or the short form: the seats are "1" to `total_seats`, and `screen_name` is found or
     made in the default cinema (itself made in `timezone` where there is none yet). `prices` are
@@ -44,11 +74,7 @@ class ShowTerms(TypedDict, total=False):
     screen: int | None
     screen_name: str | None
     total_seats: int | None
-    price_cents: int
     prices: Mapping[str, int] | None
-    no_single_gaps: bool
-    max_seats_per_account: int | None
-    on_sale: bool
     timezone: str
 
 
@@ -63,19 +89,9 @@ def create_show(
 ) -> sa.RowMapping:
     """Put a film on a screen; raises what `insert_show` raises."""
     show_id = insert_show(connection, date_time=date_time, by=by, now=now, **terms)
-    own = _audited(connection, show_id)
+    own = audited_show(connection, show_id)
     audit.record(connection, "show.created", by=by, object_id=show_id, after=own)
     return read_show(connection, show_id, now)
-
-
-class ShowChanges(TypedDict, total=False):
-    """Columns of a show that are changed as they are. Without `max_seats_per_account` there is no
-    cap."""
-
-    price_cents: int
-    no_single_gaps: bool
-    max_seats_per_account: int | None
-    on_sale: bool
 
 
 def insert_show(
@@ -86,21 +102,19 @@ def insert_show(
     screen: int | None = None,
     screen_name: str | None = None,
     total_seats: int | None = None,
-    price_cents: int = 0,
     prices: Mapping[str, int] | None = None,
-    no_single_gaps: bool = False,
-    max_seats_per_account: int | None = None,
-    on_sale: bool = True,
     timezone: str = "UTC",
     with_seats: bool = True,
     by: Actor = OPERATOR,
     now: datetime | None = None,
+    **columns: Unpack[ShowChanges],
 ) -> int:
     """Put a film on a screen, on the terms that `ShowTerms` describes, within the caller's
     transaction; the id of the new show. Without its seats it is no show, and must be undone.
 
-    Raises NotFound for the film, Invalid for a time that does not lie ahead, a screen that is
-    not there or has no plan and a category that its plan does not have, and ShowOverlap.
+    Raises NotFound for the film, Invalid for a time that does not lie ahead, a sale that can't
+    be, a screen that is not there or has no plan and a category that its plan does not have,
+    ShowOverlap, and UpgradeUnfinished for what the release before does not know.
     """
     # Shared, so that the running time stands still and shows of one film don't queue.
     duration = connection.execute(
@@ -109,10 +123,9 @@ def insert_show(
     if duration is None:
         raise NotFound("film", movie_id)
     check_ahead(connection, date_time, now)
+    _refuse_new_rules(connection, columns)
     if screen is not None:
-        place = venues.lock_screen(connection, screen)
-        if place is None:
-            raise Invalid("screen", f"There is no screen {screen}.")
+        place = _lock_screen(connection, screen)
         if not place.rows:
             raise Invalid("screen", "This screen has no seat plan; give it one, or total_seats.")
         seats = seat_plans.plan_seats(seat_plans.read_plan(place.rows))
@@ -123,8 +136,12 @@ def insert_show(
         )
         seats = seat_plans.numbered_seats(1, total_seats or 0)
     check_prices(prices or {}, {seat.category for seat in seats})
-    ends_at = date_time + timedelta(minutes=duration)
+    ends_at = date_time + _lasts(duration, columns)
+    check_sale(
+        columns.get("sales_from"), columns.get("sales_until"), starts_at=date_time, ends_at=ends_at
+    )
     refuse_overlap(connection, place.id, date_time, ends_at)
+    values = {"price_cents": 0, "on_sale": True, **columns}
     show_id: int = connection.execute(
         sa.insert(Show)
         .values(
@@ -132,14 +149,12 @@ def insert_show(
             screen_id=place.id,
             starts_at=date_time,
             ends_at=ends_at,
-            local_date=local_date(date_time, venues.timezone_of(connection, place.cinema_id)),
-            price_cents=price_cents,
+            local_date=business_day(connection, place.cinema_id, date_time),
             prices=dict(prices or {}),
-            no_single_gaps=no_single_gaps,
-            max_seats_per_account=max_seats_per_account,
             total_seats=len(seats),
-            on_sale=on_sale,
             version=new_version(),
+            **values,
+            **_keys(values),
         )
         .returning(Show.id)
     ).scalar_one()
@@ -154,6 +169,7 @@ def update_show(
     *,
     show_id: int,
     date_time: datetime | None = None,
+    screen: int | None = None,
     screen_name: str | None = None,
     total_seats: int | None = None,
     prices: Mapping[str, int] | None = None,
@@ -161,27 +177,54 @@ def update_show(
     now: datetime | None = None,
     **columns: Unpack[ShowChanges],
 ) -> sa.RowMapping:
-    """Change a show; what is None or left out stays.
+    """Change a show; what is left out stays. On another `screen`, or the one of its cinema that is
+    called `screen_name`, it has the seats of that screen's plan.
 
-    Raises NotFound, Invalid for a time that does not lie ahead, an unknown category and a
-    number of seats for a show whose screen has a plan, HasBookings where seats are sold and it
-    would move, SeatsSold where a seat that would vanish is sold, and ShowOverlap.
+    Raises NotFound, Invalid for a time that does not lie ahead, a sale that can't be, an unknown
+    screen or category and a number of seats for a show whose screen has a plan, HasBookings where
+    seats are sold or held and it would move, SeatsSold where a seat that would vanish is sold,
+    ShowOverlap, and UpgradeUnfinished for what the release before does not know.
     """
     show = _lock_show(connection, show_id)
-    before = _audited(connection, show_id)
-    changes: dict[str, Any] = {**columns}
+    before = audited_show(connection, show_id)
+    _refuse_new_rules(connection, columns)
+    changes: dict[str, Any] = {**columns, **_keys(columns)}
+    place = _find_screen(connection, show, screen, screen_name)
+    starts_at = date_time or show.starts_at
+    if place.id != show.screen_id or starts_at != show.starts_at:
+        _refuse_sold(connection, show_id, now)
+        check_ahead(connection, starts_at, now)
+        forget_sums(connection, [show_id])
+        changes |= {
+            "screen_id": place.id,
+            "starts_at": starts_at,
+            "local_date": business_day(connection, place.cinema_id, starts_at),
+        }
+    if place.id != show.screen_id and (place.rows or _is_planned(connection, show_id)):
+        kept = show.prices if prices is None else prices
+        _take_plan(connection, show_id, place, kept, total_seats)
+    elif total_seats is not None and total_seats != show.total_seats:
+        _resize(connection, show, total_seats, now)
+        changes["total_seats"] = total_seats
     if prices is not None:
         check_prices(prices, _categories(connection, show_id))
         changes["prices"] = prices
-    if date_time is not None or screen_name is not None:
-        changes |= _move(connection, show, screen_name, date_time or show.starts_at, by, now)
-    if total_seats is not None and total_seats != show.total_seats:
-        _resize(connection, show, total_seats, now)
-        changes["total_seats"] = total_seats
+    after_columns = {**show._mapping, **changes}
+    ends_at = starts_at + _lasts(show.duration_minutes, after_columns)
+    if (place.id, starts_at, ends_at) != (show.screen_id, show.starts_at, show.ends_at):
+        refuse_overlap(connection, place.id, starts_at, ends_at, but_show_id=show_id)
+        changes["ends_at"] = ends_at
+    if changes.keys() & {"sales_from", "sales_until", "starts_at", "ends_at"}:
+        check_sale(
+            after_columns["sales_from"],
+            after_columns["sales_until"],
+            starts_at=starts_at,
+            ends_at=ends_at,
+        )
     if changes:
         changes["version"] = new_version()
         connection.execute(sa.update(Show).where(Show.id == show_id).values(**changes))
-    after = _audited(connection, show_id)
+    after = audited_show(connection, show_id)
     audit.record(connection, "show.changed", by=by, object_id=show_id, before=before, after=after)
     return read_show(connection, show_id, now)
 
@@ -193,7 +236,8 @@ def delete_show(connection: sa.Connection, *, show_id: int, by: Actor = OPERATOR
         raise NotFound("show", show_id)
 
 
-def _audited(connection: sa.Connection, show_id: int) -> sa.RowMapping:
+def audited_show(connection: sa.Connection, show_id: int) -> sa.RowMapping:
+    """The columns that the audit log records."""
     return connection.execute(sa.select(*AUDITED).where(Show.id == show_id)).mappings().one()
 
 
@@ -217,7 +261,13 @@ def _lock_show(connection: sa.Connection, show_id: int) -> Row:
             Show.screen_id,
             Screen.cinema_id,
             Show.starts_at,
+            Show.ends_at,
             Show.total_seats,
+            Show.prices,
+            Show.preshow_minutes,
+            Show.intermission_minutes,
+            Show.sales_from,
+            Show.sales_until,
             Movie.duration_minutes,
         )
         .join(Movie, Movie.id == Show.movie_id)
@@ -229,49 +279,79 @@ def _lock_show(connection: sa.Connection, show_id: int) -> Row:
     return show
 
 
-def _move(
-    connection: sa.Connection,
-    show: Row,
-    screen_name: str | None,
-    starts_at: datetime,
-    by: Actor,
-    now: datetime | None,
-) -> dict[str, Any]:
-    """The columns of a show moved to that time and, where one is named, that screen."""
-    screen = (
-        venues.lock_screen(connection, show.screen_id)
-        if screen_name is None
-        else venues.lock_named_screen(connection, cinema_id=show.cinema_id, name=screen_name, by=by)
-    )
-    if screen is None or (starts_at, screen.id) == (show.starts_at, show.screen_id):
-        return {}
-    lock_seats(connection, ShowSeat.show_id == show.id)
-    sold = connection.execute(
-        sa.select(ShowSeat.label)
-        .where(ShowSeat.show_id == show.id, sa.not_(is_free(NOW)))
-        .limit(1),
-        {"now": now},
-    ).first()
-    if sold is not None:
+def _lasts(duration_minutes: int, columns: Mapping[str, Any]) -> timedelta:
+    """How long a show of the film lasts that has these columns."""
+    pauses = columns.get("preshow_minutes", 0) + columns.get("intermission_minutes", 0)
+    return timedelta(minutes=duration_minutes + pauses)
+
+
+def _keys(columns: Mapping[str, Any]) -> dict[str, str | None]:
+    """The folded columns that belong to these."""
+    given = {name: columns[name] for name in KEYS if name in columns}
+    return {f"{name}_key": text and fold(text) for name, text in given.items()}
+
+
+def _refuse_new_rules(connection: sa.Connection, columns: Mapping[str, Any]) -> None:
+    """Raises UpgradeUnfinished for what the release before does not know."""
+    for name, what in NEW_RULES.items():
+        if columns.get(name):
+            require_finished_upgrade(connection, what)
+
+
+def _lock_screen(connection: sa.Connection, screen_id: int) -> Row:
+    screen = venues.lock_screen(connection, screen_id)
+    if screen is None:
+        raise Invalid("screen", f"There is no screen {screen_id}.")
+    return screen
+
+
+def _find_screen(
+    connection: sa.Connection, show: Row, screen: int | None, screen_name: str | None
+) -> Row:
+    """The screen that the show is to be on, its row locked; raises Invalid."""
+    if screen_name is not None:
+        return venues.lock_known_screen(connection, cinema_id=show.cinema_id, name=screen_name)
+    return _lock_screen(connection, show.screen_id if screen is None else screen)
+
+
+def _refuse_sold(connection: sa.Connection, show_id: int, now: datetime | None) -> None:
+    if sold := plan_changes.sold_or_held(connection, [show_id], now):
         raise HasBookings(
-            "Seats of this show are sold; it can't be moved. Withdraw it from sale instead."
+            f"{len(sold[show_id])} seats of this show are sold or held; it can't be moved. "
+            "Withdraw it from sale instead."
         )
-    check_ahead(connection, starts_at, now)
-    ends_at = starts_at + timedelta(minutes=show.duration_minutes)
-    refuse_overlap(connection, screen.id, starts_at, ends_at, but_show_id=show.id)
-    forget_sums(connection, [show.id])
-    return {
-        "screen_id": screen.id,
-        "starts_at": starts_at,
-        "ends_at": ends_at,
-        "local_date": local_date(starts_at, venues.timezone_of(connection, screen.cinema_id)),
-    }
+
+
+def _take_plan(
+    connection: sa.Connection,
+    show_id: int,
+    place: Row,
+    prices: Mapping[str, int],
+    total_seats: int | None,
+) -> None:
+    """Give the show, of which no seat is sold, the seats of the screen's plan; where that has
+    none, "1" to `total_seats`."""
+    if place.rows:
+        if total_seats is not None:
+            raise Invalid("total_seats", "The seats are those of the screen's plan; leave it out.")
+        room = plan_changes.Room.of_screen(place)
+    elif total_seats is None:
+        raise Invalid("total_seats", "The screen has no seat plan; give the number of seats.")
+    else:
+        seats = seat_plans.numbered_seats(1, total_seats)
+        room = plan_changes.Room(seats, frozenset(), {})
+    plan_changes.replace_seats(connection, show_id, room, prices=prices)
+
+
+def _is_planned(connection: sa.Connection, show_id: int) -> bool:
+    """Whether the show's seats are those of a plan, which have rows."""
+    planned = sa.select(ShowSeat.label).where(ShowSeat.show_id == show_id, ShowSeat.row_label != "")
+    return connection.execute(planned.limit(1)).first() is not None
 
 
 def _resize(connection: sa.Connection, show: Row, total_seats: int, now: datetime | None) -> None:
     """Add seats after the last one, or take the last ones away where none of them is sold."""
-    planned = sa.select(ShowSeat.label).where(ShowSeat.show_id == show.id, ShowSeat.row_label != "")
-    if connection.execute(planned.limit(1)).first() is not None:
+    if _is_planned(connection, show.id):
         raise Invalid("total_seats", "This show has the seats of its screen's plan.")
     forget_sums(connection, [show.id])
     if total_seats > show.total_seats:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -11,11 +12,12 @@ from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import blocked_seats, plan_changes, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
-from booking_app.catalog.models import Cinema, Screen, Show
+from booking_app.catalog.cinema_clocks import follow_clocks
+from booking_app.catalog.models import MIDNIGHT, Cinema, Screen
 from booking_app.catalog.plan_changes import ChangedShow, KeptShow, Room
+from booking_app.catalog.screen_plans import check_readable, in_order, read_rows
 from booking_app.catalog.seat_plans import PlanRow
-from booking_app.catalog.show_rules import refuse_split_pairs, require_finished_upgrade
-from booking_app.catalog.times import local_date
+from booking_app.catalog.show_rules import require_finished_upgrade
 from booking_app.core.database import (
     Row,
     Undo,
@@ -29,6 +31,7 @@ from booking_app.core.errors import Conflict, Invalid, NotFound
 from booking_app.core.paging import Page, fetch_page, listing
 
 DEFAULT_CINEMA = "Main cinema"
+NAMES_TOLD = 3
 
 
 class NameTaken(Conflict):
@@ -66,9 +69,17 @@ class CinemaChanges(TypedDict, total=False):
     name: str
     city: str | None
     timezone: str
+    day_starts_at: str
 
 
-CINEMA = (Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default)
+CINEMA = (
+    Cinema.id,
+    Cinema.name,
+    Cinema.city,
+    Cinema.timezone,
+    Cinema.day_starts_at,
+    Cinema.is_default,
+)
 SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows, Screen.out_of_order)
 
 
@@ -95,19 +106,29 @@ def create_cinema(
     name: str,
     timezone: str,
     city: str | None = None,
+    day_starts_at: str = MIDNIGHT,
     by: Actor = OPERATOR,
 ) -> sa.RowMapping:
-    """Add a cinema in an IANA time zone; raises NameTaken."""
-    cinema = insert_cinema(connection, name=name, timezone=timezone, city=city)
+    """Add a cinema in an IANA time zone; raises NameTaken and UpgradeUnfinished."""
+    cinema = insert_cinema(
+        connection, name=name, timezone=timezone, city=city, day_starts_at=day_starts_at
+    )
     audit.record(connection, "cinema.created", by=by, object_id=cinema["id"], after=cinema)
     return cinema
 
 
 def insert_cinema(
-    connection: sa.Connection, *, name: str, timezone: str, city: str | None = None
+    connection: sa.Connection,
+    *,
+    name: str,
+    timezone: str,
+    city: str | None = None,
+    day_starts_at: str = MIDNIGHT,
 ) -> sa.RowMapping:
-    """Add a cinema within the caller's transaction; raises NameTaken."""
+    """Add a cinema within the caller's transaction; raises NameTaken and UpgradeUnfinished."""
+    _check_day(connection, day_starts_at)
     values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
+    values["day_starts_at"] = day_starts_at
     insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
     with refusing(uq_cinema_name_key=_name_taken(name)):
         return connection.execute(insert).mappings().one()
@@ -119,21 +140,25 @@ def update_cinema(
     *,
     cinema_id: int,
     by: Actor = OPERATOR,
+    now: datetime | None = None,
     **changes: Unpack[CinemaChanges],
 ) -> sa.RowMapping:
-    """Change a cinema; a new time zone gives its shows the local dates of that zone.
+    """Change a cinema; in a new time zone its shows to come keep their local times.
 
-    Raises NotFound and NameTaken.
+    Raises NotFound, NameTaken, UpgradeUnfinished and what `follow_clocks` raises.
     """
+    # While the row is locked, no screen is added.
     before = _read_cinema(connection, cinema_id, lock=True)
+    _check_day(connection, changes.get("day_starts_at", MIDNIGHT))
     if changes:
         keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
         change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
         with refusing(uq_cinema_name_key=_name_taken(changes.get("name"))):
             connection.execute(change)
     after = _read_cinema(connection, cinema_id)
-    if after["timezone"] != before["timezone"]:
-        _move_dates(connection, cinema_id, after["timezone"])
+    clocks = ("timezone", "day_starts_at")
+    if any(after[name] != before[name] for name in clocks):
+        follow_clocks(connection, before=before, after=after, now=now)
     audit.record(
         connection, "cinema.changed", by=by, object_id=cinema_id, before=before, after=after
     )
@@ -185,35 +210,17 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
     return made
 
 
+def _check_day(connection: sa.Connection, day_starts_at: str) -> None:
+    if day_starts_at != MIDNIGHT:
+        require_finished_upgrade(connection, "a business day that starts later than midnight")
+
+
 def _read_cinema(connection: sa.Connection, cinema_id: int, *, lock: bool = False) -> sa.RowMapping:
     query = sa.select(*CINEMA).where(Cinema.id == cinema_id)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound("cinema", cinema_id)
     return row
-
-
-def _move_dates(connection: sa.Connection, cinema_id: int, timezone: str) -> None:
-    # Shows before screens, as whoever moves one; with the screens' rows locked, nobody puts a
-    # show on them by the old time zone.
-    of_cinema = Screen.cinema_id == cinema_id
-    screens = sa.select(Screen.id).where(of_cinema)
-    there = sa.select(Show.id).where(Show.screen_id.in_(screens)).order_by(Show.id)
-    connection.execute(there.with_for_update(key_share=True)).all()
-    connection.execute(screens.order_by(Screen.id).with_for_update()).all()
-    shows = connection.execute(
-        sa.select(Show.id, Show.starts_at)
-        .join(Screen, Screen.id == Show.screen_id)
-        .where(of_cinema)
-        .order_by(Show.id)
-    ).all()
-    if shows:
-        connection.execute(
-            sa.update(Show)
-            .where(Show.id == sa.bindparam("show_id"))
-            .values(local_date=sa.bindparam("day")),
-            [{"show_id": show.id, "day": local_date(show.starts_at, timezone)} for show in shows],
-        )
 
 
 # --- screens --------------------------------------------------------------------------------
@@ -268,9 +275,9 @@ def insert_screen(
     out_of_order: Sequence[str] = (),
 ) -> int:
     """Add a screen within the caller's transaction; its id. Raises what `create_screen` raises."""
-    _check_readable(connection, plan)
+    check_readable(connection, plan)
     values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
-    values["out_of_order"] = _in_order(connection, plan, out_of_order)
+    values["out_of_order"] = in_order(connection, plan, out_of_order)
     insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
         fk_screen_cinema_id=Invalid("cinema", f"There is no cinema {cinema_id}."),
@@ -309,12 +316,12 @@ def update_screen(
         blocked_seats.lock_coming_shows(connection, screen_id, now)
     before = _read_screen(connection, screen_id, lock=True)
     if rows is not None and changes["rows"] != before["rows"]:
-        _check_readable(connection, plan)
+        check_readable(connection, plan)
     if rows is None:
         plan = seat_plans.read_plan(before["rows"])
     if rows is not None or out_of_order is not None:
         wanted = before["out_of_order"] if out_of_order is None else out_of_order
-        changes["out_of_order"] = _in_order(connection, plan, wanted)
+        changes["out_of_order"] = in_order(connection, plan, wanted)
     if changes:
         change = sa.update(Screen).where(Screen.id == screen_id).values(**changes)
         with refusing(uq_screen_cinema_id_name_key=_name_taken(name)):
@@ -361,7 +368,7 @@ def lock_screen(connection: sa.Connection, screen_id: int) -> Row | None:
     """The screen with its row locked, `(id, cinema_id, rows, out_of_order)`; None where there is
     none.
 
-    Its cinema's time zone is read after that (`timezone_of`): it is changed under this lock.
+    Its cinema's clocks are read after that (`cinema_clocks`): they are changed under this lock.
     """
     return connection.execute(
         sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
@@ -390,47 +397,30 @@ def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str, b
     return screen
 
 
-def timezone_of(connection: sa.Connection, cinema_id: int) -> str:
-    """The cinema's IANA time zone."""
-    query = sa.select(Cinema.timezone).where(Cinema.id == cinema_id)
-    return str(connection.execute(query).scalar_one())
+def lock_known_screen(connection: sa.Connection, *, cinema_id: int, name: str) -> Row:
+    """The cinema's screen of this name, its row locked; raises Invalid with the nearest names where
+    there is none."""
+    query = (
+        sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
+        .where(Screen.cinema_id == cinema_id, Screen.name_key == fold(name))
+        .with_for_update()
+    )
+    screen = connection.execute(query).first()
+    if screen is None:
+        names = sa.select(Screen.name).where(Screen.cinema_id == cinema_id)
+        known = connection.execute(names.order_by(Screen.name_key)).scalars().all()
+        raise Invalid("screen_name", f"This cinema has no screen {name!r}; {nearest(name, known)}.")
+    return screen
 
 
-def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
-    """The plan of rows as they are on the wire; raises Invalid for one that can't be, naming the
-    row."""
-    try:
-        return seat_plans.read_plan(rows)
-    except seat_plans.PlanError as error:
-        errors: Any = [str(error)]
-        for step in reversed(error.path):
-            errors = {step: errors}
-        raise Invalid(
-            "rows",
-            f"Row {error.row} ({rows[error.row]['label']}), {error.path[0]}: {error}",
-            {error.row: errors},
-        ) from error
-
-
-def _check_readable(connection: sa.Connection, plan: Sequence[PlanRow]) -> None:
-    """Raises UpgradeUnfinished for a plan that the release before can't read, and may have to."""
-    index = seat_plans.unreadable_before(plan)
-    if index is not None:
-        require_finished_upgrade(connection, f"row {index} ({plan[index].label})")
-
-
-def _in_order(
-    connection: sa.Connection, plan: Sequence[PlanRow], out_of_order: Sequence[str]
-) -> list[str]:
-    """The seats that are out of order, in the order of the room. Raises Invalid for one that the
-    plan does not have, PairSplit and UpgradeUnfinished."""
-    seats = seat_plans.plan_seats(plan)
-    if unknown := sorted(set(out_of_order) - {seat.label for seat in seats}):
-        raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}; leave it out.")
-    if out_of_order:
-        require_finished_upgrade(connection, "seats that are out of order")
-        refuse_split_pairs(seats, out_of_order)
-    return [seat.label for seat in seats if seat.label in set(out_of_order)]
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Which of the known names may be meant: `the nearest are Saal 1, Saal 2`."""
+    by_key = {fold(one): one for one in known}
+    found = [by_key[key] for key in get_close_matches(fold(name), by_key, NAMES_TOLD)]
+    if found:
+        return f"the nearest: {', '.join(found)}"
+    more = ", ..." if len(known) > NAMES_TOLD else ""
+    return f"there are {', '.join(known[:NAMES_TOLD])}{more}" if known else "it has none"
 
 
 def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> sa.RowMapping:

@@ -361,7 +361,8 @@ def _unique_columns() -> dict[str, str]:
         str(unique.name): ", ".join(f"{table.name}.{column.name}" for column in unique.columns)
         for table in db.metadata.tables.values()
         for unique in (*table.constraints, *table.indexes)
-        if isinstance(unique, sa.UniqueConstraint) or getattr(unique, "unique", False)
+        if isinstance(unique, sa.UniqueConstraint)
+        or (isinstance(unique, sa.Index) and unique.unique)
     }
 
 

@@ -26,7 +26,6 @@ from booking_app.catalog.models import (
     is_free,
     with_places,
 )
-from booking_app.catalog.times import local_date
 from booking_app.core.database import NOW, Query, fold, later, reading, upsert, writes
 from booking_app.core.errors import Invalid
 from booking_app.core.outages import is_unavailable
@@ -81,12 +80,6 @@ def occupancy(figures: Mapping[str, Any]) -> float:
     return figures["sold"] / for_sale if for_sale else 0.0
 
 
-def today(*, timezone: str, now: datetime | None = None) -> date:
-    """The date by the database's clock in that IANA time zone."""
-    with reading() as connection:
-        return local_date(connection.execute(sa.select(NOW), {"now": now}).scalar_one(), timezone)
-
-
 def sales(
     *,
     by: str,
@@ -95,9 +88,9 @@ def sales(
     cinema: int | None = None,
     now: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """The sales of the shows from the day `since` to the day `until`, in their cinemas' time zones,
-    one row for each of `by` (of `GROUPS`): `shows`, `seats`, `blocked`, `sold`, `occupancy` (0 to
-    1) and `takings_cents`. Raises Invalid for a period that can't be."""
+    """The sales of the shows from the business day `since` to `until`, one row for each of `by` (of
+    `GROUPS`): `shows`, `seats`, `blocked`, `sold`, `occupancy` (0 to 1) and `takings_cents`.
+    Raises Invalid for a period that can't be."""
     if until < since:
         raise Invalid("until", "Must not be before since.", place="query")
     if (until - since).days >= MAX_DAYS:

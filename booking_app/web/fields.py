@@ -59,6 +59,12 @@ class Text(fields.String):
         return text
 
 
+def optional_text(max_length: int, multiline: bool = False, description: str = "") -> Text:
+    """Text, or null for none."""
+    metadata = {"description": description} if description else {}
+    return Text(max_length=max_length, multiline=multiline, allow_none=True, metadata=metadata)
+
+
 class StrictInteger(fields.Integer):
     """A whole JSON number from `low` to `high`; in a query its ASCII digits."""
 

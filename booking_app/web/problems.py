@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LABELS = {"type": "array", "items": {"type": "string"}}
 SHOW_ID = {"type": "integer", "description": "The show in the way."}
+TITLE = {"type": "string", "description": "Its film."}
 TIME = {"type": "string", "format": "date-time"}
 BY_PLACE = {
     "type": "object",
@@ -74,7 +75,7 @@ CODES: dict[str, Code] = {
     "show_overlap": Code(
         409,
         "Another show is on this screen at that time",
-        facts={"show": SHOW_ID, "date_time": TIME, "ends_at": TIME},
+        facts={"show": SHOW_ID, "movie_title": TITLE, "date_time": TIME, "ends_at": TIME},
     ),
     "seats_sold": Code(409, "Seats that would go are sold or held", facts={"seats": LABELS}),
     "pair_split": Code(409, "One seat of a pair goes with the other", facts={"seats": LABELS}),
@@ -104,7 +105,8 @@ CODES: dict[str, Code] = {
     "hold_limit": Code(409, "The hold can't be made longer"),
     "not_held": Code(409, "The booking is confirmed already"),
     "not_on_sale": Code(409, "The show is withdrawn from sale"),
-    "show_started": Code(409, "The show has begun"),
+    "not_on_sale_yet": Code(409, "The sale has not begun", retry=True, facts={"sales_from": TIME}),
+    "sales_closed": Code(409, "The sale is over"),
     "already_cancelled": Code(409, "The booking is cancelled already"),
     "too_late": Code(409, "It is too late to cancel"),
     # retries

@@ -11,9 +11,9 @@ import pytest
 from booking_app.audit.models import AuditEvent
 from booking_app.catalog import venues
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat
-from booking_app.catalog.schemas import FORBIDDEN_IN_NAMES
 from booking_app.catalog.shows import create_show
 from booking_app.catalog.times import local_time
+from booking_app.catalog.venue_schemas import FORBIDDEN_IN_NAMES
 from tests.admin.pages import PLAN, VIENNA, told, written
 from tests.admin_site import Site, messages, table
 from tests.conftest import Caller, present, rows
@@ -300,7 +300,8 @@ def test_a_show_begins_by_the_clocks_of_its_cinema(
     again = site.post("shows/new/", form | {"date_time": "2030-07-01T21:00"})
     assert again.status_code == 409
     assert messages(again) == [
-        f"Show {show['id']} is on Saal from 2030-07-01 20:00 CEST to 2030-07-01 21:44 CEST."
+        f"The Third Man (show {show['id']}) is on Saal from 2030-07-01 20:00 CEST "
+        "to 2030-07-01 21:44 CEST."
     ]
     for wrong, error in (
         ({"date_time": "2031-03-30T02:30"}, "There is no 02:30 on 2031-03-30"),

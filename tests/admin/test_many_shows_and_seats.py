@@ -101,7 +101,10 @@ def test_clashes_are_listed_before_anything_is_written(
     checked = checked_in(answer)
     assert answer.status_code == 200
     in_the_way = {row[0]: row[1] for row in table(answer) if row[1] != "nothing"}
-    clash = f"Show {other['id']} is on Saal from 2030-06-08 21:00 CEST to 2030-06-08 22:44 CEST."
+    clash = (
+        f"The Third Man (show {other['id']}) is on Saal from 2030-06-08 21:00 CEST "
+        "to 2030-06-08 22:44 CEST."
+    )
     assert in_the_way == {
         "2030-06-07 21:00 CEST": "Overlaps the one at 2030-06-07 20:15 CEST.",
         "2030-06-08 20:15 CEST": clash,

@@ -16,7 +16,7 @@ from booking_app.admin.plan_text import (
     read_plan,
     write_plan,
 )
-from booking_app.catalog import schemas, seat_plans
+from booking_app.catalog import seat_plans, venue_schemas
 from booking_app.catalog.models import (
     BLOCK_MAX,
     CATEGORY_MAX,
@@ -26,7 +26,7 @@ from booking_app.catalog.models import (
     SEATS_MAX,
 )
 
-ROWS = schemas.PlanRow(many=True)
+ROWS = venue_schemas.PlanRow(many=True)
 PLANS = sorted((Path(__file__).parent.parent / "plans").glob("*.json"))
 
 

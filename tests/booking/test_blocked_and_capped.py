@@ -15,7 +15,7 @@ from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import Actor
 from booking_app.booking import caps, locks, queries, service
 from booking_app.booking.policy import BookingPolicy
-from booking_app.catalog import blocked_seats, schemas, shows, venues
+from booking_app.catalog import blocked_seats, shows, venue_schemas, venues
 from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.models import ShowSeat, ShowSum
 from booking_app.core.database import begin_writing, db
@@ -48,7 +48,7 @@ def hall(app: Flask, make_movie: Callable[..., int]) -> int:
     """A show of the hall, five hours after noon."""
     cinema = venues.create_cinema(name="Roxy", timezone="UTC")["id"]
     screen = venues.create_screen(
-        name="Saal", rows=schemas.PlanRow(many=True).load(HALL), cinema=cinema
+        name="Saal", rows=venue_schemas.PlanRow(many=True).load(HALL), cinema=cinema
     )
     at = NOON + timedelta(hours=5)
     made = shows.create_show(movie_id=make_movie(), screen=screen.id, date_time=at, now=NOON)
@@ -437,7 +437,7 @@ def test_cut_offs_and_the_start_do_not_bind_staff(
     assert [row["sold"] for row in sold] == [2]
     assert len(rows(ShowSum)) == 1, "kept, for the show is over for reports"
 
-    with pytest.raises(locks.ShowStarted):
+    with pytest.raises(locks.SalesClosed):
         service.book(seat_number="9", now=begun, **of_alice)
     walk_in = service.book(seat_number="9", now=begun, by=BOSS, **of_alice)
     assert rows(ShowSum) == [], "to be added up anew"

@@ -297,7 +297,7 @@ def test_without_the_condition_the_same_race_gives_the_seats_to_both(
 def test_a_hold_names_its_seats_like_a_booking(alice: Caller, show: int) -> None:
     with pytest.raises(Invalid):
         hold(alice, show, "11")
-    with pytest.raises(locks.ShowStarted):
+    with pytest.raises(locks.SalesClosed):
         hold(alice, show, "1", at=120)
     shows.update_show(show_id=show, on_sale=False, now=NOON)
     with pytest.raises(locks.NotOnSale):

@@ -13,7 +13,7 @@ from flask import Flask
 from booking_app.audit.service import Actor
 from booking_app.booking import service
 from booking_app.booking.models import Booking
-from booking_app.catalog import blocked_seats, schemas, shows, venues
+from booking_app.catalog import blocked_seats, shows, venue_schemas, venues
 from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.models import ShowSeat, is_free
 from booking_app.core.database import NOW, db, reading
@@ -30,7 +30,7 @@ def hall(make_movie: Callable[..., int], number: int) -> int:
     """A show of two rows with a wheelchair place and a companion seat, four seats, two pairs."""
     kinds = ["wheelchair", "companion", *["standard"] * 4, *["pair"] * 4]
     seats = [{"number": place, "kind": kind} for place, kind in enumerate(kinds, start=1)]
-    plan = schemas.PlanRow(many=True).load([{"label": row, "seats": seats} for row in "AB"])
+    plan = venue_schemas.PlanRow(many=True).load([{"label": row, "seats": seats} for row in "AB"])
     cinema = venues.create_cinema(name=f"Roxy {number}", timezone="UTC")["id"]
     screen = venues.create_screen(name="Saal", rows=plan, cinema=cinema).id
     at = NOON + timedelta(hours=5)

@@ -232,7 +232,7 @@ class BoxOffice(RuleBasedStateMachine):
         if not self.on_sale:
             code = "not_on_sale"
         elif self.now >= self.starts_at:
-            code = "show_started"
+            code = "sales_closed"
         elif hold and self.holds_of(user_id) + len(labels) > POLICY.max_seats:
             code = "too_many_holds"
         elif "7" in labels:

@@ -265,7 +265,10 @@ def test_withdrawn_from_sale(staff: Caller, alice: Caller, show_id: int, what: s
     assert alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 2}).status_code == 201
 
 
-def test_a_show_with_sold_seats_cannot_be_moved(staff: Caller, alice: Caller, show_id: int) -> None:
+def test_a_show_with_sold_seats_cannot_be_moved(
+    staff: Caller, alice: Caller, make_show: Callable[..., int], show_id: int
+) -> None:
+    make_show(screen_name="Another", starts_in=timedelta(days=9))
     show = staff.get(f"/api/shows/{show_id}/").json
     booked = alice.post(f"/api/shows/{show_id}/book/", {"seat_number": 1}).json
     for change in ({"date_time": ahead(days=5)}, {"screen_name": "Another"}):
@@ -421,6 +424,8 @@ def test_a_show_cannot_be_moved_while_a_seat_of_it_is_being_sold(
 ) -> None:
     """Whichever comes first: either the show has moved and is then sold, or it stays."""
     for number in range(20):
+        elsewhere = f"Moved {number}"
+        make_show(screen_name=elsewhere, starts_in=timedelta(days=9))
         show = make_show()
         barrier = threading.Barrier(2)
         outcome: dict[str, str] = {}
@@ -437,8 +442,8 @@ def test_a_show_cannot_be_moved_while_a_seat_of_it_is_being_sold(
         def sell(show: int = show) -> None:
             booking.book(user_id=alice.id, show_id=show, seat_number="1")
 
-        def move(show: int = show, number: int = number) -> None:
-            shows.update_show(show_id=show, screen_name=f"Moved {number}")
+        def move(show: int = show, elsewhere: str = elsewhere) -> None:
+            shows.update_show(show_id=show, screen_name=elsewhere)
 
         threads = [
             threading.Thread(target=run, args=("sell", sell)),
@@ -449,5 +454,5 @@ def test_a_show_cannot_be_moved_while_a_seat_of_it_is_being_sold(
         for thread in threads:
             thread.join()
         assert outcome["sell"] == "done"
-        moved = show_queries.get_show(show_id=show)["screen_name"] == f"Moved {number}"
+        moved = show_queries.get_show(show_id=show)["screen_name"] == elsewhere
         assert moved == (outcome["move"] == "done")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from booking_app.catalog import schemas
+from booking_app.catalog import venue_schemas
 from booking_app.catalog.seat_marks import BAND, SEAT, TEXT, text_width
 from booking_app.catalog.seat_picture import HALF_SEAT, HEADING_SIZE, ROW_PITCH, plan_picture
 from booking_app.catalog.seat_plans import PlanRow, PlanSeat, plan_seats, read_plan
@@ -20,7 +20,7 @@ from tests.serving import ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
 PLANS = sorted((ROOT / "tests" / "plans").glob("*.json"))
-READ = schemas.PlanRow(many=True)
+READ = venue_schemas.PlanRow(many=True)
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 

@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
 
-from booking_app.catalog import schemas, seat_plans
+from booking_app.catalog import seat_plans, venue_schemas
 from booking_app.catalog.models import LABEL_MAX, Show
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_plans import PlanError, PlanRow
@@ -24,7 +24,7 @@ from tests.plan_making import any_plan
 
 PLANS = sorted((ROOT / "tests" / "plans").glob("*.json"))
 SVG = "{http://www.w3.org/2000/svg}"
-load = schemas.PlanRow(many=True).load
+load = venue_schemas.PlanRow(many=True).load
 
 
 def plan_of(*sent: dict[str, Any]) -> tuple[PlanRow, ...]:
@@ -233,7 +233,7 @@ def test_every_form_of_a_plan_says_the_same(sent: list[dict[str, Any]]) -> None:
     plan = plan_of(*sent)
     stored = seat_plans.stored_plan(plan)
     assert seat_plans.read_plan(json.loads(json.dumps(stored))) == plan
-    answered = schemas.PlanRowAnswer(many=True).dump(plan)
+    answered = venue_schemas.PlanRowAnswer(many=True).dump(plan)
     assert seat_plans.read_plan(load(answered)) == plan
     seats = seat_plans.plan_seats(plan)
     assert seat_plans.count_seats(stored) == len(seats)

@@ -19,6 +19,7 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 
 from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
+from booking_app.booking.queries import get_any_booking
 from booking_app.catalog import shows
 from booking_app.web import limits
 from booking_app.web.requests import MAX_BODY_BYTES
@@ -277,6 +278,8 @@ def taking_seats(world: World) -> None:
         paired = world.hall()
         call("post", template, paired, by=alice, json={"seat_number": "A3"})
         call("post", template, paired, by=alice, json={"seat_number": "A2"})
+        not_yet = world.make_show(sales_from=present() + HOUR)
+        call("post", template, not_yet, by=alice, json={"quantity": 1})
         capped = world.make_show(total_seats=5)
         shows.update_show(show_id=capped, max_seats_per_account=1)
         call("post", template, capped, by=alice, json={"quantity": 2})
@@ -319,6 +322,10 @@ def holds(world: World) -> None:
     call("post", templates["confirm"], mine, by=alice)
     call("post", templates["extend"], mine, by=alice)
     call("post", templates["cancel"], mine, by=alice)
+    closed = held()
+    shows.update_show(show_id=get_any_booking(booking_id=closed).show_id, sales_until=present())
+    for action in ("confirm", "extend"):
+        call("post", templates[action], closed, by=alice)
     for action in actions:
         call("post", templates[action], mine, by=alice)
     pair = booking.book(user_id=alice.id, show_id=world.hall(), seat_numbers=["A3", "A4"])
