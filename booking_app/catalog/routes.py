@@ -8,6 +8,8 @@ from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import (
     blocked_seats,
     cinema_schemas,
+    many_schemas,
+    many_shows,
     movies,
     schemas,
     seat_schemas,
@@ -208,6 +210,24 @@ def update_show(data: dict[str, Any], show_id: int) -> Any:
     does not touch bookings that are made.
     """
     return shows.update_show(show_id=show_id, by=actor(), **data)
+
+
+@blp.route("/shows/", methods=["PATCH"])
+@staff_only
+@blp.arguments(
+    many_schemas.ShowsPatch,
+    example={"ids": [1, 2], "changes": {"price": "11.00"}, "dry_run": True},
+)
+@blp.response(200, many_schemas.ShowChange(many=True))
+@blp.problems("not_all_shows")
+def change_shows(data: dict[str, Any]) -> Any:
+    """Change many shows
+
+    For staff. All of them, or none where something is in the way of one. With `dry_run` nothing is
+    written, and what is in the way is said of each.
+    """
+    changes = data.pop("changes")
+    return many_shows.change_shows(show_ids=data.pop("ids"), by=actor(), **data, **changes)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["DELETE"])
