@@ -153,18 +153,47 @@ class _Terms(Form):
     )
 
 
-class NewShowForm(_Time, _Place, _Terms):
+class _Presentation(Form):
+    format = Line("Format", description="Such as 2D, 3D or IMAX.")
+    language = Line("Language", description="In which the film is spoken.")
+    subtitles = Line("Subtitles", description="Their language.")
+    preshow_minutes = Number(
+        "Minutes before the film",
+        default=0,
+        description="Of advertisements and trailers.",
+        render_kw={"inputmode": "numeric"},
+    )
+    intermission_minutes = Number(
+        "Minutes of intermission", default=0, render_kw={"inputmode": "numeric"}
+    )
+    note = Note("Note for customers", render_kw={"rows": 2})
+
+
+class _Sale(Form):
+    sales_from = LocalTime(
+        "On sale from",
+        description="Local time of the cinema; empty: at once.",
+        render_kw={"type": "datetime-local"},
+    )
+    sales_until = LocalTime(
+        "On sale until",
+        description="Local time of the cinema; empty: until the show begins.",
+        render_kw={"type": "datetime-local"},
+    )
+
+
+class NewShowForm(_Time, _Place, _Terms, _Presentation, _Sale):
     """A show."""
 
 
-class EditShowForm(_Time, _Terms):
+class EditShowForm(_Time, _Terms, _Presentation, _Sale):
     screen_name = Fixed("Screen", choices=[], validate_choice=False)
     total_seats = Number(
         "Seats", description="The last ones go first.", render_kw={"inputmode": "numeric"}
     )
 
 
-class ManyShowsForm(_Days, _Place, _Terms):
+class ManyShowsForm(_Days, _Place, _Terms, _Presentation):
     """Shows of a film on a screen."""
 
 

@@ -87,8 +87,15 @@ def edit() -> AnyResponse:
     """A show that is there."""
     show = _find_show(edited_id("show"))
     g.timezone = show["timezone"]
-    local = local_time(show["starts_at"], g.timezone, form_fields.LOCAL)
-    shown = {**forms.filled(SHOW_PATCH, show), "date_time": local}
+    local = {
+        name: moment and local_time(moment, g.timezone, form_fields.LOCAL)
+        for name, moment in (
+            ("date_time", show["starts_at"]),
+            ("sales_from", show["sales_from"]),
+            ("sales_until", show["sales_until"]),
+        )
+    }
+    shown = {**forms.filled(SHOW_PATCH, show), **local}
     form = forms.EditShowForm(typed(), data=shown)
     screens = tables.screens_beside(show["screen_id"])
     form.screen_name.choices = [SelectChoice(name) for name in screens]
@@ -97,9 +104,10 @@ def edit() -> AnyResponse:
 
     def change() -> Any:
         values = forms.read(form, SHOW_PATCH, timezone=g.timezone)
-        # Only what moves it: its time may have had seconds, which the form does not show.
-        if form.date_time.data == local:
-            del values["date_time"]
+        # Only times that are changed: they may have had seconds, which the form does not show.
+        for name, text in local.items():
+            if form[name].data == text:
+                values.pop(name, None)
         if values.get("total_seats") == show["total_seats"]:
             del values["total_seats"]
         if values["screen_name"] == show["screen_name"]:

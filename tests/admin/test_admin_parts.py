@@ -1,17 +1,13 @@
-"""The admin site's pure functions: plots; and a cinema's clocks."""
+"""The admin site's pure functions: plots."""
 
-from datetime import UTC, date, datetime, time
 from typing import Any
 from xml.etree import ElementTree
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from booking_app.admin.plot import HEIGHT, WIDTH, lying_bars, standing_bars
-from booking_app.catalog.times import instant, local_time
 
-VIENNA = "Europe/Vienna"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -39,13 +35,3 @@ def test_every_bar_is_within_its_plot_and_as_long_as_its_number(
         assert 0 <= y <= y + h <= height
     assert plot is lying_bars or height == HEIGHT
     assert "style" not in svg.replace("font-style", "")
-
-
-def test_a_time_is_by_the_clocks_of_the_place() -> None:
-    assert instant(date(2030, 7, 1), time(20, 0), VIENNA) == datetime(2030, 7, 1, 18, tzinfo=UTC)
-    assert local_time(datetime(2030, 7, 1, 18, tzinfo=UTC), VIENNA) == "2030-07-01 20:00 CEST"
-    # 02:30 comes twice when they go back, and not at all when they go forward.
-    first = datetime(2030, 10, 27, 0, 30, tzinfo=UTC)
-    assert instant(date(2030, 10, 27), time(2, 30), VIENNA) == first
-    with pytest.raises(ValueError, match=r"no 02:30 on 2030-03-31 in Europe/Vienna"):
-        instant(date(2030, 3, 31), time(2, 30), VIENNA)

@@ -7,9 +7,12 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import marshmallow as ma
 import pytest
 
 from booking_app.catalog.catalog_file import DAYS_AHEAD, show_times
+from booking_app.catalog.file_schemas import CatalogShow
+from booking_app.catalog.times import NoSuchTime
 from tests.system.test_cli import demo
 
 # The clocks of Vienna and London change at 01:00 UTC on the last Sundays of March and October.
@@ -27,7 +30,7 @@ def demo_shows(now: datetime) -> Iterator[tuple[Any, dict[str, Any], str, list[d
     for movie in CATALOG["movies"]:
         for entry in movie["shows"]:
             timezone = ZONES[entry["cinema"]]
-            yield movie, entry, timezone, show_times(entry, timezone, now)
+            yield movie, entry, timezone, show_times(entry, timezone, now, skip_missing=True)
 
 
 @pytest.mark.parametrize("day", DAYS, ids=str)
@@ -64,14 +67,24 @@ def test_no_two_shows_of_the_demo_overlap(day: date) -> None:
 @pytest.mark.parametrize(
     ("timezone", "missing", "daily"), [(VIENNA, "02:30", "03:30"), (LONDON, "01:30", "02:30")]
 )
-def test_a_time_that_the_clocks_leave_out_has_no_show_that_day(
+def test_a_time_that_the_clocks_leave_out_is_refused_or_has_no_show_that_day(
     timezone: str, missing: str, daily: str
 ) -> None:
     now = datetime(2030, 3, 28, tzinfo=UTC)
-    times = show_times({"daily": [missing, daily]}, timezone, now)
+    entry = {"daily": [missing, daily]}
+    with pytest.raises(NoSuchTime, match=f"no {missing} on 2030-03-31 in {timezone}"):
+        show_times(entry, timezone, now)
+    times = show_times(entry, timezone, now, skip_missing=True)
     clocks = [moment.astimezone(ZoneInfo(timezone)) for moment in times]
     assert Counter(f"{one:%H:%M}" for one in clocks) == {missing: 7, daily: 8}
     assert [f"{one:%H:%M}" for one in clocks if one.date() == FORWARD] == [daily]
+
+
+def test_a_missing_time_that_is_over_is_none_of_the_shows() -> None:
+    changed = datetime(2030, 3, 31, 1, tzinfo=UTC)
+    with pytest.raises(NoSuchTime):
+        show_times({"daily": ["02:30"]}, VIENNA, changed - timedelta(seconds=1))
+    assert len(show_times({"daily": ["02:30"]}, VIENNA, changed)) == DAYS_AHEAD
 
 
 @pytest.mark.parametrize(("timezone", "twice"), [(VIENNA, "02:30"), (LONDON, "01:30")])
@@ -109,3 +122,36 @@ def test_the_day_is_that_of_the_cinema(timezone: str, first: date, number: int) 
     times = show_times({"daily": ["00:45"]}, timezone, now)
     assert times[0] == datetime.combine(first, time(0, 45), ZoneInfo(timezone))
     assert len(times) == number
+
+
+def test_today_is_the_business_day_of_the_cinema() -> None:
+    """At 01:00 the evening before goes on, and its show at 01:45 is still to come."""
+    night = datetime(2030, 1, 1, 1, tzinfo=UTC)
+    times = show_times({"daily": ["01:45", "20:00"]}, "UTC", night, day_starts_at="06:00")
+    assert times[:2] == [night.replace(minute=45), night.replace(hour=20)]
+    # Each of the evenings, from that of 31 December, has its show after midnight.
+    assert [f"{one:%m-%d %H:%M}" for one in times[-2:]] == ["01-07 20:00", "01-08 01:45"]
+    assert len(times) == 2 * (DAYS_AHEAD + 1) - 1
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2030-03-31T19:00", "2030-03-31T17:00:00Z"),
+        ("2030-10-27T02:30", "2030-10-27T00:30:00Z"),  # the first of two
+        ("2030-10-27T02:30:00+01:00", "2030-10-27T01:30:00Z"),
+        ("2030-03-31T19:00:00Z", "2030-03-31T19:00:00Z"),
+    ],
+)
+def test_a_time_in_a_file_is_that_of_the_cinema_unless_it_has_an_offset(
+    written: str, moment: str
+) -> None:
+    entry = CatalogShow().load({"cinema": "A", "screen": "1", "date_time": written})
+    (date_time,) = show_times(entry, VIENNA, datetime(2030, 1, 1, tzinfo=UTC))
+    assert date_time == datetime.fromisoformat(moment)
+
+
+@pytest.mark.parametrize("wrong", ["2030-02-30T19:00", "2030-01-01 19:00", "19:00", "2030-01-01"])
+def test_what_is_no_time_of_a_file_is_refused(wrong: str) -> None:
+    with pytest.raises(ma.ValidationError, match="Must be a day and a time, such as"):
+        CatalogShow().load({"cinema": "A", "screen": "1", "date_time": wrong})
