@@ -37,7 +37,7 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import file_schemas, many_shows, schemas, seat_schemas, show_queries, shows
 from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
-from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER
+from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER, SHOWS_AT_ONCE
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
 from booking_app.catalog.times import (
@@ -322,8 +322,8 @@ def _local_times(form: Form, day_starts_at: str) -> list[datetime]:
     days = [day for day in days if str(day.weekday()) in form.weekdays.data]
     if not days:
         form.weekdays.errors = ["None of these days lies between the first and the last."]
-    if len(days) * len(set(clocks)) > many_shows.SHOWS_AT_ONCE:
-        form.times.errors = [f"At most {many_shows.SHOWS_AT_ONCE} shows can be made at once."]
+    if len(days) * len(set(clocks)) > SHOWS_AT_ONCE:
+        form.times.errors = [f"At most {SHOWS_AT_ONCE} shows can be made at once."]
         return []
     try:
         return sorted(

@@ -23,6 +23,11 @@ AVAILABLE, HELD, BOOKED, BLOCKED = "available", "held", "booked", "blocked"
 HOUSE, OUT_OF_ORDER = "house", "out_of_order"
 BLOCKS = (HOUSE, OUT_OF_ORDER)
 REASON_MAX = 200
+# Why a show keeps its seats where its screen's plan is applied to others.
+SOLD, NO_CATEGORY, TOO_MANY = "has_bookings", "price_without_seats", "too_many_seats_at_once"
+KEPT_BECAUSE = (SOLD, NO_CATEGORY, TOO_MANY)
+SHOWS_AT_ONCE = 200  # that are made or changed together
+LABELS_TOLD = 20  # of seats of a show, where many shows are listed
 TITLE_MAX, URL_MAX, EXTERNAL_ID_MAX = 200, 500, 100
 FORMAT_MAX, LANGUAGE_MAX, NOTE_MAX = 20, 50, 500
 PAUSE_MAX_MINUTES = 240  # of what is shown before a film, an intermission, a turnaround

@@ -8,6 +8,8 @@ from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import (
     blocked_seats,
     cinema_schemas,
+    many_schemas,
+    many_shows,
     movies,
     schemas,
     seat_schemas,
@@ -210,6 +212,24 @@ def update_show(data: dict[str, Any], show_id: int) -> Any:
     return shows.update_show(show_id=show_id, by=actor(), **data)
 
 
+@blp.route("/shows/", methods=["PATCH"])
+@staff_only
+@blp.arguments(
+    many_schemas.ShowsPatch,
+    example={"ids": [1, 2], "changes": {"price": "11.00"}, "dry_run": True},
+)
+@blp.response(200, many_schemas.ShowChange(many=True))
+@blp.problems("not_all_shows")
+def change_shows(data: dict[str, Any]) -> Any:
+    """Change many shows
+
+    For staff. All of them, or none where something is in the way of one. With `dry_run` nothing is
+    written, and what is in the way is said of each.
+    """
+    changes = data.pop("changes")
+    return many_shows.change_shows(show_ids=data.pop("ids"), by=actor(), **data, **changes)
+
+
 @blp.route("/shows/<id:show_id>/", methods=["DELETE"])
 @staff_only
 @blp.response(204)
@@ -363,13 +383,16 @@ def get_screen(screen_id: int) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(venue_schemas.ScreenPatch, required=False, example={"name": "Great hall"})
+@blp.arguments(venue_schemas.ScreenChange, required=False, example={"name": "Great hall"})
 @blp.response(200, venue_schemas.ChangedScreen)
 @blp.problems("not_found", "name_taken", "upgrade_unfinished", "pair_split")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen
 
-    For staff. A new plan is for shows made from now on; those that are made keep their seats.
+    For staff. A new plan is for shows made from now on; those that are made keep their seats. With
+    `apply_to_unsold_shows` the plan, also one that stays as it is, goes to the shows to come that
+    nobody has a seat of, too; what the house keeps of them stays blocked. The answer lists those
+    that change, and those that don't and why; with `dry_run` nothing is written.
     """
     return venues.update_screen(screen_id=screen_id, by=actor(), **data)
 

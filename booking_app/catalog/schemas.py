@@ -93,8 +93,8 @@ class Prices(fields.Dict):
         )
 
 
-class _ShowTerms(ma.Schema):
-    """What does not depend on where a show is."""
+class SharedTerms(ma.Schema):
+    """What many shows can be given at once."""
 
     price_cents = Money(
         data_key="price", metadata={"description": "The base price; a new show without is free."}
@@ -110,10 +110,15 @@ class _ShowTerms(ma.Schema):
         metadata={"description": "The most seats that a customer may have; null: no limit."},
     )
     on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
+    note = optional_text(NOTE_MAX, description="For customers.")
+
+
+class _ShowTerms(SharedTerms):
+    """What does not depend on where a show is."""
+
     format = optional_text(FORMAT_MAX, description="Such as 2D, 3D or IMAX.")
     language = optional_text(LANGUAGE_MAX, description="In which the film is spoken.")
     subtitles = optional_text(LANGUAGE_MAX, description="Their language.")
-    note = optional_text(NOTE_MAX, description="For customers.")
     preshow_minutes = StrictInteger(
         0, PAUSE_MAX_MINUTES, metadata={"description": "Before the film; `ends_at` counts them."}
     )

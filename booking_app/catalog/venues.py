@@ -10,14 +10,17 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import blocked_seats, seat_plans
+from booking_app.catalog import blocked_seats, plan_changes, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.cinema_clocks import follow_clocks
 from booking_app.catalog.models import MIDNIGHT, Cinema, Screen
+from booking_app.catalog.plan_changes import ChangedShow, KeptShow, Room
+from booking_app.catalog.screen_plans import check_readable, in_order, read_rows
 from booking_app.catalog.seat_plans import PlanRow
-from booking_app.catalog.show_rules import refuse_split_pairs, require_finished_upgrade
+from booking_app.catalog.show_rules import require_finished_upgrade
 from booking_app.core.database import (
     Row,
+    Undo,
     fold,
     insert_or_ignore,
     reading,
@@ -50,6 +53,9 @@ class ScreenDetails:
     out_of_order: list[str]
     # Where saving what is out of order found seats in use, those of shows to come.
     still_sold: tuple[StillSold, ...] = ()
+    # Where its plan was applied to shows to come.
+    shows_changed: tuple[ChangedShow, ...] = ()
+    shows_kept: tuple[KeptShow, ...] = ()
 
     @property
     def total_seats(self) -> int:
@@ -269,9 +275,9 @@ def insert_screen(
     out_of_order: Sequence[str] = (),
 ) -> int:
     """Add a screen within the caller's transaction; its id. Raises what `create_screen` raises."""
-    _check_readable(connection, plan)
+    check_readable(connection, plan)
     values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
-    values["out_of_order"] = _in_order(connection, plan, out_of_order)
+    values["out_of_order"] = in_order(connection, plan, out_of_order)
     insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
         fk_screen_cinema_id=Invalid("cinema", f"There is no cinema {cinema_id}."),
@@ -288,14 +294,17 @@ def update_screen(
     name: str | None = None,
     rows: Sequence[Mapping[str, Any]] | None = None,
     out_of_order: Sequence[str] | None = None,
+    apply_to_unsold_shows: bool = False,
+    dry_run: bool = False,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> ScreenDetails:
     """Change a screen's name, plan or seats out of order; what is None stays. Shows keep the plan
-    they copied; seats that are said to be out of order are blocked in its shows to come where they
-    are free, and the others are `still_sold`.
+    they copied, but `apply_to_unsold_shows` gives it to the shows to come without sold or held
+    seats. Seats that are said to be out of order are blocked in all shows to come where they are
+    free, and the others are `still_sold`. A `dry_run` answers the same and writes nothing.
 
-    Raises NotFound and what `create_screen` raises.
+    Raises NotFound and what `create_screen` raises, and Invalid for a plan to apply that is none.
     """
     changes: dict[str, Any] = {}
     if name is not None:
@@ -303,16 +312,16 @@ def update_screen(
     if rows is not None:
         plan = read_rows(rows)
         changes["rows"] = seat_plans.stored_plan(plan)
-    if out_of_order is not None:  # shows before screens, as whoever moves one
+    if out_of_order is not None or apply_to_unsold_shows:  # shows before screens, as who moves one
         blocked_seats.lock_coming_shows(connection, screen_id, now)
     before = _read_screen(connection, screen_id, lock=True)
     if rows is not None and changes["rows"] != before["rows"]:
-        _check_readable(connection, plan)
+        check_readable(connection, plan)
     if rows is None:
         plan = seat_plans.read_plan(before["rows"])
     if rows is not None or out_of_order is not None:
         wanted = before["out_of_order"] if out_of_order is None else out_of_order
-        changes["out_of_order"] = _in_order(connection, plan, wanted)
+        changes["out_of_order"] = in_order(connection, plan, wanted)
     if changes:
         change = sa.update(Screen).where(Screen.id == screen_id).values(**changes)
         with refusing(uq_screen_cinema_id_name_key=_name_taken(name)):
@@ -321,13 +330,29 @@ def update_screen(
     audit.record(
         connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
     )
+    screen = _screen(after)
+    if apply_to_unsold_shows:
+        applied = plan_changes.apply_plan(
+            connection,
+            screen_id=screen_id,
+            room=Room.of_plan(screen.rows, screen.out_of_order),
+            out_of_order_before=before["out_of_order"],
+            by=by,
+            now=now,
+            dry_run=dry_run,
+        )
+        screen = replace(
+            screen, shows_changed=tuple(applied.changed), shows_kept=tuple(applied.kept)
+        )
     was, is_ = set(before["out_of_order"]), set(after["out_of_order"])
-    if out_of_order is None or not was | is_:
-        return _screen(after)
-    sold = blocked_seats.move_out_of_order(
-        connection, screen_id=screen_id, out_of_order=is_, removed=was - is_, now=now
-    )
-    return replace(_screen(after), still_sold=tuple(sold))
+    if out_of_order is not None and was | is_:
+        sold = blocked_seats.move_out_of_order(
+            connection, screen_id=screen_id, out_of_order=is_, removed=was - is_, now=now
+        )
+        screen = replace(screen, still_sold=tuple(sold))
+    if dry_run:
+        raise Undo(screen)
+    return screen
 
 
 @writes
@@ -396,43 +421,6 @@ def nearest(name: str, known: Sequence[str]) -> str:
         return f"the nearest: {', '.join(found)}"
     more = ", ..." if len(known) > NAMES_TOLD else ""
     return f"there are {', '.join(known[:NAMES_TOLD])}{more}" if known else "it has none"
-
-
-def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
-    """The plan of rows as they are on the wire; raises Invalid for one that can't be, naming the
-    row."""
-    try:
-        return seat_plans.read_plan(rows)
-    except seat_plans.PlanError as error:
-        errors: Any = [str(error)]
-        for step in reversed(error.path):
-            errors = {step: errors}
-        raise Invalid(
-            "rows",
-            f"Row {error.row} ({rows[error.row]['label']}), {error.path[0]}: {error}",
-            {error.row: errors},
-        ) from error
-
-
-def _check_readable(connection: sa.Connection, plan: Sequence[PlanRow]) -> None:
-    """Raises UpgradeUnfinished for a plan that the release before can't read, and may have to."""
-    index = seat_plans.unreadable_before(plan)
-    if index is not None:
-        require_finished_upgrade(connection, f"row {index} ({plan[index].label})")
-
-
-def _in_order(
-    connection: sa.Connection, plan: Sequence[PlanRow], out_of_order: Sequence[str]
-) -> list[str]:
-    """The seats that are out of order, in the order of the room. Raises Invalid for one that the
-    plan does not have, PairSplit and UpgradeUnfinished."""
-    seats = seat_plans.plan_seats(plan)
-    if unknown := sorted(set(out_of_order) - {seat.label for seat in seats}):
-        raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}; leave it out.")
-    if out_of_order:
-        require_finished_upgrade(connection, "seats that are out of order")
-        refuse_split_pairs(seats, out_of_order)
-    return [seat.label for seat in seats if seat.label in set(out_of_order)]
 
 
 def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> sa.RowMapping:

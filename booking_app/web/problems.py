@@ -77,6 +77,23 @@ CODES: dict[str, Code] = {
         "Another show is on this screen at that time",
         facts={"show": SHOW_ID, "movie_title": TITLE, "date_time": TIME, "ends_at": TIME},
     ),
+    "not_all_shows": Code(
+        409,
+        "Something is in the way of some of the shows",
+        facts={
+            "shows": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "show": {"type": "integer"},
+                        "code": {"type": "string"},
+                        "detail": {"type": "string"},
+                    },
+                },
+            }
+        },
+    ),
     "seats_sold": Code(409, "Seats that would go are sold or held", facts={"seats": LABELS}),
     "pair_split": Code(409, "One seat of a pair goes with the other", facts={"seats": LABELS}),
     "companion_only": Code(

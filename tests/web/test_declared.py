@@ -44,6 +44,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("put", "/api/me/password/"): {"old_password": PASSWORD, "new_password": "staple-battery"},
     ("post", "/api/movies/"): {"title": "New", "duration_minutes": 90},
     ("post", "/api/movies/{movie_id}/shows/"): SHOW,
+    ("patch", "/api/shows/"): {"ids": [1], "changes": {"price": "1.00"}},
     ("post", "/api/cinemas/"): {"name": "New", "timezone": "UTC"},
     ("post", "/api/screens/"): {"name": "New", "rows": ROWS},
     ("post", "/api/shows/{show_id}/book/"): {"quantity": 1},
@@ -196,6 +197,8 @@ def films_and_shows(world: World) -> None:
     alice.post(f"/api/shows/{shows[0]}/book/", {"seat_number": "9"})
     call("patch", show, shows[0], by=staff, json={"date_time": SOON})
     call("patch", show, shows[0], by=staff, json={"total_seats": 5})
+    for ids in shows, [MISSING]:
+        call("patch", "/api/shows/", by=staff, json={"ids": ids, "changes": {"note": "Here"}})
     call("delete", show, shows[0], by=staff)
     call("delete", movie, film, by=staff)
     for template in (movie, f"{movie}shows/", show, f"{show}seats/"):
