@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.core.database import Base, BigId, Json, KeyText, Query, UtcDateTime
+from booking_app.catalog.title_keys import searched_for
+from booking_app.core.database import Base, BigId, Json, KeyText, Query, Searched, UtcDateTime
 
 LABEL_MAX = 60
 BLOCK_MAX, ROW_LABEL_MAX, NUMBER_MAX = 30, 20, 6
@@ -215,6 +216,7 @@ SALES_END = sa.func.coalesce(Show.sales_until, Show.starts_at)
 # What films are listed by and searched in, also one that release 1.2 made.
 SORT_KEY = sa.func.coalesce(Movie.sort_key, Movie.title_key)
 SEARCH_KEY = sa.func.coalesce(Movie.search_key, Movie.title_key)
+FILM_SEARCHED = Searched(SEARCH_KEY, searched_for)
 # The number and the kind of a seat, also of one that release 1.2 made.
 NUMBER = sa.func.coalesce(
     ShowSeat.number, sa.func.substr(ShowSeat.label, sa.func.length(ShowSeat.row_label) + 1)
