@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import show_rules
-from booking_app.catalog.models import FILM_SEARCHED, SORT_KEY, Movie, Screen, Show
+from booking_app.catalog.models import FILM_SEARCHED, IS_UPCOMING, SORT_KEY, Movie, Screen, Show
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.title_keys import DIRECTOR, search_key, sort_key
 from booking_app.core.database import NOW, Row, fold, like_pattern, reading, refusing, writes
@@ -98,7 +98,7 @@ def _movie_list(filters: frozenset[str], now_showing: bool | None) -> Listing:
     for name in filters & conditions.keys():
         query = query.where(conditions[name])
     if now_showing is not None:
-        showing = sa.exists().where(Show.movie_id == Movie.id, Show.on_sale, Show.starts_at > NOW)
+        showing = sa.exists().where(Show.movie_id == Movie.id, Show.on_sale, IS_UPCOMING)
         if "cinema" in filters:
             showing = showing.where(
                 Screen.id == Show.screen_id, Screen.cinema_id == sa.bindparam("cinema")

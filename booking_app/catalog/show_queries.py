@@ -1,6 +1,6 @@
 """Shows as they are listed and answered."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
@@ -8,19 +8,16 @@ import sqlalchemy as sa
 
 from booking_app.catalog import movies
 from booking_app.catalog.models import (
-    DURATION_MAX_MINUTES,
     FILM_SEARCHED,
-    PAUSE_MAX_MINUTES,
+    IS_UPCOMING,
     Movie,
     Screen,
     Show,
     available_seats,
 )
-from booking_app.core.database import NOW, Query, fold, later, reading
+from booking_app.core.database import NOW, Query, fold, reading
 from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, listing
-
-LONGEST_SHOW = timedelta(minutes=DURATION_MAX_MINUTES + 2 * PAUSE_MAX_MINUTES)
 
 # With the parameter `now`.
 SHOWS: Query = (
@@ -51,12 +48,6 @@ SHOWS: Query = (
     )
     .join(Movie, Movie.id == Show.movie_id)
     .join(Screen, Screen.id == Show.screen_id)
-)
-# Shows that have not begun or are still on sale. The first condition, which follows from the second
-# one, is there for the index: a sale ends with its show at the latest.
-IS_UPCOMING = sa.and_(
-    Show.starts_at > later(-LONGEST_SHOW),
-    sa.or_(Show.starts_at > NOW, sa.func.coalesce(Show.sales_until > NOW, sa.false())),
 )
 ONE_SHOW = SHOWS.where(Show.id == sa.bindparam("show"))
 
