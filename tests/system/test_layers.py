@@ -36,7 +36,8 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "catalog",
         (
-            ("models", "times"),
+            ("times", "title_keys"),
+            ("models",),
             ("neighbours", "seat_marks"),
             ("seat_plans",),
             (
@@ -104,6 +105,7 @@ PURE = {
     "seat_picture",
     "seat_plans",
     "times",
+    "title_keys",
 }
 # Of a feature that is all pages, only the pure functions know nothing of HTTP.
 PAGES = ("admin",)

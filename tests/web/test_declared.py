@@ -199,6 +199,10 @@ def films_and_shows(world: World) -> None:
     call("patch", show, shows[0], by=staff, json={"total_seats": 5})
     for ids in shows, [MISSING]:
         call("patch", "/api/shows/", by=staff, json={"ids": ids, "changes": {"note": "Here"}})
+    staff.post("/api/movies/", {"title": "Named", "duration_minutes": 60, "external_id": "tt1"})
+    taken = {"external_id": "tt1"}
+    call("post", "/api/movies/", by=staff, json={"title": "T", "duration_minutes": 1} | taken)
+    call("patch", movie, film, by=staff, json=taken)
     call("delete", show, shows[0], by=staff)
     call("delete", movie, film, by=staff)
     for template in (movie, f"{movie}shows/", show, f"{show}seats/"):
