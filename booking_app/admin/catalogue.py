@@ -127,7 +127,8 @@ def _copied() -> dict[str, Any] | None:
 def edit_screen() -> AnyResponse:
     screen = venues.get_screen(screen_id=edited_id("screen"))
     title = f"screen: {screen.name}, {tables.cinema_of(screen.id)}"
-    stored = {name: getattr(screen, name) for name in ("name", "rows", "out_of_order")}
+    names = ("name", "rows", "out_of_order", "turnaround_minutes")
+    stored = {name: getattr(screen, name) for name in names}
     shown = forms.filled(SCREEN, stored)
     form = forms.ScreenForm(typed(), data=shown)
 

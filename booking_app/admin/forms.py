@@ -104,6 +104,13 @@ class ScreenForm(Form):
         "blocked in shows to come too.",
     )
 
+    turnaround_minutes = Number(
+        "Minutes between shows",
+        default=0,
+        description="For cleaning: the next show begins at least so much later.",
+        render_kw={"inputmode": "numeric"},
+    )
+
 
 class NewScreenForm(ScreenForm):
     cinema = Choice("Cinema")

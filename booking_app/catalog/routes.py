@@ -143,7 +143,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show)
-@blp.problems("not_found", "show_overlap")
+@blp.problems("not_found", "show_overlap", "upgrade_unfinished")
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
 
@@ -206,12 +206,12 @@ def get_seats(show_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowPatch, required=False, example={"price": "11.00"})
 @blp.response(200, schemas.Show)
-@blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap")
+@blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap", "upgrade_unfinished")
 def update_show(data: dict[str, Any], show_id: int) -> Any:
     """Change a show
 
-    For staff. Once seats are sold it can't be moved, nor lose one that is sold. A new price
-    does not touch bookings that are made.
+    For staff. Once seats are sold or held it can't be moved, nor lose one of them. On another
+    screen it has the seats of that screen's plan. A new price does not touch bookings.
     """
     return shows.update_show(show_id=show_id, by=actor(), **data)
 

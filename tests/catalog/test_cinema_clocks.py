@@ -360,7 +360,7 @@ def test_a_move_that_is_under_way_is_waited_for(
     )
     # At 19:00 in Auckland that day it is over.
     buy = partial(booking.book, user_id=alice.id, show_id=show, seat_number="A1", now=NOON)
-    assert begun(app, move, buy) == "show_started"
+    assert begun(app, move, buy) == "sales_closed"
     back = partial(venues.update_cinema.within, cinema_id=cinema, timezone=VIENNA, now=NOON)
     at = datetime(2030, 6, 1, 22, 30, tzinfo=UTC)
     film = rows(Show)[0].movie_id

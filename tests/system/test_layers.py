@@ -44,6 +44,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
                 "cinema_schemas",
                 "examples",
                 "schemas",
+                "screen_locks",
                 "seat_map",
                 "seat_picture",
                 "show_rules",

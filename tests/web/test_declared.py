@@ -203,6 +203,11 @@ def films_and_shows(world: World) -> None:
     taken = {"external_id": "tt1"}
     call("post", "/api/movies/", by=staff, json={"title": "T", "duration_minutes": 1} | taken)
     call("patch", movie, film, by=staff, json=taken)
+    with release_before_may_serve():
+        late = {"preshow_minutes": 5}
+        body = {"screen_name": "Late", "date_time": SOON, "total_seats": 5}
+        call("post", f"{movie}shows/", film, by=staff, json=body | late)
+        call("patch", show, shows[1], by=staff, json=late)
     call("delete", show, shows[0], by=staff)
     call("delete", movie, film, by=staff)
     for template in (movie, f"{movie}shows/", show, f"{show}seats/"):
