@@ -95,7 +95,7 @@ class ScreenForm(Form):
     rows = Plan(
         "Seat plan",
         description="A line for each row, from the front: its label and its seats, such as A 12, "
-        "B 1..4 | 5..12 or C 12..1 vip=8..5. Existing shows keep the plan they were made with.",
+        "B 1..4 | 5..12 or C 12..1 vip=8..5. If there are shows already, you are asked about them.",
         render_kw={"rows": 14, "spellcheck": "false"},
     )
     out_of_order = Words(
@@ -114,6 +114,9 @@ class ScreenForm(Form):
 
 class NewScreenForm(ScreenForm):
     cinema = Choice("Cinema")
+
+
+WITHDRAW, PUT_ON_SALE = "withdraw", "put"
 
 
 class _Place(Form):
@@ -209,6 +212,59 @@ class EditShowForm(_Time, _Terms, _Presentation, _Sale):
 
 class ManyShowsForm(_Days, _Place, _Terms, _Presentation):
     """Shows of a film on a screen."""
+
+
+class ChangeShowsForm(Form):
+    """What is left empty stays."""
+
+    price = Line(
+        "Price",
+        description="Such as 9.50; empty: stays.",
+        render_kw={"inputmode": "decimal"},
+    )
+    prices = PriceLines(
+        "Prices of categories",
+        description="All of those that cost otherwise, one in a line: vip: 12.50; empty: stay.",
+        render_kw={"rows": 3},
+    )
+    sale = Fixed(
+        "On sale",
+        choices=[
+            SelectChoice("", "stays"),
+            SelectChoice(WITHDRAW, "withdraw from sale"),
+            SelectChoice(PUT_ON_SALE, "put on sale"),
+        ],
+        default="",
+    )
+    note = Note("Note for customers", description="Empty: stays.", render_kw={"rows": 2})
+    no_note = Check("Take the notes away")
+
+
+class CopyWeekForm(Form):
+    cinema = Choice("Cinema")
+    screen = Choice("Screen", none="all of the cinema")
+    first_day = Date(
+        "First day of the week",
+        description="Seven business days from then on. Shows that are withdrawn from sale are not "
+        "copied.",
+        render_kw={"required": True},
+    )
+    to_first_day = Date(
+        "First day of the later week",
+        description="The same weekday. Shows begin at the same local time.",
+        render_kw={"required": True},
+    )
+
+
+class CloseScreenForm(Form):
+    screen = Choice("Screen")
+    since = Date("First day", render_kw={"required": True})
+    until = Date(
+        "Last day",
+        description="Shows of these days that nobody has a seat of are withdrawn from sale; they "
+        "can be put on sale again. Shows with sold or held seats stay as they are.",
+        render_kw={"required": True},
+    )
 
 
 class CustomerForm(Form):

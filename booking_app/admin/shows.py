@@ -63,7 +63,12 @@ TIME_OF_DAY, NAME = file_schemas.Daily(), LoginBody(only=["username"])
 pages = list_pages(
     tables.SHOWS,
     address=lambda row: url_for(".seats", show_id=row["id"]),
-    more={"Many shows at once": ".many"},
+    more={
+        "Many shows at once": ".many",
+        "Copy a week": "admin_many_shows.copy",
+        "Close a screen": "admin_many_shows.close",
+    },
+    ticked=("Change the ticked shows", "admin_many_shows.change"),
 )
 
 

@@ -1,7 +1,7 @@
 """The lists of the admin site: of each its SELECT, its columns, what it is searched and filtered
 by, and its order. And the choices that forms offer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -153,6 +153,13 @@ PLACE_COLUMNS = (
     plain("screen_name", "Screen", Screen.name_key),
     Column("starts_at", "Begins", _starts, Show.starts_at),
 )
+
+
+def places_of(show_ids: Sequence[int]) -> dict[int, sa.RowMapping]:
+    """PLACE of each of the shows, by its id."""
+    query = with_places(sa.select(Show.id, *PLACE)).where(Show.id.in_(show_ids))
+    with reading() as connection:
+        return {row["id"]: row for row in connection.execute(query).mappings()}
 
 
 MOVIES = Table(

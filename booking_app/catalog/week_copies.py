@@ -69,7 +69,8 @@ def copy_week(
 
     All of them, or those of `only`; where something is in the way of one, none, and each says what
     it is. A `dry_run` finds that out in the same way and writes nothing. Raises NotFound for the
-    cinema, and Invalid for other weekdays, an earlier week and too many shows.
+    cinema, and Invalid for another cinema's screen, another weekday, an earlier week and too many
+    shows.
     """
     days = (to_first_day - first_day).days
     if days <= 0 or days % DAYS:
@@ -84,6 +85,9 @@ def copy_week(
         Show.on_sale,
     ]
     if screen is not None:
+        of_cinema = sa.select(Screen.id).where(Screen.id == screen, Screen.cinema_id == cinema_id)
+        if connection.execute(of_cinema).first() is None:
+            raise Invalid("screen", "There is no such screen in this cinema.")
         of_week.append(Show.screen_id == screen)
     query = with_places(sa.select(*COPIED)).where(*of_week)
     if only is not None:

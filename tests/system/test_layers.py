@@ -82,7 +82,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("form_fields",),
             ("forms", "tables"),
             ("views",),
-            ("catalogue", "sales", "shows"),
+            ("catalogue", "many_shows", "sales", "shows"),
             ("routes",),
         ),
     ),
