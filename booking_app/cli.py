@@ -209,6 +209,8 @@ def copy_database(url: str) -> None:
             wrong = _echo_disagreements(counts)
     except copies.NotCopied as error:
         raise click.ClickException(f"{error}. Nothing was copied.") from error
+    except Refused as error:
+        raise click.ClickException(str(error).replace("DATABASE_URL", "URL")) from error
     except Exception as error:
         if not (is_unavailable(error) or isinstance(error, DBAPIError)):
             raise
@@ -216,7 +218,7 @@ def copy_database(url: str) -> None:
     click.echo(_verdict(counts, wrong))
     if wrong:
         raise click.ClickException(
-            "The copy is complete, and the database that it was made of has these disagreements too."
+            "The copy is complete; what it was made of has these disagreements too."
         )
 
 

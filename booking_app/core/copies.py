@@ -41,24 +41,29 @@ class NotCopied(Exception):
 
 def refuse_source(source: Connection, *, release: str) -> None:
     """Raise NotCopied where the schema of the source is not the one of this `release`."""
-    problem = schema_problem(source, release=release)
-    if problem is None and is_newer(present := present_revision(source)):
-        problem = (
-            f"The schema of the database is {present}, which a later release made, and release "
-            f"{release} knows those up to {needed_revision()}: copy it with that release."
-        )
-    if problem:
-        raise NotCopied(f"The source: {problem.rstrip('.')}")
+    if problem := schema_problem(source, release=release):
+        raise NotCopied(problem.rstrip("."))
+    _refuse_newer(source, "the source")
 
 
 def prepare_target(source: Connection) -> None:
-    """Raise NotCopied where the present application's database is the source, or has rows. On
-    SQLite make its file if there is none. The migrations can run then."""
+    """Raise NotCopied where the present application's database is the source, is of a later
+    release, or has rows. On SQLite make its file if there is none. Then the migrations can run."""
     engines.make_file(db.engine)
     with reading() as target:
         if _is_same(source, target):
             raise NotCopied("The target is the database that DATABASE_URL names")
+        _refuse_newer(target, "the target")
         _refuse_rows(target)
+
+
+def _refuse_newer(connection: Connection, which: str) -> None:
+    present = present_revision(connection)
+    if is_newer(present):
+        raise NotCopied(
+            f"The schema of {which} is {present}, and this release knows those up to "
+            f"{needed_revision()}: copy with the release that made it"
+        )
 
 
 def _is_same(source: Connection, target: Connection) -> bool:

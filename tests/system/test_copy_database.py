@@ -31,9 +31,6 @@ from tests.migrating import MIGRATIONS
 from tests.postgresql import Databases
 
 only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True, scope="session")
-only_postgresql = pytest.mark.parametrize(
-    "database_url", ["postgresql"], indirect=True, scope="session"
-)
 
 
 @pytest.fixture
@@ -66,8 +63,8 @@ def sold(
     assert (held.status_code, held.json["status"]) == (201, "held")
     of_staff = {"seat_number": "6", "username": "alice"}
     assert staff.post(book, of_staff).status_code == 201
-    change = {"price": "12.50", "prices": {"vip": "20.00"}, "no_single_gaps": True}
-    assert staff.patch(f"/api/shows/{make_show()}/", change).status_code == 200
+    price = staff.patch(f"/api/shows/{make_show()}/", {"price": "12.50", "no_single_gaps": True})
+    assert price.status_code == 200
     assert all(map(rows, (Booking, AuditEvent, IdempotencyKey)))
     return lambda: service.book(user_id=alice.id, show_id=show_id, quantity=1)
 
@@ -116,7 +113,7 @@ def test_there_and_back(sold: Callable[[], Any], target_url: str, fresh_url: str
     there = copy(target_url)
     assert there.exit_code == 0, there.output
     lines = there.output.splitlines()
-    assert {"booking: 3 rows", "show_seat: 20 rows", "schema_requirement: 1 row"} <= set(lines)
+    assert {"booking: 4 rows", "show_seat: 20 rows", "schema_requirement: 1 row"} <= set(lines)
     assert lines[-2:] == [
         f"Copied {sum(map(len, before.values()))} rows, and compared each with its copy.",
         "checked 2 shows, 20 seats, 4 bookings: all agree.",
@@ -234,8 +231,8 @@ def test_an_empty_target_whose_upgrade_is_not_finished_has_room_for_long_texts(
     make_show: Callable[..., int], target_url: str
 ) -> None:
     plan = [{"label": "Balcony left", "seats": 2}]
-    venues.create_screen(name="Hall", rows=plan)
-    make_show(screen_name="Hall", total_seats=None)
+    hall = venues.create_screen(name="Hall", rows=plan)
+    make_show(screen=hall.id, screen_name=None, total_seats=None)
     with bound_to(target_url):
         upgrade(MIGRATIONS)
         change(
@@ -256,8 +253,7 @@ def test_a_target_with_data(sold: Callable[[], Any], target_url: str) -> None:
         upgrade(MIGRATIONS)
         movies.create_movie(title="Mine", duration_minutes=90)
         before = everything()
-    assert "not empty: audit_event has rows" not in refusal(target_url)
-    assert "not empty: movie has rows" in refusal(target_url)
+    assert "not empty: audit_event has rows" in refusal(target_url)
     with bound_to(target_url):
         assert everything() == before
 
@@ -281,7 +277,7 @@ def test_a_target_of_a_later_release(app: Flask, target_url: str) -> None:
         engines.make_file(db.engine)
         upgrade(MIGRATIONS)
         change("UPDATE alembic_version SET version_num = '9999'")
-    assert "9999" in refusal(target_url)
+    assert "The schema of the target is 9999" in refusal(target_url)
 
 
 def test_the_source_as_target(app: Flask, database_url: str, tmp_path: Path) -> None:
@@ -304,14 +300,17 @@ def test_a_source_of_an_earlier_release(fresh_app: Flask, target_url: str) -> No
 def test_a_source_of_a_later_release(fresh_app: Flask, target_url: str) -> None:
     upgrade(MIGRATIONS)
     change("UPDATE alembic_version SET version_num = '9999'")
-    assert "9999, which a later release made" in refusal(target_url)
+    assert "The schema of the source is 9999" in refusal(target_url)
 
 
 @pytest.mark.parametrize(
     ("url", "told"),
     [
         ("mysql://here/booking", "URL is not allowed; allowed: sqlite:///FILE or postgresql://"),
-        ("sqlite:////nowhere/at/all.db", "/nowhere/at/all.db: No such file or directory"),
+        (
+            "sqlite:////nowhere/at/all.db",
+            "URL: the database can't be reached: /nowhere/at: No such file",
+        ),
         ("postgresql://127.0.0.1:1/booking", "Not finished: connection failed"),
     ],
 )
@@ -340,10 +339,16 @@ def test_a_target_that_cannot_be_reached(app: Flask, url: str, told: str) -> Non
             "show_seat 1/7: price_cents is 2147483648, and PostgreSQL keeps 2147483647 at most",
         ),
         ("UPDATE show SET prices = '{' WHERE id = 2", "show 1: a row can't be read"),
-        ("UPDATE movie SET year = 'MCMXLIX'", "movie 1: the target refuses it: "),
+        (
+            "UPDATE movie SET year = 'MCMXLIX'",
+            "movie 1: the target refuses it: invalid input syntax",
+        ),
         ("UPDATE movie SET director = 'A' || char(9)", None),
         # PostgreSQL cuts these off without a word.
-        (f"UPDATE movie SET age_rating = 'x{' ' * 20}'", "movie 1: "),
+        (
+            f"UPDATE movie SET age_rating = 'x{' ' * 20}'",
+            "movie 1: the target keeps another age_rating",
+        ),
     ],
 )
 @only_sqlite
@@ -359,14 +364,3 @@ def test_what_sqlite_keeps_and_postgresql_does_not(
     assert line.endswith(". Nothing was copied.")
     with bound_to(target_url):
         assert not any(map(rows, (User, Movie, Show, ShowSeat, AuditEvent)))
-
-
-@only_postgresql
-def test_a_target_that_somebody_writes_to(app: Flask, fresh_url: str) -> None:
-    with bound_to(fresh_url):
-        upgrade(MIGRATIONS)
-        other = db.engine.connect()
-    with other, other.begin():
-        other.exec_driver_sql("BEGIN")
-        other.exec_driver_sql("LOCK TABLE movie IN ROW EXCLUSIVE MODE")
-        assert "Not finished: canceling statement due to lock timeout" in refusal(fresh_url)
