@@ -204,8 +204,9 @@ def copy_database(url: str) -> None:
             copies.prepare_target(source)
             upgrade(str(MIGRATIONS.parent))
             copies.fill(source=source, copied=copied)
-            click.echo(f"Copied {rows:,} rows, and compared each with its copy.")
-            counts = integrity.Counts()
+        click.echo(f"Copied {rows:,} rows, and compared each with its copy.")
+        counts = integrity.Counts()
+        with bound_to(url):
             wrong = _echo_disagreements(counts)
     except copies.NotCopied as error:
         raise click.ClickException(f"{error}. Nothing was copied.") from error
