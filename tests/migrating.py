@@ -268,6 +268,11 @@ def rows_of_0012() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0013() -> dict[str, list[dict[str, Any]]]:
+    """The same: 0013 fills what is there."""
+    return rows_of_0012()
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
@@ -281,6 +286,7 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0010": rows_of_0010,
     "0011": rows_of_0011,
     "0012": rows_of_0012,
+    "0013": rows_of_0013,
 }
 
 

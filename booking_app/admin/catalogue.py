@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flask import Response, current_app, flash, request, url_for
+from flask import Response, current_app, flash, g, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
@@ -84,6 +84,7 @@ def new_cinema() -> AnyResponse:
 @cinemas.route("/edit/", endpoint="edit", methods=GET_AND_POST)
 def edit_cinema() -> AnyResponse:
     cinema = venues.get_cinema(cinema_id=edited_id("cinema"))
+    g.timezone = cinema["timezone"]
     shown = forms.filled(CINEMA, cinema)
     form = forms.CinemaForm(typed(), data=shown)
     return edit_page(
@@ -130,7 +131,8 @@ def _copied() -> dict[str, Any] | None:
 def edit_screen() -> AnyResponse:
     screen = venues.get_screen(screen_id=edited_id("screen"))
     title = f"screen: {screen.name}, {tables.cinema_of(screen.id)}"
-    stored = {name: getattr(screen, name) for name in ("name", "rows", "out_of_order")}
+    names = ("name", "rows", "out_of_order", "turnaround_minutes")
+    stored = {name: getattr(screen, name) for name in names}
     shown = forms.filled(SCREEN, stored)
     form = forms.ScreenForm(typed(), data=shown)
     reached = _Reached()

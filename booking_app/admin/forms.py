@@ -34,6 +34,7 @@ from booking_app.web.problems import ERRORS_SHOWN
 
 REPORTS_BY = {by: "film" if by == "movie" else by for by in GROUPS}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+ADDRESS = "Its address: https://..."
 
 
 class Refused(Exception):
@@ -52,15 +53,21 @@ class LoginForm(Form):
 
 class MovieForm(Form):
     title = Line("Title", render_kw={"required": True})
+    original_title = Line("Original title")
+    sort_title = Line("Sorted as", description="Such as Third Man; empty: the title.")
     duration_minutes = Number(
         "Minutes", description="Its running time.", render_kw={"inputmode": "numeric"}
     )
     year = Number("Year", render_kw={"inputmode": "numeric"})
+    release_date = Date("Release date")
     language = Line("Language")
     genres = WordLines("Genres", description="One in a line.", render_kw={"rows": 3})
     age_rating = Line("Age rating")
     director = Line("Director")
     description = Block("Description")
+    poster_url = Line("Poster", description=ADDRESS, render_kw={"inputmode": "url"})
+    trailer_url = Line("Trailer", description=ADDRESS, render_kw={"inputmode": "url"})
+    external_id = Line("External id", description="How another system names it.")
     on_sale = Check(
         "On sale", default=True, description="If not, it is in no list, and nobody can book it."
     )
@@ -95,6 +102,13 @@ class ScreenForm(Form):
         "Out of order",
         description="Seats of the plan that no show sells, between commas: A5, A6. They are "
         "blocked in shows to come too.",
+    )
+
+    turnaround_minutes = Number(
+        "Minutes between shows",
+        default=0,
+        description="For cleaning: the next show begins at least so much later.",
+        render_kw={"inputmode": "numeric"},
     )
 
 

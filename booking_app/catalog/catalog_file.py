@@ -65,7 +65,10 @@ def load_catalog(
             if restock:
                 continue
             values = {name: value for name, value in entry.items() if name != "shows"}
-            known[key] = insert_movie(connection, **values, is_demo=is_demo)
+            try:
+                known[key] = insert_movie(connection, **values, is_demo=is_demo)
+            except DomainError as error:
+                raise EntryError(f"movies[{number}] ({entry['title']}): {error}") from error
             films += 1
         if restock and not known[key]["on_sale"]:
             continue

@@ -43,7 +43,7 @@ SEATS_AT_ONCE = 100_000
 
 
 class HasPlan(Protocol):
-    """A screen, such as a row of `venues.lock_screen`."""
+    """A screen, such as a row of `screen_locks.lock_screen`."""
 
     @property
     def rows(self) -> Sequence[Mapping[str, Any]]: ...

@@ -64,7 +64,9 @@ JSON, SVG = "application/json", "image/svg+xml"
 def list_movies(query: dict[str, Any]) -> Any:
     """List films
 
-    By title. `search`, `genre` and `language` narrow the list; case never counts.
+    As people sort titles: accents, case and leading signs don't count, `sort_title` comes first.
+    `search` and `director` find what is typed without accents and signs, `now_showing` and `cinema`
+    films with shows to come.
     """
     page = movies.list_movies(**query)
     return page.items, page_headers(page)
@@ -74,6 +76,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
 @blp.response(201, schemas.Movie)
+@blp.problems("external_id_taken")
 def create_movie(data: dict[str, Any]) -> Any:
     """Add a film
 
@@ -98,7 +101,7 @@ def get_movie(movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.MoviePatch, required=False, example={"age_rating": "PG"})
 @blp.response(200, schemas.Movie)
-@blp.problems("not_found", "show_overlap")
+@blp.problems("not_found", "show_overlap", "external_id_taken")
 def update_movie(data: dict[str, Any], movie_id: int) -> Any:
     """Change a film
 
@@ -129,7 +132,8 @@ def delete_movie(movie_id: int) -> Any:
 def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
     """List a film's shows
 
-    Those to come, by time; `when=past` or `when=all` for the others, `date` for one day.
+    Those to come, by time; `when=past` or `when=all` for the others, `date` for one day, `from` and
+    `to` for several.
     """
     page = show_queries.list_movie_shows(movie_id=movie_id, **query)
     return page.items, page_headers(page)
@@ -139,7 +143,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show)
-@blp.problems("not_found", "show_overlap")
+@blp.problems("not_found", "show_overlap", "upgrade_unfinished")
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
 
@@ -157,7 +161,7 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
 def list_shows(query: dict[str, Any]) -> Any:
     """List shows
 
-    Of all films, those to come, by time.
+    Of all films, those to come, by time; `search` finds films as in the list of films.
     """
     page = show_queries.list_shows(**query)
     return page.items, page_headers(page)
@@ -202,12 +206,12 @@ def get_seats(show_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowPatch, required=False, example={"price": "11.00"})
 @blp.response(200, schemas.Show)
-@blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap")
+@blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap", "upgrade_unfinished")
 def update_show(data: dict[str, Any], show_id: int) -> Any:
     """Change a show
 
-    For staff. Once seats are sold it can't be moved, nor lose one that is sold. A new price
-    does not touch bookings that are made.
+    For staff. Once seats are sold or held it can't be moved, nor lose one of them. On another
+    screen it has the seats of that screen's plan. A new price does not touch bookings.
     """
     return shows.update_show(show_id=show_id, by=actor(), **data)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import plan_changes, seat_plans, venues
+from booking_app.catalog import plan_changes, screen_locks, seat_plans, venues
 from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
@@ -131,7 +131,7 @@ def insert_show(
         seats = seat_plans.plan_seats(seat_plans.read_plan(place.rows))
     else:
         cinema_id = venues.default_cinema(connection, timezone, by)
-        place = venues.lock_named_screen(
+        place = screen_locks.lock_named_screen(
             connection, cinema_id=cinema_id, name=screen_name or "", by=by
         )
         seats = seat_plans.numbered_seats(1, total_seats or 0)
@@ -299,7 +299,7 @@ def _refuse_new_rules(connection: sa.Connection, columns: Mapping[str, Any]) -> 
 
 
 def _lock_screen(connection: sa.Connection, screen_id: int) -> Row:
-    screen = venues.lock_screen(connection, screen_id)
+    screen = screen_locks.lock_screen(connection, screen_id)
     if screen is None:
         raise Invalid("screen", f"There is no screen {screen_id}.")
     return screen
@@ -310,7 +310,9 @@ def _find_screen(
 ) -> Row:
     """The screen that the show is to be on, its row locked; raises Invalid."""
     if screen_name is not None:
-        return venues.lock_known_screen(connection, cinema_id=show.cinema_id, name=screen_name)
+        return screen_locks.lock_known_screen(
+            connection, cinema_id=show.cinema_id, name=screen_name
+        )
     return _lock_screen(connection, show.screen_id if screen is None else screen)
 
 

@@ -14,6 +14,7 @@ from booking_app.catalog.models import (
     LABEL_MAX,
     LABELS_TOLD,
     NUMBER_MAX,
+    PAUSE_MAX_MINUTES,
     ROW_LABEL_MAX,
     SEATS_MAX,
     STANDARD,
@@ -177,6 +178,11 @@ class ScreenPatch(ma.Schema):
         max_length=SEATS_MAX,
         metadata={"description": "The seats that no show sells, of the plan."},
     )
+    turnaround_minutes = StrictInteger(
+        0,
+        PAUSE_MAX_MINUTES,
+        metadata={"description": "At least so many minutes lie between two shows; 0 if left out."},
+    )
 
 
 class ScreenChange(ScreenPatch):
@@ -226,6 +232,7 @@ class Screen(AnswerSchema):
     )
     rows = fields.List(fields.Nested(PlanRowAnswer), required=True)
     out_of_order = fields.List(fields.String(), required=True)
+    turnaround_minutes = fields.Integer(required=True)
 
 
 def _first_labels(attribute: str) -> fields.Field[Any]:

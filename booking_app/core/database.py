@@ -8,6 +8,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
 from pathlib import Path
@@ -142,6 +143,23 @@ def like_pattern(text: str) -> str:
 def fold(text: str) -> str:
     """`text` as it is compared: without regard to case, in every script, on both databases."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A column that a search looks into, and how it holds what is searched for."""
+
+    column: Any
+    key: Callable[[str], str] = fold
+
+    def pattern(self, text: str) -> str:
+        """What the column is LIKE where it has `text`."""
+        return like_pattern(self.key(text))
+
+    def like(self, pattern: Any) -> sa.ColumnElement[bool]:
+        """Whether the column is like a pattern, or a parameter with one."""
+        condition: sa.ColumnElement[bool] = self.column.like(pattern, escape="/")
+        return condition
 
 
 # --- transactions ---------------------------------------------------------------------------

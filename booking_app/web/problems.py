@@ -69,6 +69,7 @@ CODES: dict[str, Code] = {
     "username_taken": Code(409, "The user name is taken"),
     "own_account": Code(409, "One's own account can't be changed here"),
     "name_taken": Code(409, "The name is taken"),
+    "external_id_taken": Code(409, "The external id is taken"),
     "in_use": Code(409, "It is in use"),
     "upgrade_unfinished": Code(409, "The release before may still serve, and can't read this"),
     "has_bookings": Code(409, "It has bookings"),

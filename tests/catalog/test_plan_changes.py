@@ -12,7 +12,7 @@ from flask import Flask
 from booking_app.audit.models import AuditEvent
 from booking_app.booking import service
 from booking_app.booking.models import Booking
-from booking_app.catalog import plan_changes, venues
+from booking_app.catalog import plan_changes, screen_locks, venues
 from booking_app.catalog.blocked_seats import BlockedSeat, set_blocked_seats
 from booking_app.catalog.models import HOUSE, OUT_OF_ORDER, Screen, Show, ShowSeat
 from booking_app.catalog.plan_changes import Room, SeatChanges
@@ -46,7 +46,7 @@ def blocked() -> dict[str, Any]:
 
 def replace(show: int, screen: int, **options: Any) -> SeatChanges:
     def work(connection: Any) -> SeatChanges:
-        room = Room.of_screen(venues.lock_screen(connection, screen))
+        room = Room.of_screen(screen_locks.lock_screen(connection, screen))
         return plan_changes.replace_seats(connection, show, room, **options)
 
     return write_transaction(work)

@@ -36,13 +36,15 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "catalog",
         (
-            ("models", "times"),
+            ("times", "title_keys"),
+            ("models",),
             ("neighbours", "seat_marks"),
             ("seat_plans",),
             (
                 "cinema_schemas",
                 "examples",
                 "schemas",
+                "screen_locks",
                 "seat_map",
                 "seat_picture",
                 "show_rules",
@@ -104,6 +106,7 @@ PURE = {
     "seat_picture",
     "seat_plans",
     "times",
+    "title_keys",
 }
 # Of a feature that is all pages, only the pure functions know nothing of HTTP.
 PAGES = ("admin",)
