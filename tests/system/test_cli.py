@@ -208,7 +208,7 @@ def test_an_overlap_with_what_is_there_names_both(
     there = make_show(screen_name="One", starts_in=timedelta(days=2))
     refused = load({"movies": [FILM | {"shows": [SHOW | {"date_time": at(days=2, minutes=5)}]}]})
     assert refused.exit_code == 1
-    assert f"Show {there} is on One" in refused.output
+    assert f"(show {there}) is on One" in refused.output
     assert len(rows(Movie)) == 1
 
 
