@@ -377,6 +377,13 @@ class SQLite(_Watched):
         if entry.info["file"] != self._file():
             raise DisconnectionError(f"{self.path} is another file now")
 
+    def given_up(self, connection: Any, entry: ConnectionPoolEntry, error: object) -> None:
+        """Free the write lock: closing alone leaves it taken until the last cursor is gone, which
+        the error's traceback may keep."""
+        super().given_up(connection, entry, error)
+        with suppress(sqlite3.Error):
+            connection.rollback()
+
     def ending(self, connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> Ending:
         return connection.interrupt
 
