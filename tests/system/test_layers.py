@@ -74,7 +74,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "admin",
         (
-            ("access", "lists", "plan_tokens", "plot", "room"),
+            ("access", "amounts", "lists", "plan_tokens", "plot", "room"),
             ("plan_text",),
             ("form_fields",),
             ("forms", "tables"),
@@ -92,6 +92,7 @@ PLACES = {
     for module in group
 }
 PURE = {
+    "amounts",
     "neighbours",
     "plan_text",
     "plan_tokens",
