@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from booking_app.auth import accounts
 from booking_app.booking.models import Booking
-from booking_app.catalog import catalog_file
+from booking_app.catalog import catalog_file, movies
 from booking_app.catalog.file_schemas import Catalog
 from booking_app.catalog.models import Show
 from booking_app.core import backups, schema
@@ -158,13 +158,15 @@ def restore(file: Path) -> None:
 @click.command("finish-upgrade")
 @with_appcontext
 def finish_upgrade() -> None:
-    """Say that no server of an earlier release is left: what those can't read may be written."""
+    """Say that no server of an earlier release is left: what those can't read may be written, and
+    films that they added or renamed are sorted and found like the others."""
     release = current_app.config["API_VERSION"]
     with reading() as connection:
         problem = schema_problem(connection, release=release)
     if problem:
         raise click.ClickException(problem)
     schema.finish_upgrade(release=release)
+    movies.renew_keys()
     click.echo(f"Release {release} and later ones may serve the database; earlier ones must not.")
 
 

@@ -268,9 +268,14 @@ def rows_of_0012() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0013() -> dict[str, list[dict[str, Any]]]:
+    """The same: 0013 fills what is there."""
+    return rows_of_0012()
+
+
 def rows_of_0015() -> dict[str, list[dict[str, Any]]]:
     """The same, with what 0015 has more."""
-    filled = rows_of_0012()
+    filled = rows_of_0013()
     filled["cinema"][0] |= {"currency": "EUR"}
     for show in filled["show"]:
         show |= {"currency": "EUR"}
@@ -290,6 +295,7 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0010": rows_of_0010,
     "0011": rows_of_0011,
     "0012": rows_of_0012,
+    "0013": rows_of_0013,
     "0015": rows_of_0015,
 }
 

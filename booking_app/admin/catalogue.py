@@ -1,9 +1,9 @@
 """Pages of films, cinemas and screens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flask import Response, current_app, flash, request, url_for
+from flask import Response, current_app, flash, g, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
@@ -11,8 +11,10 @@ from wtforms import Form
 from booking_app.admin import access, forms, tables
 from booking_app.admin.views import (
     GET_AND_POST,
+    at_most,
     chosen,
     delete_row,
+    digest,
     edit_page,
     edited_id,
     id_of,
@@ -23,6 +25,8 @@ from booking_app.admin.views import (
 )
 from booking_app.catalog import cinema_schemas, movies, schemas, seat_plans, venue_schemas, venues
 from booking_app.catalog.blocked_seats import StillSold
+from booking_app.catalog.plan_changes import ChangedShow, KeptShow
+from booking_app.catalog.screen_plans import read_rows
 from booking_app.catalog.seat_picture import plan_picture
 from booking_app.catalog.times import local_time
 
@@ -80,6 +84,7 @@ def new_cinema() -> AnyResponse:
 @cinemas.route("/edit/", endpoint="edit", methods=GET_AND_POST)
 def edit_cinema() -> AnyResponse:
     cinema = venues.get_cinema(cinema_id=edited_id("cinema"))
+    g.timezone = cinema["timezone"]
     shown = forms.filled(CINEMA, cinema)
     form = forms.CinemaForm(typed(), data=shown)
     return edit_page(
@@ -126,16 +131,27 @@ def _copied() -> dict[str, Any] | None:
 def edit_screen() -> AnyResponse:
     screen = venues.get_screen(screen_id=edited_id("screen"))
     title = f"screen: {screen.name}, {tables.cinema_of(screen.id)}"
-    stored = {name: getattr(screen, name) for name in ("name", "rows", "out_of_order")}
+    names = ("name", "rows", "out_of_order", "turnaround_minutes")
+    stored = {name: getattr(screen, name) for name in names}
     shown = forms.filled(SCREEN, stored)
     form = forms.ScreenForm(typed(), data=shown)
+    reached = _Reached()
 
     def change() -> object:
         # One that was made by the short form of a show has no plan, and needs none.
         values = forms.read(form, SCREEN_PATCH)
-        changed = venues.update_screen(screen_id=screen.id, **values, by=access.actor())
+        if "rows" in values and read_rows(values["rows"]) != screen.rows:
+            reached.look(screen.id, values)
+            if reached and not reached.is_answered():
+                return False
+        changed = venues.update_screen(
+            screen_id=screen.id,
+            **values,
+            apply_to_unsold_shows=bool(reached) and "apply" in request.form,
+            by=access.actor(),
+        )
         if changed.still_sold:
-            flash(_still_sold(changed.still_sold, tables.timezone_of(screen.id)), "info")
+            flash(_still_sold(changed.still_sold, tables.clocks_of(screen.id)[0]), "info")
         return changed
 
     return edit_page(
@@ -146,7 +162,60 @@ def edit_screen() -> AnyResponse:
         template="admin/screen.html",
         picture_of=picture_of,
         copy=screen.id if screen.rows else None,
+        reached=reached,
     )
+
+
+class _Reached:
+    """The shows to come that a plan is new to, as the page lists them before it is saved."""
+
+    def __init__(self) -> None:
+        self.changed: Sequence[ChangedShow] = ()
+        self.kept: Sequence[KeptShow] = ()
+        self.checked = self.timezone = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.kept)
+
+    def look(self, screen_id: int, values: Mapping[str, Any]) -> None:
+        looked = venues.update_screen(
+            screen_id=screen_id, **values, apply_to_unsold_shows=True, dry_run=True
+        )
+        self.changed, self.kept = looked.shows_changed, looked.shows_kept
+        self.timezone, _ = tables.clocks_of(screen_id)
+        self.checked = digest({**values, "changed": self.changed, "kept": self.kept})
+
+    def is_answered(self) -> bool:
+        """Whether somebody has seen just this list, and said which shows get the plan."""
+        return request.form.get("checked") == self.checked and bool(
+            request.form.keys() & {"apply", "new_only"}
+        )
+
+    def rows(self) -> Iterator[tuple[bool, Markup, str, str]]:
+        """The shows by time: whether one is kept, its link, when it begins and what happens."""
+        shows: list[ChangedShow | KeptShow] = [*self.changed, *self.kept]
+        for show in sorted(shows, key=lambda show: show.starts_at):
+            kept = isinstance(show, KeptShow)
+            link = Markup('<a href="{}">{}</a>').format(
+                url_for("admin_shows.seats", show_id=show.show_id), show.movie_title
+            )
+            told = f"Stays: {show.detail}" if isinstance(show, KeptShow) else _told(show)
+            yield kept, link, local_time(show.starts_at, self.timezone), told
+
+
+def _told(show: ChangedShow) -> str:
+    """What the plan changes of the show."""
+    parts = [
+        f"{len(labels)} seats {what}: {', '.join(at_most(labels, SEATS_NAMED))}"
+        for labels, what in (
+            (show.seats.won, "won"),
+            (show.seats.lost, "lost"),
+            (show.seats.changed, "changed"),
+            (show.unblocked, "lost that the house kept"),
+        )
+        if labels
+    ]
+    return "; ".join(parts)
 
 
 def _still_sold(shows: Sequence[StillSold], timezone: str) -> Markup:
@@ -155,19 +224,13 @@ def _still_sold(shows: Sequence[StillSold], timezone: str) -> Markup:
         Markup('<a href="{}">{}</a>: {}').format(
             url_for("admin_shows.seats", show_id=show.show_id),
             local_time(show.starts_at, timezone),
-            ", ".join(_at_most(show.labels, SEATS_NAMED)),
+            ", ".join(at_most(show.labels, SEATS_NAMED)),
         )
         for show in shows
     ]
     return Markup("Sold or held already: {}.").format(
-        Markup("; ").join(_at_most(named, SHOWS_NAMED, " shows"))
+        Markup("; ").join(at_most(named, SHOWS_NAMED, " shows"))
     )
-
-
-def _at_most(names: Sequence[str], number: int, what: str = "") -> list[str]:
-    """The first of the names, and how many more there are."""
-    more = len(names) - number
-    return [*names[:number], *([f"{more} more{what}"] if more > 0 else [])]
 
 
 @screens.post("/delete/", endpoint="delete")

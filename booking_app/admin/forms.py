@@ -34,6 +34,7 @@ from booking_app.web.problems import ERRORS_SHOWN
 
 REPORTS_BY = {by: "film" if by == "movie" else by for by in GROUPS}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+ADDRESS = "Its address: https://..."
 
 
 class Refused(Exception):
@@ -52,15 +53,21 @@ class LoginForm(Form):
 
 class MovieForm(Form):
     title = Line("Title", render_kw={"required": True})
+    original_title = Line("Original title")
+    sort_title = Line("Sorted as", description="Such as Third Man; empty: the title.")
     duration_minutes = Number(
         "Minutes", description="Its running time.", render_kw={"inputmode": "numeric"}
     )
     year = Number("Year", render_kw={"inputmode": "numeric"})
+    release_date = Date("Release date")
     language = Line("Language")
     genres = WordLines("Genres", description="One in a line.", render_kw={"rows": 3})
     age_rating = Line("Age rating")
     director = Line("Director")
     description = Block("Description")
+    poster_url = Line("Poster", description=ADDRESS, render_kw={"inputmode": "url"})
+    trailer_url = Line("Trailer", description=ADDRESS, render_kw={"inputmode": "url"})
+    external_id = Line("External id", description="How another system names it.")
     on_sale = Check(
         "On sale", default=True, description="If not, it is in no list, and nobody can book it."
     )
@@ -88,7 +95,7 @@ class ScreenForm(Form):
     rows = Plan(
         "Seat plan",
         description="A line for each row, from the front: its label and its seats, such as A 12, "
-        "B 1..4 | 5..12 or C 12..1 vip=8..5. Existing shows keep the plan they were made with.",
+        "B 1..4 | 5..12 or C 12..1 vip=8..5. If there are shows already, you are asked about them.",
         render_kw={"rows": 14, "spellcheck": "false"},
     )
     out_of_order = Words(
@@ -97,9 +104,19 @@ class ScreenForm(Form):
         "blocked in shows to come too.",
     )
 
+    turnaround_minutes = Number(
+        "Minutes between shows",
+        default=0,
+        description="For cleaning: the next show begins at least so much later.",
+        render_kw={"inputmode": "numeric"},
+    )
+
 
 class NewScreenForm(ScreenForm):
     cinema = Choice("Cinema")
+
+
+WITHDRAW, PUT_ON_SALE = "withdraw", "put"
 
 
 class _Place(Form):
@@ -195,6 +212,59 @@ class EditShowForm(_Time, _Terms, _Presentation, _Sale):
 
 class ManyShowsForm(_Days, _Place, _Terms, _Presentation):
     """Shows of a film on a screen."""
+
+
+class ChangeShowsForm(Form):
+    """What is left empty stays."""
+
+    price = Line(
+        "Price",
+        description="Such as 9.50; empty: stays.",
+        render_kw={"inputmode": "decimal"},
+    )
+    prices = PriceLines(
+        "Prices of categories",
+        description="All of those that cost otherwise, one in a line: vip: 12.50; empty: stay.",
+        render_kw={"rows": 3},
+    )
+    sale = Fixed(
+        "On sale",
+        choices=[
+            SelectChoice("", "stays"),
+            SelectChoice(WITHDRAW, "withdraw from sale"),
+            SelectChoice(PUT_ON_SALE, "put on sale"),
+        ],
+        default="",
+    )
+    note = Note("Note for customers", description="Empty: stays.", render_kw={"rows": 2})
+    no_note = Check("Take the notes away")
+
+
+class CopyWeekForm(Form):
+    cinema = Choice("Cinema")
+    screen = Choice("Screen", none="all of the cinema")
+    first_day = Date(
+        "First day of the week",
+        description="Seven business days from then on. Shows that are withdrawn from sale are not "
+        "copied.",
+        render_kw={"required": True},
+    )
+    to_first_day = Date(
+        "First day of the later week",
+        description="The same weekday. Shows begin at the same local time.",
+        render_kw={"required": True},
+    )
+
+
+class CloseScreenForm(Form):
+    screen = Choice("Screen")
+    since = Date("First day", render_kw={"required": True})
+    until = Date(
+        "Last day",
+        description="Shows of these days that nobody has a seat of are withdrawn from sale; they "
+        "can be put on sale again. Shows with sold or held seats stay as they are.",
+        render_kw={"required": True},
+    )
 
 
 class CustomerForm(Form):

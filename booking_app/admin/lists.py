@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Response, request
 from sqlalchemy.orm import InstrumentedAttribute
 
-from booking_app.core.database import Query, fold, like_pattern, reading, streaming
+from booking_app.core.database import Query, Searched, reading, streaming
 from booking_app.core.formats import iso
 from booking_app.core.paging import PAGE_MAX, Page, fetch_page, listing
 from booking_app.web import csv
@@ -122,8 +122,8 @@ def from_day(name: str, condition: Callable[[date], sa.ColumnElement[bool]]) -> 
 
 @dataclass(frozen=True)
 class Table:
-    """A list: its SELECT, which has the column `id`, its order where none is asked for, the folded
-    columns that it is searched by, and its filters. `thing` is what one row is."""
+    """A list: its SELECT, which has the column `id`, its order where none is asked for, what it is
+    searched by, and its filters. `thing` is what one row is."""
 
     name: str
     thing: str
@@ -131,7 +131,7 @@ class Table:
     id_column: sa.ColumnElement[int] | InstrumentedAttribute[int]
     order: Sequence[Any]
     columns: Sequence[Column]
-    searched: Sequence[Any]
+    searched: Sequence[Searched]
     filters: Sequence[Filter] = ()
     named_by: Sequence[str] = ()
 
@@ -187,8 +187,8 @@ def asked_of(table: Table, refuse: Callable[[str, str], None]) -> Asked:
     if "search" in wanted:
         try:
             search = SEARCH.deserialize(wanted["search"])
-            pattern = like_pattern(fold(search))
-            query = query.where(sa.or_(*(key.like(pattern, escape="/") for key in table.searched)))
+            found = (one.like(one.pattern(search)) for one in table.searched)
+            query = query.where(sa.or_(*found))
         except ma.ValidationError as error:
             refuse("search", error.messages[0])
     page = min(max(request.args.get("page", 0, type=int), 0), PAGE_MAX)

@@ -38,7 +38,7 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import file_schemas, many_shows, schemas, seat_schemas, show_queries, shows
 from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
-from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER
+from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER, SHOWS_AT_ONCE
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
 from booking_app.catalog.times import (
@@ -63,7 +63,12 @@ TIME_OF_DAY, NAME = file_schemas.Daily(), LoginBody(only=["username"])
 pages = list_pages(
     tables.SHOWS,
     address=lambda row: url_for(".seats", show_id=row["id"]),
-    more={"Many shows at once": ".many"},
+    more={
+        "Many shows at once": ".many",
+        "Copy a week": "admin_many_shows.copy",
+        "Close a screen": "admin_many_shows.close",
+    },
+    ticked=("Change the ticked shows", "admin_many_shows.change"),
 )
 
 
@@ -327,8 +332,8 @@ def _local_times(form: Form, day_starts_at: str) -> list[datetime]:
     days = [day for day in days if str(day.weekday()) in form.weekdays.data]
     if not days:
         form.weekdays.errors = ["None of these days lies between the first and the last."]
-    if len(days) * len(set(clocks)) > many_shows.SHOWS_AT_ONCE:
-        form.times.errors = [f"At most {many_shows.SHOWS_AT_ONCE} shows can be made at once."]
+    if len(days) * len(set(clocks)) > SHOWS_AT_ONCE:
+        form.times.errors = [f"At most {SHOWS_AT_ONCE} shows can be made at once."]
         return []
     try:
         return sorted(

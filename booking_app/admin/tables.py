@@ -1,7 +1,7 @@
 """The lists of the admin site: of each its SELECT, its columns, what it is searched and filtered
 by, and its order. And the choices that forms offer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -21,7 +21,9 @@ from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
 from booking_app.booking.queries import SEARCHED, live_labels
 from booking_app.catalog.models import (
+    FILM_SEARCHED,
     MIDNIGHT,
+    SORT_KEY,
     Cinema,
     Movie,
     Screen,
@@ -32,7 +34,7 @@ from booking_app.catalog.models import (
 from booking_app.catalog.seat_plans import count_seats
 from booking_app.catalog.times import local_time
 from booking_app.core import database
-from booking_app.core.database import reading
+from booking_app.core.database import Searched, reading
 from booking_app.core.errors import NotFound
 from booking_app.core.formats import decimal_string
 
@@ -64,7 +66,7 @@ def _choices(query: sa.Select[int, str]) -> list[tuple[str, str]]:
 
 def movies() -> list[tuple[str, str]]:
     """The films, by `(id, title)`; also those that are not on sale, or not yet."""
-    return _choices(sa.select(Movie.id, Movie.title).order_by(Movie.title_key, Movie.id))
+    return _choices(sa.select(Movie.id, Movie.title).order_by(SORT_KEY, Movie.id))
 
 
 def cinemas() -> list[tuple[str, str]]:
@@ -147,11 +149,18 @@ PLACE = (
     Show.starts_at,
 )
 PLACE_COLUMNS = (
-    plain("title", "Film", Movie.title_key, wraps=True),
+    plain("title", "Film", SORT_KEY, wraps=True),
     plain("cinema_name", "Cinema", Cinema.name_key),
     plain("screen_name", "Screen", Screen.name_key),
     Column("starts_at", "Begins", _starts, Show.starts_at),
 )
+
+
+def places_of(show_ids: Sequence[int]) -> dict[int, sa.RowMapping]:
+    """PLACE of each of the shows, by its id."""
+    query = with_places(sa.select(Show.id, *PLACE)).where(Show.id.in_(show_ids))
+    with reading() as connection:
+        return {row["id"]: row for row in connection.execute(query).mappings()}
 
 
 MOVIES = Table(
@@ -168,10 +177,10 @@ MOVIES = Table(
         Movie.on_sale,
     ),
     id_column=Movie.id,
-    order=(Movie.title_key, Movie.id),
-    searched=(Movie.title_key,),
+    order=(SORT_KEY, Movie.id),
+    searched=(FILM_SEARCHED,),
     columns=(
-        plain("title", "Title", Movie.title_key, wraps=True),
+        plain("title", "Title", SORT_KEY, wraps=True),
         plain("year", "Year", Movie.year),
         plain("duration_minutes", "Minutes", Movie.duration_minutes),
         plain("language", "Language", Movie.language_key),
@@ -187,14 +196,22 @@ MOVIES = Table(
 CINEMAS = Table(
     name="Cinemas",
     thing="cinema",
-    query=sa.select(Cinema.id, Cinema.name, Cinema.city, Cinema.timezone, Cinema.is_default),
+    query=sa.select(
+        Cinema.id,
+        Cinema.name,
+        Cinema.city,
+        Cinema.timezone,
+        Cinema.day_starts_at,
+        Cinema.is_default,
+    ),
     id_column=Cinema.id,
     order=(Cinema.name_key, Cinema.id),
-    searched=(Cinema.name_key,),
+    searched=(Searched(Cinema.name_key),),
     columns=(
         plain("name", "Name", Cinema.name_key),
         plain("city", "City"),
         plain("timezone", "Time zone", Cinema.timezone),
+        plain("day_starts_at", "Day starts", Cinema.day_starts_at),
         plain("is_default", "Default"),
         plain("id", "Id", Cinema.id),
     ),
@@ -209,7 +226,7 @@ SCREENS = Table(
     ),
     id_column=Screen.id,
     order=(Cinema.name_key, Screen.name_key, Screen.id),
-    searched=(Screen.name_key, Cinema.name_key),
+    searched=(Searched(Screen.name_key), Searched(Cinema.name_key)),
     columns=(
         plain("name", "Name", Screen.name_key),
         plain("cinema_name", "Cinema", Cinema.name_key),
@@ -230,7 +247,7 @@ SHOWS = Table(
     ),
     id_column=Show.id,
     order=(Show.starts_at.desc(), Show.id.desc()),
-    searched=(Movie.title_key, Screen.name_key, Cinema.name_key),
+    searched=(FILM_SEARCHED, Searched(Screen.name_key), Searched(Cinema.name_key)),
     columns=(
         *PLACE_COLUMNS,
         plain("total_seats", "Seats", Show.total_seats),
@@ -302,7 +319,7 @@ ACCOUNTS = Table(
     ),
     id_column=User.id,
     order=(User.username_key, User.id),
-    searched=(User.username_key, sa.func.lower(User.email)),
+    searched=(Searched(User.username_key), Searched(sa.func.lower(User.email))),
     columns=(
         plain("username", "User name", User.username_key),
         plain("email", "E-mail"),
@@ -323,7 +340,7 @@ AUDIT = Table(
     ),
     id_column=AuditEvent.id,
     order=(AuditEvent.id.desc(),),
-    searched=(User.username_key,),
+    searched=(Searched(User.username_key),),
     columns=(
         plain("created_at", "When", AuditEvent.id),
         plain("action", "Action", AuditEvent.action),

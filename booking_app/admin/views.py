@@ -4,7 +4,7 @@ through a service."""
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -87,6 +87,12 @@ def with_links(text: str) -> Markup:
     )
 
 
+def at_most(names: Sequence[str], number: int, what: str = "") -> list[str]:
+    """The first of the names, and how many more there are."""
+    more = len(names) - number
+    return [*names[:number], *([f"{more} more{what}"] if more > 0 else [])]
+
+
 def attempt(form: Form, work: Callable[[], Any]) -> Any:
     """What `work` gives; False where it is refused, and the page says why."""
     try:
@@ -133,11 +139,13 @@ def list_pages(
     may_edit: Callable[[Row], bool] = lambda row: True,
     address: Callable[[Row], str | None] = lambda row: None,
     more: Mapping[str, str] | None = None,
+    ticked: tuple[str, str] | None = None,
 ) -> Blueprint:
     """The pages of a list: itself, and itself as CSV. Those of its rows' forms, which it `offers`,
     are added by their own modules; the others lead back to it.
 
     A row's name leads to its `address`. `more` can be made too, by the endpoints of the pages.
+    Rows can be `ticked` for the page of that endpoint, by a button of these words.
     """
     name = table.name.lower()
     pages = Blueprint(f"admin_{name}", __name__, url_prefix=f"/admin/{name}")
@@ -154,6 +162,7 @@ def list_pages(
             may_edit=may_edit,
             address=address,
             more=more or {},
+            ticked=ticked,
             asked=asked,
             found=found,
             last=-(-found.total // PAGE_SIZE),

@@ -10,6 +10,7 @@ from booking_app.audit import service as audit
 from booking_app.catalog import venues
 from booking_app.catalog.models import MIDNIGHT, Cinema, Movie, Screen, Show
 from booking_app.catalog.movies import insert_movie
+from booking_app.catalog.screen_plans import read_rows
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.shows import ShowChanges, insert_show
 from booking_app.catalog.times import NoSuchTime, business_day, instant, on_business_day
@@ -64,7 +65,10 @@ def load_catalog(
             if restock:
                 continue
             values = {name: value for name, value in entry.items() if name != "shows"}
-            known[key] = insert_movie(connection, **values, is_demo=is_demo)
+            try:
+                known[key] = insert_movie(connection, **values, is_demo=is_demo)
+            except DomainError as error:
+                raise EntryError(f"movies[{number}] ({entry['title']}): {error}") from error
             films += 1
         if restock and not known[key]["on_sale"]:
             continue
@@ -159,7 +163,7 @@ class _Places:
             screen_key = (cinema_id, fold(screen["name"]))
             if screen_key not in self.screens:
                 try:
-                    plan = venues.read_rows(screen["rows"])
+                    plan = read_rows(screen["rows"])
                     self.screens[screen_key] = venues.insert_screen(
                         connection, cinema_id, screen["name"], plan
                     )

@@ -25,8 +25,8 @@ from booking_app.core.formats import iso
 
 # Of a show that moves, the times that stay what they are by the clocks; its end follows its start.
 KEPT = ("starts_at", "sales_from", "sales_until")
-# On a screen no two shows may begin at once, not even while they are moved one after the other:
-# first all of them go this far back, where no others are.
+# While shows are moved, they all wait this far back, off everything else on their screens, and are
+# put to their new times one after the other: no two of a screen may begin at once.
 ASIDE = timedelta(days=365 * 400)
 
 
@@ -131,9 +131,9 @@ def _refuse_sold(connection: sa.Connection, shows: Sequence[Row], now: datetime 
     ).all()
     if sold:
         raise HasBookings(
-            f"Seats of {len(sold)} shows to come are sold or held, first of show {sold[0].id} at "
-            f"{iso(sold[0].starts_at)}; in another time zone these shows would begin at other "
-            "times than people were told. Cancel those bookings, or wait until the shows are over."
+            f"Shows to come with seats that are sold or held: {len(sold)}, first show {sold[0].id} "
+            f"at {iso(sold[0].starts_at)}. In another time zone they would begin at another time "
+            "than people were told. Cancel those bookings first, or wait until the shows are over."
         )
 
 
@@ -142,23 +142,29 @@ def _move(
 ) -> None:
     """Move the shows, which are locked and unsold, from the old time zone to the cinema's. Raises
     Invalid and ShowOverlap."""
-    new = cinema["timezone"]
     changes = [{"show_id": show.id, **_moved(show, old, cinema)} for show in shows]
     _update(
         connection,
-        [{"show_id": show.id, "starts_at": show.starts_at - ASIDE} for show in shows],
+        [
+            {
+                "show_id": show.id,
+                "starts_at": show.starts_at - ASIDE,
+                "ends_at": show.ends_at - ASIDE,
+            }
+            for show in shows
+        ],
     )
-    _update(connection, changes)
     for show, change in zip(shows, changes, strict=True):
         starts_at, ends_at = change["starts_at"], change["ends_at"]
         try:
             refuse_overlap(connection, show.screen_id, starts_at, ends_at, but_show_id=show.id)
         except ShowOverlap as error:
             raise ShowOverlap(
-                f"By the clocks of {new}, show {show.id} would run from {iso(starts_at)} to "
-                f"{iso(ends_at)}. {error.detail} Move one of them first.",
+                f"In the time zone {cinema['timezone']}, show {show.id} would run from "
+                f"{iso(starts_at)} to {iso(ends_at)}. {error.detail} Move one of them first.",
                 **error.facts,
             ) from error
+        _update(connection, [change])
 
 
 def _moved(show: Row, old: str, cinema: Mapping[Any, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The shape of a cinema on the wire."""
 
+import re
 from typing import Any
 
 import marshmallow as ma
@@ -28,17 +29,25 @@ class DayStart(fields.String):
     """When a business day starts, by the clocks of a cinema. After noon is surely a typo: it would
     give matinees to the day before."""
 
+    default_error_messages = {
+        "invalid": "Must be a time of day from 00:00 to 12:00, such as 06:00."
+    }
+    pattern = "(0[0-9]|1[01]):[0-5][0-9]|12:00"
+
     def __init__(self) -> None:
         super().__init__(
-            validate=validate.Regexp(
-                r"\A((0[0-9]|1[01]):[0-5][0-9]|12:00)\Z",
-                error="Must be a time of day from 00:00 to 12:00, such as 06:00.",
-            ),
             metadata={
-                "description": "When its business day starts, 00:00 to 12:00: a show before that "
-                "belongs to the day before. Midnight if left out."
-            },
+                "pattern": f"^({self.pattern})$",
+                "example": "06:00",
+                "description": "When its business day starts, 00:00 (as of a new cinema) to 12:00: "
+                "a show before that belongs to the day before.",
+            }
         )
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
+            raise self.make_error("invalid")
+        return value
 
 
 class Currency(fields.String):

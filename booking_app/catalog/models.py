@@ -1,12 +1,23 @@
 """The catalogue's tables: cinemas, screens, films, shows and the seats of shows."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_app.core.database import Base, BigId, Json, KeyText, Query, UtcDateTime
+from booking_app.catalog.title_keys import searched_for
+from booking_app.core.database import (
+    NOW,
+    Base,
+    BigId,
+    Json,
+    KeyText,
+    Query,
+    Searched,
+    UtcDateTime,
+    later,
+)
 
 LABEL_MAX = 60
 BLOCK_MAX, ROW_LABEL_MAX, NUMBER_MAX = 30, 20, 6
@@ -23,11 +34,17 @@ AVAILABLE, HELD, BOOKED, BLOCKED = "available", "held", "booked", "blocked"
 HOUSE, OUT_OF_ORDER = "house", "out_of_order"
 BLOCKS = (HOUSE, OUT_OF_ORDER)
 REASON_MAX = 200
+# Why a show keeps its seats where its screen's plan is applied to others.
+SOLD, NO_CATEGORY, TOO_MANY = "has_bookings", "price_without_seats", "too_many_seats_at_once"
+KEPT_BECAUSE = (SOLD, NO_CATEGORY, TOO_MANY)
+SHOWS_AT_ONCE = 200  # that are made or changed together
+LABELS_TOLD = 20  # of seats of a show, where many shows are listed
 TITLE_MAX, URL_MAX, EXTERNAL_ID_MAX = 200, 500, 100
 FORMAT_MAX, LANGUAGE_MAX, NOTE_MAX = 20, 50, 500
 PAUSE_MAX_MINUTES = 240  # of what is shown before a film, an intermission, a turnaround
 MIDNIGHT = "00:00"
 DURATION_MAX_MINUTES = 1440
+LONGEST_SHOW = timedelta(minutes=DURATION_MAX_MINUTES + 2 * PAUSE_MAX_MINUTES)
 SEATS_MAX = 5000
 
 
@@ -217,9 +234,16 @@ class ShowSeat(Base):
 
 # When customers can't buy any more.
 SALES_END = sa.func.coalesce(Show.sales_until, Show.starts_at)
+# Shows that have not begun or are still on sale, with the parameter `now`. The first condition,
+# which follows from the second one, is for the index: a sale ends with its show at the latest.
+IS_UPCOMING = sa.and_(
+    Show.starts_at > later(-LONGEST_SHOW),
+    sa.or_(Show.starts_at > NOW, sa.func.coalesce(Show.sales_until > NOW, sa.false())),
+)
 # What films are listed by and searched in, also one that release 1.2 made.
 SORT_KEY = sa.func.coalesce(Movie.sort_key, Movie.title_key)
 SEARCH_KEY = sa.func.coalesce(Movie.search_key, Movie.title_key)
+FILM_SEARCHED = Searched(SEARCH_KEY, searched_for)
 # The number and the kind of a seat, also of one that release 1.2 made.
 NUMBER = sa.func.coalesce(
     ShowSeat.number, sa.func.substr(ShowSeat.label, sa.func.length(ShowSeat.row_label) + 1)

@@ -4,7 +4,8 @@ Locks are taken in one order: film, show, screen, seats.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple, Required, TypedDict, Unpack
 
@@ -13,12 +14,18 @@ import sqlalchemy as sa
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import show_rules
-from booking_app.catalog.models import Movie, Screen, Show
+from booking_app.catalog.models import FILM_SEARCHED, IS_UPCOMING, SORT_KEY, Movie, Screen, Show
 from booking_app.catalog.show_rules import ShowOverlap
-from booking_app.core.database import NOW, Row, fold, like_pattern, reading, writes
-from booking_app.core.errors import NotFound
+from booking_app.catalog.title_keys import DIRECTOR, search_key, sort_key
+from booking_app.core.database import NOW, Row, fold, like_pattern, reading, refusing, writes
+from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
 from booking_app.core.paging import Listing, Page, fetch_page, listing
+
+
+class ExternalIdTaken(Conflict):
+    code = "external_id_taken"
+
 
 MOVIE = (
     Movie.id,
@@ -31,7 +38,15 @@ MOVIE = (
     Movie.director,
     Movie.description,
     Movie.on_sale,
+    Movie.original_title,
+    Movie.sort_title,
+    Movie.release_date,
+    Movie.poster_url,
+    Movie.trailer_url,
+    Movie.external_id,
 )
+# Films whose keys are made anew in one transaction.
+KEYS_AT_ONCE = 200
 
 
 class _MovieFacts(TypedDict, total=False):
@@ -42,6 +57,12 @@ class _MovieFacts(TypedDict, total=False):
     director: str | None
     description: str | None
     on_sale: bool
+    original_title: str | None
+    sort_title: str | None
+    release_date: date | None
+    poster_url: str | None
+    trailer_url: str | None
+    external_id: str | None
 
 
 class MovieChanges(_MovieFacts, total=False):
@@ -63,18 +84,27 @@ ONE_MOVIE = sa.select(*MOVIE).where(Movie.id == sa.bindparam("movie"))
 
 
 @cache
-def _movie_list(filters: frozenset[str]) -> Listing:
-    """The list of films with those filters, built once for each set of them."""
+def _movie_list(filters: frozenset[str], now_showing: bool | None) -> Listing:
+    """The list of films with those filters, built once for each set of them. `now_showing` or not,
+    in the cinema where that is a filter; None: either."""
     on_sale = sa.bindparam("on_sale", type_=sa.Boolean)
     query = sa.select(*MOVIE).where(Movie.on_sale == on_sale)
     conditions = {
-        "search": Movie.title_key.like(sa.bindparam("search"), escape="/"),
+        "search": FILM_SEARCHED.like(sa.bindparam("search")),
+        "director": FILM_SEARCHED.like(sa.bindparam("director")),
         "genre": Movie.genres_key.like(sa.bindparam("genre"), escape="/"),
         "language": Movie.language_key == sa.bindparam("language"),
     }
-    for name in filters:
+    for name in filters & conditions.keys():
         query = query.where(conditions[name])
-    return listing(query.order_by(Movie.title_key, Movie.id))
+    if now_showing is not None:
+        showing = sa.exists().where(Show.movie_id == Movie.id, Show.on_sale, IS_UPCOMING)
+        if "cinema" in filters:
+            showing = showing.where(
+                Screen.id == Show.screen_id, Screen.cinema_id == sa.bindparam("cinema")
+            )
+        query = query.where(showing if now_showing else sa.not_(showing))
+    return listing(query.order_by(SORT_KEY, Movie.id))
 
 
 def list_movies(
@@ -82,20 +112,33 @@ def list_movies(
     page: int,
     page_size: int,
     search: str | None = None,
+    director: str | None = None,
     genre: str | None = None,
     language: str | None = None,
+    now_showing: bool | None = None,
+    cinema: int | None = None,
     on_sale: bool = True,
+    now: datetime | None = None,
 ) -> Page:
-    """Films by title and id. `search` is a part of the title; case never counts."""
-    filters = {
-        "search": None if search is None else like_pattern(fold(search)),
+    """Films as people sort them (`title_keys`), then by id. `search` is a part of the titles or the
+    director, `director` of the director alone; case and accents don't count.
+
+    `now_showing`: whether a show to come is on sale; with `cinema` there, and then true if left
+    out.
+    """
+    filters: dict[str, Any] = {
+        "search": None if search is None else FILM_SEARCHED.pattern(search),
+        "director": None if director is None else f"%{DIRECTOR}{FILM_SEARCHED.pattern(director)}",
         "genre": None if genre is None else like_pattern(f"|{fold(genre)}|"),
         "language": None if language is None else fold(language),
+        "cinema": cinema,
     }
     given = {name: value for name, value in filters.items() if value is not None}
-    statements = _movie_list(frozenset(given))
+    if cinema is not None and now_showing is None:
+        now_showing = True
+    statements = _movie_list(frozenset(given), now_showing)
     with reading() as connection:
-        params = {"on_sale": on_sale, **given}
+        params = {"on_sale": on_sale, **given, "now": now}
         return fetch_page(connection, statements, params, page=page, page_size=page_size)
 
 
@@ -117,18 +160,19 @@ def _read_movie(connection: sa.Connection, movie_id: int, *, lock: bool = False)
 def create_movie(
     connection: sa.Connection, *, by: Actor = OPERATOR, **movie_values: Unpack[NewMovie]
 ) -> sa.RowMapping:
-    """Add a film."""
+    """Add a film; raises ExternalIdTaken."""
     movie = insert_movie(connection, **movie_values)
     audit.record(connection, "movie.created", by=by, object_id=movie["id"], after=movie)
     return movie
 
 
 def insert_movie(connection: sa.Connection, **movie_values: Unpack[NewMovie]) -> sa.RowMapping:
-    """Add a film within the caller's transaction."""
+    """Add a film within the caller's transaction; raises ExternalIdTaken."""
     values: dict[str, Any] = {"genres": [], "on_sale": True, "is_demo": False, **movie_values}
     values["genres"] = list(values["genres"])
     statement = sa.insert(Movie).values(**values, **_keys(values)).returning(*MOVIE)
-    return connection.execute(statement).mappings().one()
+    with _refusing_taken(values):
+        return connection.execute(statement).mappings().one()
 
 
 @writes
@@ -142,12 +186,14 @@ def update_movie(
 ) -> sa.RowMapping:
     """Change a film. A new running time moves the ends of its shows to come.
 
-    Raises NotFound, and ShowOverlap where a longer film would run into the next show.
+    Raises NotFound, ExternalIdTaken, and ShowOverlap where a longer film would run into the next
+    show.
     """
     before = _read_movie(connection, movie_id, lock=True)
     if changes:
-        values = {**changes, **_keys(changes)}
-        connection.execute(sa.update(Movie).where(Movie.id == movie_id).values(**values))
+        values = {**changes, **_keys({**before, **changes})}
+        with _refusing_taken(changes):
+            connection.execute(sa.update(Movie).where(Movie.id == movie_id).values(**values))
     after = _read_movie(connection, movie_id)
     if after["duration_minutes"] != before["duration_minutes"]:
         _move_ends(connection, after, before["duration_minutes"], now)
@@ -166,16 +212,48 @@ def delete_movie(connection: sa.Connection, *, movie_id: int, by: Actor = OPERAT
     audit.record(connection, "movie.deleted", by=by, object_id=movie_id, before=before)
 
 
-def _keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The folded columns that belong to `values`."""
-    keys: dict[str, Any] = {}
-    if "title" in values:
-        keys["title_key"] = fold(values["title"])
-    if "language" in values:
-        keys["language_key"] = None if values["language"] is None else fold(values["language"])
-    if "genres" in values:
-        keys["genres_key"] = "".join(f"|{fold(genre)}" for genre in values["genres"]) + "|"
-    return keys
+def renew_keys() -> None:
+    """Sort and find films by what they are called now, also those that release 1.2, which doesn't
+    know `title_keys`, added and renamed."""
+    after: int | None = 0
+    while after is not None:
+        after = _renew_some_keys(after=after)
+
+
+@writes
+def _renew_some_keys(connection: sa.Connection, *, after: int) -> int | None:
+    """Renew the keys of the films next after that id; the last one's id, None where there was
+    none."""
+    kept = (Movie.language_key, Movie.genres_key, Movie.title_key, Movie.sort_key, Movie.search_key)
+    query = sa.select(*MOVIE, *kept).where(Movie.id > after).order_by(Movie.id)
+    films = connection.execute(query.limit(KEYS_AT_ONCE).with_for_update()).mappings().all()
+    for film in films:
+        keys = _keys(film)
+        if any(film[name] != key for name, key in keys.items()):
+            connection.execute(sa.update(Movie).where(Movie.id == film["id"]).values(**keys))
+    return films[-1]["id"] if films else None
+
+
+def _keys(movie: Mapping[Any, Any]) -> dict[str, Any]:
+    """The columns of a film that others of it are filtered, sorted and searched by."""
+    title, sort_title, language = movie["title"], movie.get("sort_title"), movie.get("language")
+    return {
+        "title_key": fold(title),
+        "language_key": None if language is None else fold(language),
+        "genres_key": "".join(f"|{fold(genre)}" for genre in movie["genres"]) + "|",
+        "sort_key": sort_key(title, sort_title),
+        "search_key": search_key(
+            title, movie.get("original_title"), sort_title, movie.get("director")
+        ),
+    }
+
+
+def _refusing_taken(movie: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Raises ExternalIdTaken where another film has the `external_id`."""
+    external_id = movie.get("external_id")
+    return refusing(
+        uq_movie_external_id=ExternalIdTaken(f"Another film has the external id {external_id!r}.")
+    )
 
 
 def _move_ends(
@@ -233,10 +311,10 @@ def _too_long(minutes: int, overlaps: Sequence[_Overlap]) -> ShowOverlap:
     first = min(overlaps, key=lambda one: (one.show.starts_at, one.show.id))
     fit = minutes - max(one.minutes for one in overlaps)
     more = len(overlaps) - 1
+    others = f"The same holds for other shows of this film: {more}. " if more else ""
     return ShowOverlap(
         f"With {minutes} minutes, show {first.show.id} at {iso(first.show.starts_at)} is too long "
         f"by {first.minutes} min: show {first.next['show']} begins at {first.next['date_time']} on "
-        f"its screen. {f'So are {more} more shows of this film. ' if more else ''}"
-        f"Move one of them first, or give the film at most {fit} minutes.",
+        f"its screen. {others}Move one of them first, or give the film at most {fit} minutes.",
         **first.next,
     )

@@ -1,4 +1,4 @@
-"""A show takes the seats of another plan, where nobody has one of its seats."""
+"""Shows take the seats of another plan, where nobody has one of their seats."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -8,11 +8,26 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from booking_app.audit import service as audit
+from booking_app.audit.service import Actor
 from booking_app.catalog import seat_plans
-from booking_app.catalog.blocked_seats import BLOCK
-from booking_app.catalog.models import HOUSE, KIND, NUMBER, OUT_OF_ORDER, Show, ShowSeat, is_free
+from booking_app.catalog.blocked_seats import BLOCK, lock_coming_shows
+from booking_app.catalog.models import (
+    HOUSE,
+    KIND,
+    LABELS_TOLD,
+    NO_CATEGORY,
+    NUMBER,
+    OUT_OF_ORDER,
+    SOLD,
+    TOO_MANY,
+    Movie,
+    Show,
+    ShowSeat,
+    is_free,
+)
 from booking_app.catalog.neighbours import partners
-from booking_app.catalog.seat_plans import Seat
+from booking_app.catalog.seat_plans import PlanRow, Seat
 from booking_app.catalog.show_rules import (
     check_prices,
     forget_sums,
@@ -21,10 +36,14 @@ from booking_app.catalog.show_rules import (
     new_version,
 )
 from booking_app.core.database import NOW, Row
+from booking_app.core.errors import Invalid
+
+# So that nobody else waits long for them to be written.
+SEATS_AT_ONCE = 100_000
 
 
 class HasPlan(Protocol):
-    """A screen, such as a row of `venues.lock_screen`."""
+    """A screen, such as a row of `screen_locks.lock_screen`."""
 
     @property
     def rows(self) -> Sequence[Mapping[str, Any]]: ...
@@ -44,8 +63,12 @@ class Room:
     @classmethod
     def of_screen(cls, screen: HasPlan) -> "Room":
         """Empty where the screen was made by the short form of a show."""
-        seats = seat_plans.plan_seats(seat_plans.read_plan(screen.rows))
-        return cls(seats, frozenset(screen.out_of_order), partners(seats))
+        return cls.of_plan(seat_plans.read_plan(screen.rows), screen.out_of_order)
+
+    @classmethod
+    def of_plan(cls, plan: Sequence[PlanRow], out_of_order: Collection[str]) -> "Room":
+        seats = seat_plans.plan_seats(plan)
+        return cls(seats, frozenset(out_of_order), partners(seats))
 
     @property
     def categories(self) -> set[str]:
@@ -64,6 +87,72 @@ class SeatChanges:
     lost: list[str]
     changed: list[str]
     unblocked: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.won or self.lost or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedShow:
+    """A show to come that takes a plan."""
+
+    show_id: int
+    starts_at: datetime
+    movie_title: str
+    seats: SeatChanges
+
+    @property
+    def seats_won(self) -> int:
+        return len(self.seats.won)
+
+    @property
+    def seats_lost(self) -> int:
+        return len(self.seats.lost)
+
+    @property
+    def seats_changed(self) -> int:
+        return len(self.seats.changed)
+
+    @property
+    def first_won(self) -> list[str]:
+        return self.seats.won[:LABELS_TOLD]
+
+    @property
+    def first_lost(self) -> list[str]:
+        return self.seats.lost[:LABELS_TOLD]
+
+    @property
+    def unblocked(self) -> list[str]:
+        return self.seats.unblocked
+
+
+@dataclass(frozen=True, slots=True)
+class KeptShow:
+    """A show to come that keeps the seats it has: `code` and `detail` say why, and `taken` are its
+    seats that are sold or held."""
+
+    show_id: int
+    starts_at: datetime
+    movie_title: str
+    code: str
+    detail: str
+    taken: list[str]
+
+    @property
+    def seats_taken(self) -> int:
+        return len(self.taken)
+
+    @property
+    def first_taken(self) -> list[str]:
+        return self.taken[:LABELS_TOLD]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPlan:
+    """The shows to come that a plan is new to, by time: those that take it, and the others."""
+
+    changed: list[ChangedShow]
+    kept: list[KeptShow]
 
 
 # A show's seats, with the columns of a plan's.
@@ -128,10 +217,8 @@ def replace_seats(
     if prices is None:
         prices = connection.execute(sa.select(Show.prices).where(Show.id == show_id)).scalar_one()
     check_prices(prices, room.categories)
-    before = connection.execute(SEATS, {"show": show_id}).all()
-    blocked = _blocked(before, room, out_of_order_before)
-    changes = _compared(before, room, blocked)
-    if dry_run or not (changes.won or changes.lost or changes.changed):
+    changes, blocked = _compared(connection, show_id, room, out_of_order_before)
+    if dry_run or not changes:
         return changes
     connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id == show_id))
     insert_seats(connection, show_id, room.seats)
@@ -150,6 +237,84 @@ def replace_seats(
     )
     forget_sums(connection, [show_id])
     return changes
+
+
+def apply_plan(
+    connection: sa.Connection,
+    *,
+    screen_id: int,
+    room: Room,
+    out_of_order_before: Collection[str],
+    by: Actor,
+    now: datetime | None,
+    dry_run: bool,
+) -> AppliedPlan:
+    """Give the screen's shows to come the seats of its plan, `room`, where nobody has a seat of
+    them. The rows of the shows, and then the screen's, are locked.
+
+    Raises Invalid where the screen has no plan.
+    """
+    if not room.seats:
+        raise Invalid("apply_to_unsold_shows", "This screen has no seat plan; give it one.")
+    coming = lock_coming_shows(connection, screen_id, now)  # also one that was made meanwhile
+    show_ids = [show.id for show in coming]
+    taken = sold_or_held(connection, show_ids, now)
+    query = sa.select(Show.id, Show.prices, Show.total_seats, Movie.title).join(Movie)
+    found = {show.id: show for show in connection.execute(query.where(Show.id.in_(show_ids)))}
+    applied = AppliedPlan([], [])
+    written = 0
+    for show_id, starts_at in coming:
+        show = found[show_id]
+        if written + len(room.seats) > SEATS_AT_ONCE:
+            why = TOO_MANY, f"At most {SEATS_AT_ONCE} seats change at once. Apply the plan again."
+        elif not (changes := _compared(connection, show_id, room, out_of_order_before)[0]):
+            continue
+        elif seats := taken.get(show_id):
+            why = SOLD, f"{len(seats)} sold or held: {', '.join(_at_most(seats))}."
+        elif lacking := sorted(set(show.prices) - room.categories):
+            why = (
+                NO_CATEGORY,
+                f"It has a price for {', '.join(lacking)}; the plan has no such seat.",
+            )
+        else:
+            replace_seats(
+                connection,
+                show_id,
+                room,
+                out_of_order_before=out_of_order_before,
+                dry_run=dry_run,
+            )
+            written += len(room.seats)
+            applied.changed.append(ChangedShow(show_id, starts_at, show.title, changes))
+            _record(connection, show, changes, len(room.seats), by)
+            continue
+        kept = KeptShow(show_id, starts_at, show.title, *why, taken.get(show_id, []))
+        applied.kept.append(kept)
+    return applied
+
+
+def _record(
+    connection: sa.Connection, show: Row, changes: SeatChanges, total_seats: int, by: Actor
+) -> None:
+    kept = {
+        "won": len(changes.won),
+        "lost": len(changes.lost),
+        "changed": len(changes.changed),
+        "unblocked": changes.unblocked,
+    }
+    audit.record(
+        connection,
+        "show.changed",
+        by=by,
+        object_id=show.id,
+        before={"total_seats": show.total_seats, "seat_plan": None},
+        after={"total_seats": total_seats, "seat_plan": kept},
+    )
+
+
+def _at_most(labels: Sequence[str]) -> list[str]:
+    more = len(labels) - LABELS_TOLD
+    return [*labels[:LABELS_TOLD], *([f"{more} more"] if more > 0 else [])]
 
 
 Block = tuple[str, str | None]  # its kind, and what staff noted
@@ -179,11 +344,19 @@ def _blocked(
     return blocked
 
 
-def _compared(before: Sequence[Row], room: Room, blocked: Mapping[str, Block]) -> SeatChanges:
+def _compared(
+    connection: sa.Connection,
+    show_id: int,
+    room: Room,
+    out_of_order_before: Collection[str] | None,
+) -> tuple[SeatChanges, Mapping[str, Block]]:
+    """What the seats of the room change of the show, and which of them are not for sale."""
+    before = connection.execute(SEATS, {"show": show_id}).all()
+    blocked = _blocked(before, room, out_of_order_before)
     was = {seat.label: seat for seat in before}
     is_ = {seat.label: seat for seat in room.seats}
     nothing: tuple[None, None] = (None, None)
-    return SeatChanges(
+    changes = SeatChanges(
         won=[label for label in is_ if label not in was],
         lost=[label for label in was if label not in is_],
         changed=[
@@ -199,6 +372,7 @@ def _compared(before: Sequence[Row], room: Room, blocked: Mapping[str, Block]) -
             seat.label for seat in before if seat.blocked == HOUSE and seat.label not in is_
         ],
     )
+    return changes, blocked
 
 
 def _looks(seat: Row | Seat) -> tuple[Any, ...]:

@@ -8,6 +8,8 @@ from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import (
     blocked_seats,
     cinema_schemas,
+    many_schemas,
+    many_shows,
     movies,
     schemas,
     seat_schemas,
@@ -62,7 +64,9 @@ JSON, SVG = "application/json", "image/svg+xml"
 def list_movies(query: dict[str, Any]) -> Any:
     """List films
 
-    By title. `search`, `genre` and `language` narrow the list; case never counts.
+    As people sort titles: accents, case and leading signs don't count, `sort_title` comes first.
+    `search` and `director` find what is typed without accents and signs, `now_showing` and `cinema`
+    films with shows to come.
     """
     page = movies.list_movies(**query)
     return page.items, page_headers(page)
@@ -72,6 +76,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
 @blp.response(201, schemas.Movie)
+@blp.problems("external_id_taken")
 def create_movie(data: dict[str, Any]) -> Any:
     """Add a film
 
@@ -96,7 +101,7 @@ def get_movie(movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.MoviePatch, required=False, example={"age_rating": "PG"})
 @blp.response(200, schemas.Movie)
-@blp.problems("not_found", "show_overlap")
+@blp.problems("not_found", "show_overlap", "external_id_taken")
 def update_movie(data: dict[str, Any], movie_id: int) -> Any:
     """Change a film
 
@@ -127,7 +132,8 @@ def delete_movie(movie_id: int) -> Any:
 def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
     """List a film's shows
 
-    Those to come, by time; `when=past` or `when=all` for the others, `date` for one day.
+    Those to come, by time; `when=past` or `when=all` for the others, `date` for one day, `from` and
+    `to` for several.
     """
     page = show_queries.list_movie_shows(movie_id=movie_id, **query)
     return page.items, page_headers(page)
@@ -137,7 +143,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show)
-@blp.problems("not_found", "show_overlap")
+@blp.problems("not_found", "show_overlap", "upgrade_unfinished")
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
 
@@ -155,7 +161,7 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
 def list_shows(query: dict[str, Any]) -> Any:
     """List shows
 
-    Of all films, those to come, by time.
+    Of all films, those to come, by time; `search` finds films as in the list of films.
     """
     page = show_queries.list_shows(**query)
     return page.items, page_headers(page)
@@ -199,14 +205,32 @@ def get_seats(show_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowPatch, required=False, example={"price": "11.00"})
 @blp.response(200, schemas.Show)
-@blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap")
+@blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap", "upgrade_unfinished")
 def update_show(data: dict[str, Any], show_id: int) -> Any:
     """Change a show
 
-    For staff. Once seats are sold it can't be moved, nor lose one that is sold. A new price
-    does not touch bookings that are made.
+    For staff. Once seats are sold or held it can't be moved, nor lose one of them. On another
+    screen it has the seats of that screen's plan. A new price does not touch bookings.
     """
     return shows.update_show(show_id=show_id, by=actor(), **data)
+
+
+@blp.route("/shows/", methods=["PATCH"])
+@staff_only
+@blp.arguments(
+    many_schemas.ShowsPatch,
+    example={"ids": [1, 2], "changes": {"price": "11.00"}, "dry_run": True},
+)
+@blp.response(200, many_schemas.ShowChange(many=True))
+@blp.problems("not_all_shows")
+def change_shows(data: dict[str, Any]) -> Any:
+    """Change many shows
+
+    For staff. All of them, or none where something is in the way of one. With `dry_run` nothing is
+    written, and what is in the way is said of each.
+    """
+    changes = data.pop("changes")
+    return many_shows.change_shows(show_ids=data.pop("ids"), by=actor(), **data, **changes)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["DELETE"])
@@ -362,13 +386,16 @@ def get_screen(screen_id: int) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
-@blp.arguments(venue_schemas.ScreenPatch, required=False, example={"name": "Great hall"})
+@blp.arguments(venue_schemas.ScreenChange, required=False, example={"name": "Great hall"})
 @blp.response(200, venue_schemas.ChangedScreen)
 @blp.problems("not_found", "name_taken", "upgrade_unfinished", "pair_split")
 def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     """Change a screen
 
-    For staff. A new plan is for shows made from now on; those that are made keep their seats.
+    For staff. A new plan is for shows made from now on; those that are made keep their seats. With
+    `apply_to_unsold_shows` the plan, also one that stays as it is, goes to the shows to come that
+    nobody has a seat of, too; what the house keeps of them stays blocked. The answer lists those
+    that change, and those that don't and why; with `dry_run` nothing is written.
     """
     return venues.update_screen(screen_id=screen_id, by=actor(), **data)
 

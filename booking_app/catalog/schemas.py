@@ -1,6 +1,8 @@
 """The shapes of films and shows on the wire."""
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -8,11 +10,14 @@ from marshmallow import fields, validate
 from booking_app.catalog.models import (
     CATEGORY_MAX,
     DURATION_MAX_MINUTES,
+    EXTERNAL_ID_MAX,
     FORMAT_MAX,
     LANGUAGE_MAX,
     NOTE_MAX,
     PAUSE_MAX_MINUTES,
     SEATS_MAX,
+    TITLE_MAX,
+    URL_MAX,
 )
 from booking_app.core.database import fold
 from booking_app.web.fields import (
@@ -30,6 +35,7 @@ from booking_app.web.paging import PageQuery
 
 GENRES_MAX = 10
 CATEGORIES_MAX = 50
+IGNORED = "case, accents, spaces and signs don't count."
 
 
 class Genre(Text):
@@ -42,27 +48,83 @@ class Genre(Text):
         return genre
 
 
+class Title(Text):
+    """A text of one direction. Marks that turn the direction are dropped: they can't be seen, and
+    two titles that look the same would be two."""
+
+    turns = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        if isinstance(value, str):
+            value = self.turns.sub("", value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class WebAddress(Text):
+    """An address that begins with https://."""
+
+    default_error_messages = {"https": "Must be an address such as https://example.com/poster.jpg."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=URL_MAX, metadata={"format": "uri"}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        address = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            parts = urlsplit(address)
+            is_https = parts.scheme == "https" and parts.hostname and parts.port != 0
+        except ValueError:  # of the port, or of an IPv6 address
+            is_https = False
+        if not is_https or re.search(r"[\s<>\"\\^`{|}]", address):
+            raise self.make_error("https")
+        return address
+
+
 class MovieBody(ma.Schema):
-    title = Text(max_length=200, required=True)
+    title = Title(max_length=TITLE_MAX, required=True)
     duration_minutes = StrictInteger(1, DURATION_MAX_MINUTES, required=True)
     year = StrictInteger(1870, 2200, allow_none=True)
     language = optional_text(50)
     genres = Items(Genre(max_length=50), max_length=GENRES_MAX)
     age_rating = optional_text(20)
-    director = optional_text(200)
+    director = Title(max_length=200, allow_none=True)
     description = optional_text(2000, multiline=True)
+    original_title = Title(max_length=TITLE_MAX, allow_none=True)
+    sort_title = Title(
+        max_length=TITLE_MAX,
+        allow_none=True,
+        metadata={"description": "What it is sorted by, such as `Third Man`; null: the title."},
+    )
+    release_date = Day(allow_none=True)
+    poster_url = WebAddress(allow_none=True)
+    trailer_url = WebAddress(allow_none=True)
+    external_id = Text(
+        max_length=EXTERNAL_ID_MAX,
+        allow_none=True,
+        metadata={"description": "How another system names it; no two films have the same."},
+    )
     on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
 
 
 class MoviePatch(MovieBody):
-    title = Text(max_length=200)
+    title = Title(max_length=TITLE_MAX)
     duration_minutes = StrictInteger(1, DURATION_MAX_MINUTES)
 
 
 class MovieQuery(PageQuery):
-    search = Text(max_length=200, metadata={"description": "A part of the title, in any case."})
+    search = Text(
+        max_length=200,
+        metadata={"description": "A part of a title or the director; " + IGNORED},
+    )
+    director = Text(max_length=200, metadata={"description": "A part of the name; " + IGNORED})
     genre = Genre(max_length=50, metadata={"description": "A whole genre, in any case."})
     language = Text(max_length=50, metadata={"description": "In any case."})
+    now_showing = StrictBoolean(
+        query=True, metadata={"description": "Whether a show to come is on sale."}
+    )
+    cinema = StrictInteger(
+        1, query=True, metadata={"description": "Where it has shows to come; or none."}
+    )
     on_sale = StrictBoolean(
         query=True, load_default=True, metadata={"description": "false lists the withdrawn ones."}
     )
@@ -79,6 +141,12 @@ class Movie(AnswerSchema):
     director = fields.String(required=True, allow_none=True)
     description = fields.String(required=True, allow_none=True)
     on_sale = StrictBoolean(required=True)
+    original_title = fields.String(required=True, allow_none=True)
+    sort_title = fields.String(required=True, allow_none=True)
+    release_date = Day(required=True, allow_none=True)
+    poster_url = fields.String(required=True, allow_none=True)
+    trailer_url = fields.String(required=True, allow_none=True)
+    external_id = fields.String(required=True, allow_none=True)
 
 
 class Prices(fields.Dict):
@@ -93,8 +161,8 @@ class Prices(fields.Dict):
         )
 
 
-class _ShowTerms(ma.Schema):
-    """What does not depend on where a show is."""
+class SharedTerms(ma.Schema):
+    """What many shows can be given at once."""
 
     price = Money(metadata={"description": "The base price; a new show without is free."})
     prices = Prices(metadata={"description": "Of the categories that cost otherwise; all of them."})
@@ -108,10 +176,15 @@ class _ShowTerms(ma.Schema):
         metadata={"description": "The most seats that a customer may have; null: no limit."},
     )
     on_sale = StrictBoolean(metadata={"description": "false: withdrawn from sale, and from lists."})
+    note = optional_text(NOTE_MAX, description="For customers.")
+
+
+class _ShowTerms(SharedTerms):
+    """What does not depend on where a show is."""
+
     format = optional_text(FORMAT_MAX, description="Such as 2D, 3D or IMAX.")
     language = optional_text(LANGUAGE_MAX, description="In which the film is spoken.")
     subtitles = optional_text(LANGUAGE_MAX, description="Their language.")
-    note = optional_text(NOTE_MAX, description="For customers.")
     preshow_minutes = StrictInteger(
         0, PAUSE_MAX_MINUTES, metadata={"description": "Before the film; `ends_at` counts them."}
     )
@@ -181,6 +254,12 @@ class ShowBody(NewShow):
 
 class MovieShowsQuery(PageQuery):
     date = Day(metadata={"description": "The business day of the cinema."})
+    since = Day(data_key="from", metadata={"description": "The first business day."})
+    until = Day(data_key="to", metadata={"description": "The last business day."})
+    screen = StrictInteger(1, query=True)
+    format = Text(max_length=FORMAT_MAX, metadata={"description": "Such as 3D, in any case."})
+    language = Text(max_length=LANGUAGE_MAX, metadata={"description": "In any case."})
+    subtitles = Text(max_length=LANGUAGE_MAX, metadata={"description": "In any case."})
     when = fields.String(
         load_default="upcoming", validate=validate.OneOf(["upcoming", "past", "all"])
     )
@@ -192,6 +271,10 @@ class MovieShowsQuery(PageQuery):
 class ShowQuery(MovieShowsQuery):
     movie = StrictInteger(1, query=True)
     cinema = StrictInteger(1, query=True)
+    search = Text(
+        max_length=200,
+        metadata={"description": "A part of a film's title or its director; " + IGNORED},
+    )
 
 
 class Show(AnswerSchema):

@@ -1,6 +1,6 @@
 """Shows as they are listed and answered."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
@@ -8,18 +8,16 @@ import sqlalchemy as sa
 
 from booking_app.catalog import movies
 from booking_app.catalog.models import (
-    DURATION_MAX_MINUTES,
-    PAUSE_MAX_MINUTES,
+    FILM_SEARCHED,
+    IS_UPCOMING,
     Movie,
     Screen,
     Show,
     available_seats,
 )
-from booking_app.core.database import NOW, Query, later, reading
-from booking_app.core.errors import NotFound
+from booking_app.core.database import NOW, Query, fold, reading
+from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, listing
-
-LONGEST_SHOW = timedelta(minutes=DURATION_MAX_MINUTES + 2 * PAUSE_MAX_MINUTES)
 
 # With the parameter `now`.
 SHOWS: Query = (
@@ -52,12 +50,6 @@ SHOWS: Query = (
     .join(Movie, Movie.id == Show.movie_id)
     .join(Screen, Screen.id == Show.screen_id)
 )
-# Shows that have not begun or are still on sale. The first condition, which follows from the second
-# one, is there for the index: a sale ends with its show at the latest.
-IS_UPCOMING = sa.and_(
-    Show.starts_at > later(-LONGEST_SHOW),
-    sa.or_(Show.starts_at > NOW, sa.func.coalesce(Show.sales_until > NOW, sa.false())),
-)
 ONE_SHOW = SHOWS.where(Show.id == sa.bindparam("show"))
 
 
@@ -69,7 +61,14 @@ def _show_list(filters: frozenset[str], when: str) -> Listing:
     conditions = {
         "movie": Show.movie_id == sa.bindparam("movie"),
         "cinema": Screen.cinema_id == sa.bindparam("cinema"),
+        "screen": Show.screen_id == sa.bindparam("screen"),
+        "search": FILM_SEARCHED.like(sa.bindparam("search")),
         "date": Show.local_date == sa.bindparam("date"),
+        "since": Show.local_date >= sa.bindparam("since"),
+        "until": Show.local_date <= sa.bindparam("until"),
+        "format": Show.format_key == sa.bindparam("format"),
+        "language": Show.language_key == sa.bindparam("language"),
+        "subtitles": Show.subtitles_key == sa.bindparam("subtitles"),
     }
     for name in filters:
         query = query.where(conditions[name])
@@ -86,13 +85,33 @@ def list_shows(
     page_size: int,
     movie: int | None = None,
     cinema: int | None = None,
+    screen: int | None = None,
+    search: str | None = None,
     date: date | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    format: str | None = None,
+    language: str | None = None,
+    subtitles: str | None = None,
     when: str = "upcoming",
     on_sale: bool = True,
     now: datetime | None = None,
 ) -> Page:
-    """Shows by time and id. `date` is the day in the cinema's time zone."""
-    filters = {"movie": movie, "cinema": cinema, "date": date}
+    """Shows by time and id. `date`, and `since` and `until` with all between, are business days;
+    `search` finds films as in `movies.list_movies`. Raises Invalid for a period that can't be."""
+    if since is not None and until is not None and until < since:
+        raise Invalid("to", "Must not be before from.", place="query")
+    presented = {"format": format, "language": language, "subtitles": subtitles}
+    filters: dict[str, Any] = {
+        "movie": movie,
+        "cinema": cinema,
+        "screen": screen,
+        "search": None if search is None else FILM_SEARCHED.pattern(search),
+        "date": date,
+        "since": since,
+        "until": until,
+        **{name: None if text is None else fold(text) for name, text in presented.items()},
+    }
     given = {name: value for name, value in filters.items() if value is not None}
     statements = _show_list(frozenset(given), when)
     with reading() as connection:

@@ -79,7 +79,7 @@ def refuse_overlap(
     """Raises ShowOverlap where another show is on the screen then, or less than its
     `turnaround_minutes` away.
 
-    The caller has locked the screen's row (`venues.lock_screen`): only so is the answer certain.
+    The caller has locked the screen's row (`screen_locks`): only so is the answer certain.
     """
     screen = connection.execute(
         sa.select(Screen.name, Screen.turnaround_minutes).where(Screen.id == screen_id)

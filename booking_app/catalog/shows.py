@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import plan_changes, seat_plans, venues
+from booking_app.catalog import plan_changes, screen_locks, seat_plans, venues
 from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
@@ -136,18 +136,22 @@ def insert_show(
         seats = seat_plans.plan_seats(seat_plans.read_plan(place.rows))
     else:
         cinema_id = venues.default_cinema(connection, timezone, by)
-        place = venues.lock_named_screen(
+        place = screen_locks.lock_named_screen(
             connection, cinema_id=cinema_id, name=screen_name or "", by=by
         )
         seats = seat_plans.numbered_seats(1, total_seats or 0)
-    check_prices((prices or {}).keys(), {seat.category for seat in seats})
+    check_prices(prices or {}, {seat.category for seat in seats})
     ends_at = date_time + _lasts(duration, columns)
     check_sale(
         columns.get("sales_from"), columns.get("sales_until"), starts_at=date_time, ends_at=ends_at
     )
     refuse_overlap(connection, place.id, date_time, ends_at)
     sold_in = venues.currency_of(connection, place.cinema_id) or currency
-    values = {"price_cents": 0, "on_sale": True, **_stored(columns, sold_in)}
+    values = {
+        "price_cents": 0,
+        "on_sale": True,
+        **stored_terms({"prices": prices or {}, **columns}, sold_in),
+    }
     show_id: int = connection.execute(
         sa.insert(Show)
         .values(
@@ -157,10 +161,9 @@ def insert_show(
             ends_at=ends_at,
             local_date=business_day(connection, place.cinema_id, date_time),
             currency=sold_in,
-            prices=prices_in_minor_units(prices or {}, sold_in),
             total_seats=len(seats),
             version=new_version(),
-            **values,
+            **stored_terms(terms, sold_in),
         )
         .returning(Show.id)
     ).scalar_one()
@@ -194,8 +197,8 @@ def update_show(
     show = _lock_show(connection, show_id)
     before = audited_show(connection, show_id)
     _refuse_new_rules(connection, columns)
-    changes = _stored(columns, show.currency)
-    new_prices = None if prices is None else prices_in_minor_units(prices, show.currency)
+    terms = dict(columns) if prices is None else {"prices": prices, **columns}
+    changes = stored_terms(terms, show.currency)
     place = _find_screen(connection, show, screen, screen_name)
     starts_at = date_time or show.starts_at
     if place.id != show.screen_id or starts_at != show.starts_at:
@@ -210,14 +213,13 @@ def update_show(
     if place.cinema_id != show.cinema_id:
         _refuse_other_currency(connection, show, place.cinema_id)
     if place.id != show.screen_id and (place.rows or _is_planned(connection, show_id)):
-        kept = show.prices if new_prices is None else new_prices
+        kept = changes.get("prices", show.prices)
         _take_plan(connection, show_id, place, kept, total_seats)
     elif total_seats is not None and total_seats != show.total_seats:
         _resize(connection, show, total_seats, now)
         changes["total_seats"] = total_seats
-    if new_prices is not None:
-        check_prices(new_prices.keys(), _categories(connection, show_id))
-        changes["prices"] = new_prices
+    if prices is not None:
+        check_prices(prices, _categories(connection, show_id))
     after_columns = {**show._mapping, **changes}
     ends_at = starts_at + _lasts(show.duration_minutes, after_columns)
     if (place.id, starts_at, ends_at) != (show.screen_id, show.starts_at, show.ends_at):
@@ -295,11 +297,14 @@ def _lasts(duration_minutes: int, columns: Mapping[str, Any]) -> timedelta:
     return timedelta(minutes=duration_minutes + pauses)
 
 
-def _stored(changes: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    """The columns of `ShowChanges`, the price in minor units, and the folded ones beside them."""
+def stored_terms(changes: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """The columns of `ShowChanges` and `prices`, amounts in minor units of the currency, and the
+    folded ones beside them. Raises Invalid for amounts that the currency does not have."""
     columns = dict(changes)
     if "price" in columns:
         columns["price_cents"] = minor_units("price", columns.pop("price"), currency)
+    if "prices" in columns:
+        columns["prices"] = prices_in_minor_units(columns["prices"], currency)
     for name in KEYS:
         if name in columns:
             columns[f"{name}_key"] = columns[name] and fold(columns[name])
@@ -324,7 +329,7 @@ def _refuse_new_rules(connection: sa.Connection, columns: Mapping[str, Any]) -> 
 
 
 def _lock_screen(connection: sa.Connection, screen_id: int) -> Row:
-    screen = venues.lock_screen(connection, screen_id)
+    screen = screen_locks.lock_screen(connection, screen_id)
     if screen is None:
         raise Invalid("screen", f"There is no screen {screen_id}.")
     return screen
@@ -335,7 +340,9 @@ def _find_screen(
 ) -> Row:
     """The screen that the show is to be on, its row locked; raises Invalid."""
     if screen_name is not None:
-        return venues.lock_known_screen(connection, cinema_id=show.cinema_id, name=screen_name)
+        return screen_locks.lock_known_screen(
+            connection, cinema_id=show.cinema_id, name=screen_name
+        )
     return _lock_screen(connection, show.screen_id if screen is None else screen)
 
 

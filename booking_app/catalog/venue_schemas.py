@@ -9,9 +9,12 @@ from marshmallow import fields, validate
 from booking_app.catalog.models import (
     BLOCK_MAX,
     CATEGORY_MAX,
+    KEPT_BECAUSE,
     KINDS,
     LABEL_MAX,
+    LABELS_TOLD,
     NUMBER_MAX,
+    PAUSE_MAX_MINUTES,
     ROW_LABEL_MAX,
     SEATS_MAX,
     STANDARD,
@@ -175,6 +178,18 @@ class ScreenPatch(ma.Schema):
         max_length=SEATS_MAX,
         metadata={"description": "The seats that no show sells, of the plan."},
     )
+    turnaround_minutes = StrictInteger(
+        0,
+        PAUSE_MAX_MINUTES,
+        metadata={"description": "At least so many minutes lie between two shows; 0 if left out."},
+    )
+
+
+class ScreenChange(ScreenPatch):
+    apply_to_unsold_shows = StrictBoolean(
+        metadata={"description": "Give the plan to the shows to come without sold or held seats."}
+    )
+    dry_run = StrictBoolean(metadata={"description": "Write nothing, and answer the same."})
 
 
 class ScreenBody(ScreenPatch):
@@ -217,6 +232,52 @@ class Screen(AnswerSchema):
     )
     rows = fields.List(fields.Nested(PlanRowAnswer), required=True)
     out_of_order = fields.List(fields.String(), required=True)
+    turnaround_minutes = fields.Integer(required=True)
+
+
+def _first_labels(attribute: str) -> fields.Field[Any]:
+    return fields.List(
+        fields.String(),
+        required=True,
+        attribute=attribute,
+        metadata={"description": f"The first {LABELS_TOLD} of them."},
+    )
+
+
+class ChangedShow(AnswerSchema):
+    """A show to come that takes the plan."""
+
+    show = StrictInteger(1, required=True, attribute="show_id")
+    movie_title = fields.String(required=True)
+    date_time = Instant(required=True, attribute="starts_at")
+    seats_won = fields.Integer(required=True)
+    won_seat_numbers = _first_labels("first_won")
+    seats_lost = fields.Integer(required=True)
+    lost_seat_numbers = _first_labels("first_lost")
+    seats_changed = fields.Integer(
+        required=True,
+        metadata={"description": "That stay, with another kind, category, place or block."},
+    )
+    unblocked_seat_numbers = fields.List(
+        fields.String(),
+        required=True,
+        attribute="unblocked",
+        metadata={"description": "Of the lost seats, those that the house kept."},
+    )
+
+
+class KeptShow(AnswerSchema):
+    """A show to come that keeps the seats it has."""
+
+    show = StrictInteger(1, required=True, attribute="show_id")
+    movie_title = fields.String(required=True)
+    date_time = Instant(required=True, attribute="starts_at")
+    code = fields.String(required=True, validate=validate.OneOf(KEPT_BECAUSE))
+    detail = fields.String(required=True)
+    seats_taken = fields.Integer(
+        required=True, metadata={"description": "How many are sold or held."}
+    )
+    taken_seat_numbers = _first_labels("first_taken")
 
 
 class StillSold(AnswerSchema):
@@ -232,4 +293,14 @@ class ChangedScreen(Screen):
         fields.Nested(StillSold),
         required=True,
         metadata={"description": "Seats out of order from now on that shows to come have sold."},
+    )
+    shows_changed = fields.List(
+        fields.Nested(ChangedShow),
+        required=True,
+        metadata={"description": "With `apply_to_unsold_shows`: the shows that take the plan."},
+    )
+    shows_kept = fields.List(
+        fields.Nested(KeptShow),
+        required=True,
+        metadata={"description": "With `apply_to_unsold_shows`: those that don't, and why."},
     )

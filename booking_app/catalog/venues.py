@@ -3,22 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import blocked_seats, seat_plans
+from booking_app.catalog import blocked_seats, plan_changes, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.cinema_clocks import follow_clocks
 from booking_app.catalog.models import MIDNIGHT, Cinema, Screen, Show
+from booking_app.catalog.plan_changes import ChangedShow, KeptShow, Room
+from booking_app.catalog.screen_plans import check_readable, in_order, read_rows
 from booking_app.catalog.seat_plans import PlanRow
-from booking_app.catalog.show_rules import refuse_split_pairs, require_finished_upgrade
+from booking_app.catalog.show_rules import require_finished_upgrade
 from booking_app.core.database import (
     NOW,
-    Row,
+    Undo,
     fold,
     insert_or_ignore,
     reading,
@@ -29,7 +30,6 @@ from booking_app.core.errors import Conflict, Invalid, NotFound
 from booking_app.core.paging import Page, fetch_page, listing
 
 DEFAULT_CINEMA = "Main cinema"
-NAMES_TOLD = 3
 
 
 class NameTaken(Conflict):
@@ -49,8 +49,12 @@ class ScreenDetails:
     name: str
     rows: tuple[PlanRow, ...]
     out_of_order: list[str]
+    turnaround_minutes: int
     # Where saving what is out of order found seats in use, those of shows to come.
     still_sold: tuple[StillSold, ...] = ()
+    # Where its plan was applied to shows to come.
+    shows_changed: tuple[ChangedShow, ...] = ()
+    shows_kept: tuple[KeptShow, ...] = ()
 
     @property
     def total_seats(self) -> int:
@@ -77,7 +81,14 @@ CINEMA = (
     Cinema.currency,
     Cinema.is_default,
 )
-SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows, Screen.out_of_order)
+SCREEN = (
+    Screen.id,
+    Screen.cinema_id,
+    Screen.name,
+    Screen.rows,
+    Screen.out_of_order,
+    Screen.turnaround_minutes,
+)
 
 
 # --- cinemas --------------------------------------------------------------------------------
@@ -283,6 +294,7 @@ def create_screen(
     name: str,
     rows: Sequence[Mapping[str, Any]],
     out_of_order: Sequence[str] = (),
+    turnaround_minutes: int = 0,
     cinema: int | None = None,
     timezone: str = "UTC",
     by: Actor = OPERATOR,
@@ -295,7 +307,7 @@ def create_screen(
     """
     plan = read_rows(rows)
     cinema_id = default_cinema(connection, timezone, by) if cinema is None else cinema
-    screen_id = insert_screen(connection, cinema_id, name, plan, out_of_order)
+    screen_id = insert_screen(connection, cinema_id, name, plan, out_of_order, turnaround_minutes)
     screen = _read_screen(connection, screen_id)
     audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
     return _screen(screen)
@@ -307,11 +319,16 @@ def insert_screen(
     name: str,
     plan: Sequence[PlanRow],
     out_of_order: Sequence[str] = (),
+    turnaround_minutes: int = 0,
 ) -> int:
     """Add a screen within the caller's transaction; its id. Raises what `create_screen` raises."""
-    _check_readable(connection, plan)
+    check_readable(connection, plan)
+    _check_turnaround(connection, turnaround_minutes)
     values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
-    values["out_of_order"] = _in_order(connection, plan, out_of_order)
+    values |= {
+        "out_of_order": in_order(connection, plan, out_of_order),
+        "turnaround_minutes": turnaround_minutes,
+    }
     insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
         fk_screen_cinema_id=Invalid("cinema", f"There is no cinema {cinema_id}."),
@@ -328,31 +345,39 @@ def update_screen(
     name: str | None = None,
     rows: Sequence[Mapping[str, Any]] | None = None,
     out_of_order: Sequence[str] | None = None,
+    turnaround_minutes: int | None = None,
+    apply_to_unsold_shows: bool = False,
+    dry_run: bool = False,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> ScreenDetails:
-    """Change a screen's name, plan or seats out of order; what is None stays. Shows keep the plan
-    they copied; seats that are said to be out of order are blocked in its shows to come where they
-    are free, and the others are `still_sold`.
+    """Change a screen's name, plan, seats out of order or the minutes between its shows, which
+    count where shows are made or moved from now on; what is None stays. Shows keep the plan they
+    copied, but `apply_to_unsold_shows` gives it to the shows to come without sold or held seats.
+    Seats that are said to be out of order are blocked in all shows to come where they are free, and
+    the others are `still_sold`. A `dry_run` answers the same and writes nothing.
 
-    Raises NotFound and what `create_screen` raises.
+    Raises NotFound and what `create_screen` raises, and Invalid for a plan to apply that is none.
     """
     changes: dict[str, Any] = {}
     if name is not None:
         changes |= {"name": name, "name_key": fold(name)}
+    if turnaround_minutes is not None:
+        _check_turnaround(connection, turnaround_minutes)
+        changes["turnaround_minutes"] = turnaround_minutes
     if rows is not None:
         plan = read_rows(rows)
         changes["rows"] = seat_plans.stored_plan(plan)
-    if out_of_order is not None:  # shows before screens, as whoever moves one
+    if out_of_order is not None or apply_to_unsold_shows:  # shows before screens, as who moves one
         blocked_seats.lock_coming_shows(connection, screen_id, now)
     before = _read_screen(connection, screen_id, lock=True)
     if rows is not None and changes["rows"] != before["rows"]:
-        _check_readable(connection, plan)
+        check_readable(connection, plan)
     if rows is None:
         plan = seat_plans.read_plan(before["rows"])
     if rows is not None or out_of_order is not None:
         wanted = before["out_of_order"] if out_of_order is None else out_of_order
-        changes["out_of_order"] = _in_order(connection, plan, wanted)
+        changes["out_of_order"] = in_order(connection, plan, wanted)
     if changes:
         change = sa.update(Screen).where(Screen.id == screen_id).values(**changes)
         with refusing(uq_screen_cinema_id_name_key=_name_taken(name)):
@@ -361,13 +386,29 @@ def update_screen(
     audit.record(
         connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
     )
+    screen = _screen(after)
+    if apply_to_unsold_shows:
+        applied = plan_changes.apply_plan(
+            connection,
+            screen_id=screen_id,
+            room=Room.of_plan(screen.rows, screen.out_of_order),
+            out_of_order_before=before["out_of_order"],
+            by=by,
+            now=now,
+            dry_run=dry_run,
+        )
+        screen = replace(
+            screen, shows_changed=tuple(applied.changed), shows_kept=tuple(applied.kept)
+        )
     was, is_ = set(before["out_of_order"]), set(after["out_of_order"])
-    if out_of_order is None or not was | is_:
-        return _screen(after)
-    sold = blocked_seats.move_out_of_order(
-        connection, screen_id=screen_id, out_of_order=is_, removed=was - is_, now=now
-    )
-    return replace(_screen(after), still_sold=tuple(sold))
+    if out_of_order is not None and was | is_:
+        sold = blocked_seats.move_out_of_order(
+            connection, screen_id=screen_id, out_of_order=is_, removed=was - is_, now=now
+        )
+        screen = replace(screen, still_sold=tuple(sold))
+    if dry_run:
+        raise Undo(screen)
+    return screen
 
 
 @writes
@@ -379,100 +420,9 @@ def delete_screen(connection: sa.Connection, *, screen_id: int, by: Actor = OPER
     audit.record(connection, "screen.deleted", by=by, object_id=screen_id, before=before)
 
 
-def lock_screen(connection: sa.Connection, screen_id: int) -> Row | None:
-    """The screen with its row locked, `(id, cinema_id, rows, out_of_order)`; None where there is
-    none.
-
-    Its cinema's clocks are read after that (`cinema_clocks`): they are changed under this lock.
-    """
-    return connection.execute(
-        sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
-        .where(Screen.id == screen_id)
-        .with_for_update()
-    ).first()
-
-
-def lock_named_screen(connection: sa.Connection, *, cinema_id: int, name: str, by: Actor) -> Row:
-    """The cinema's screen of this name, made if there is none, its row locked.
-
-    Two callers making the same screen at once get the same row.
-    """
-    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name), "rows": []}
-    query = (
-        sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
-        .where(Screen.cinema_id == cinema_id, Screen.name_key == values["name_key"])
-        .with_for_update()
-    )
-    # The one that was in the way of the insert may be renamed or deleted before it is locked.
-    while (screen := connection.execute(query).first()) is None:
-        if insert_or_ignore(connection, Screen, **values):
-            made = connection.execute(query).one()
-            after = {"id": made.id, "cinema_id": cinema_id, "name": name, "rows": []}
-            audit.record(connection, "screen.created", by=by, object_id=made.id, after=after)
-    return screen
-
-
-def lock_known_screen(connection: sa.Connection, *, cinema_id: int, name: str) -> Row:
-    """The cinema's screen of this name, its row locked; raises Invalid with the nearest names where
-    there is none."""
-    query = (
-        sa.select(Screen.id, Screen.cinema_id, Screen.rows, Screen.out_of_order)
-        .where(Screen.cinema_id == cinema_id, Screen.name_key == fold(name))
-        .with_for_update()
-    )
-    screen = connection.execute(query).first()
-    if screen is None:
-        names = sa.select(Screen.name).where(Screen.cinema_id == cinema_id)
-        known = connection.execute(names.order_by(Screen.name_key)).scalars().all()
-        raise Invalid("screen_name", f"This cinema has no screen {name!r}; {nearest(name, known)}.")
-    return screen
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Which of the known names may be meant: `the nearest are Saal 1, Saal 2`."""
-    by_key = {fold(one): one for one in known}
-    found = [by_key[key] for key in get_close_matches(fold(name), by_key, NAMES_TOLD)]
-    if found:
-        return f"the nearest: {', '.join(found)}"
-    more = ", ..." if len(known) > NAMES_TOLD else ""
-    return f"there are {', '.join(known[:NAMES_TOLD])}{more}" if known else "it has none"
-
-
-def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
-    """The plan of rows as they are on the wire; raises Invalid for one that can't be, naming the
-    row."""
-    try:
-        return seat_plans.read_plan(rows)
-    except seat_plans.PlanError as error:
-        errors: Any = [str(error)]
-        for step in reversed(error.path):
-            errors = {step: errors}
-        raise Invalid(
-            "rows",
-            f"Row {error.row} ({rows[error.row]['label']}), {error.path[0]}: {error}",
-            {error.row: errors},
-        ) from error
-
-
-def _check_readable(connection: sa.Connection, plan: Sequence[PlanRow]) -> None:
-    """Raises UpgradeUnfinished for a plan that the release before can't read, and may have to."""
-    index = seat_plans.unreadable_before(plan)
-    if index is not None:
-        require_finished_upgrade(connection, f"row {index} ({plan[index].label})")
-
-
-def _in_order(
-    connection: sa.Connection, plan: Sequence[PlanRow], out_of_order: Sequence[str]
-) -> list[str]:
-    """The seats that are out of order, in the order of the room. Raises Invalid for one that the
-    plan does not have, PairSplit and UpgradeUnfinished."""
-    seats = seat_plans.plan_seats(plan)
-    if unknown := sorted(set(out_of_order) - {seat.label for seat in seats}):
-        raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}; leave it out.")
-    if out_of_order:
-        require_finished_upgrade(connection, "seats that are out of order")
-        refuse_split_pairs(seats, out_of_order)
-    return [seat.label for seat in seats if seat.label in set(out_of_order)]
+def _check_turnaround(connection: sa.Connection, minutes: int) -> None:
+    if minutes:
+        require_finished_upgrade(connection, "the minutes between shows")
 
 
 def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> sa.RowMapping:
@@ -485,7 +435,14 @@ def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = Fals
 
 def _screen(row: sa.RowMapping) -> ScreenDetails:
     plan = seat_plans.read_plan(row["rows"])
-    return ScreenDetails(row["id"], row["cinema_id"], row["name"], plan, row["out_of_order"])
+    return ScreenDetails(
+        id=row["id"],
+        cinema_id=row["cinema_id"],
+        name=row["name"],
+        rows=plan,
+        out_of_order=row["out_of_order"],
+        turnaround_minutes=row["turnaround_minutes"],
+    )
 
 
 def _name_taken(name: str | None) -> NameTaken:

@@ -32,6 +32,11 @@ def decimal_string(amount: int, currency: str) -> str:
     return f"{amount // unit}.{amount % unit:0{places}d}" if places else str(amount)
 
 
+def decimal_of(amount: int, currency: str) -> Decimal:
+    """Minor units as a number: 950 of EUR is 9.50."""
+    return Decimal(amount).scaleb(-decimals(currency))
+
+
 def minor_units(amount: Decimal, currency: str) -> int:
     """A price in minor units; raises ValueError, in words, for more decimals than the currency has
     and more than PRICE_MAX."""

@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from booking_app.catalog.models import (
+    SORT_KEY,
     Cinema,
     Movie,
     Screen,
@@ -57,7 +58,7 @@ GROUPS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     "day": ((Show.local_date.label("day"),), (Show.local_date,)),
     "movie": (
         (Movie.title.label("name"), Show.movie_id.label("movie")),
-        (Movie.title_key, Show.movie_id),
+        (SORT_KEY, Show.movie_id),
     ),
     "screen": (
         (

@@ -6,6 +6,17 @@ document.addEventListener("submit", (event) => {
   if (asked && !window.confirm(asked)) event.preventDefault();
 });
 
+// All rows of a list at once.
+const tickAll = document.getElementById("tick-all");
+if (tickAll) {
+  tickAll.hidden = false;
+  tickAll.addEventListener("change", () => {
+    for (const box of document.querySelectorAll("input[form=ticked]")) {
+      if (box.type === "checkbox") box.checked = tickAll.checked;
+    }
+  });
+}
+
 // To what is wrong, which may be far down.
 const wrong = document.querySelector("[aria-invalid], .message.error");
 if (wrong) {

@@ -274,7 +274,8 @@ class AnswerSchema(ma.Schema):
 
     def _converter(self, one: fields.Field[Any]) -> Any:
         if isinstance(one, fields.Nested):
-            return one.schema.dump
+            dump = one.schema.dump
+            return (lambda value: value and dump(value)) if one.allow_none else dump
         if isinstance(one, fields.List) and isinstance(one.inner, fields.Nested):
             schema = one.inner.schema
             return lambda items: schema.dump(items, many=True)

@@ -69,6 +69,7 @@ CODES: dict[str, Code] = {
     "username_taken": Code(409, "The user name is taken"),
     "own_account": Code(409, "One's own account can't be changed here"),
     "name_taken": Code(409, "The name is taken"),
+    "external_id_taken": Code(409, "The external id is taken"),
     "in_use": Code(409, "It is in use"),
     "upgrade_unfinished": Code(409, "The release before may still serve, and can't read this"),
     "has_bookings": Code(409, "It has bookings"),
@@ -76,6 +77,23 @@ CODES: dict[str, Code] = {
         409,
         "Another show is on this screen at that time",
         facts={"show": SHOW_ID, "movie_title": TITLE, "date_time": TIME, "ends_at": TIME},
+    ),
+    "not_all_shows": Code(
+        409,
+        "Something is in the way of some of the shows",
+        facts={
+            "shows": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "show": {"type": "integer"},
+                        "code": {"type": "string"},
+                        "detail": {"type": "string"},
+                    },
+                },
+            }
+        },
     ),
     "seats_sold": Code(409, "Seats that would go are sold or held", facts={"seats": LABELS}),
     "pair_split": Code(409, "One seat of a pair goes with the other", facts={"seats": LABELS}),

@@ -59,7 +59,7 @@ def test_a_real_hall_is_sold_as_it_stands(
     assert made.status_code == 201, made.text
     screen = made.json
     again = staff.patch(f"/api/screens/{screen['id']}/", {"rows": screen["rows"]})
-    assert again.json == screen | {"still_sold": []}
+    assert again.json == screen | {"still_sold": [], "shows_changed": [], "shows_kept": []}
     body = {"screen": screen["id"], "date_time": AT, "price": "9.50"}
     show = staff.post(f"/api/movies/{make_movie()}/shows/", body).json
     assert show["total_seats"] == screen["total_seats"] == len(expected["seats"])

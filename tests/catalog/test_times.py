@@ -114,7 +114,7 @@ def test_a_time_that_the_clocks_show_twice_is_the_first(
 
 @pytest.mark.parametrize(
     ("local", "timezone"),
-    [("0001-01-01T00:00", "Pacific/Kiritimati"), ("9999-12-31T23:59", "Pacific/Pago_Pago")],
+    [("0001-01-01T00:00", "Pacific/Auckland"), ("9999-12-31T23:59", "Pacific/Pago_Pago")],
 )
 def test_what_is_beyond_the_calendar_in_utc_is_refused(local: str, timezone: str) -> None:
     with pytest.raises(NoSuchTime, match="is too far away"):

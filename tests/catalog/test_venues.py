@@ -95,7 +95,12 @@ def test_screens_and_their_plans(client: FlaskClient, staff: Caller, alice: Call
     assert client.get("/api/screens/?cinema=99").json == []
     assert staff.post("/api/screens/", body | {"name": "SAAL 1"}).json["code"] == "name_taken"
     renamed = staff.patch(f"/api/screens/{screen['id']}/", {"name": "Saal 2"}).json
-    assert renamed == screen | {"name": "Saal 2", "still_sold": []}
+    assert renamed == screen | {
+        "name": "Saal 2",
+        "still_sold": [],
+        "shows_changed": [],
+        "shows_kept": [],
+    }
     assert staff.get("/api/screens/99/").status_code == 404
     assert staff.patch("/api/screens/99/", {"name": "x"}).status_code == 404
 

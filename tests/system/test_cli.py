@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,46 @@ def test_loading_a_daily_show_again_adds_the_day_that_has_come(app: Flask) -> No
     assert load_at(midnight - timedelta(microseconds=1)) == (0, 0)
     assert rows(Show) == before
     assert load_at(midnight) == (0, 2)
+
+
+@pytest.mark.usefixtures("in_2030")
+def test_local_times_are_those_of_the_cinema_and_of_its_business_day(
+    load: Callable[..., Any], client: Any
+) -> None:
+    cinema = {"name": "Roxy", "timezone": "Europe/Vienna", "day_starts_at": "06:00"}
+    cinema["screens"] = [{"name": "Saal", "rows": [{"label": "A", "seats": 3}]}]  # type: ignore
+    show = {"cinema": "Roxy", "screen": "Saal"}
+    times = ("2030-03-31T01:45", "2030-10-27T02:30", "2030-10-27T02:30+01:00")
+    shows = [show | {"date_time": time} for time in times]
+    content = {"cinemas": [cinema], "movies": [FILM | {"duration_minutes": 60, "shows": shows}]}
+    for added in (3, 0):
+        done = load(content)
+        assert (done.exit_code, f"{added} shows added" in done.output) == (0, True), done.output
+    assert client.get("/api/cinemas/1/").json["day_starts_at"] == "06:00"
+    assert [show["date_time"] for show in client.get("/api/shows/").json] == [
+        *("2030-03-31T00:45:00Z", "2030-10-27T00:30:00Z", "2030-10-27T01:30:00Z")
+    ]
+    assert len(client.get("/api/shows/?date=2030-03-30").json) == 1
+    missing = [show | {"date_time": "2030-03-31T02:30"}]
+    refused = load({"cinemas": [], "movies": [FILM | {"shows": missing}]})
+    assert refused.exit_code == 1
+    assert (
+        "movies[0] (Äpfel).shows[0]: There is no 02:30 on 2030-03-31 in Europe/Vienna: the clocks "
+        "go forward from 02:00 to 03:00."
+    ) in refused.output
+    assert len(rows(Show)) == 3
+
+
+def test_a_daily_time_that_does_not_exist_is_named_and_the_demo_leaves_it_out(app: Flask) -> None:
+    cinema = {"name": "Roxy", "timezone": "Europe/Vienna"}
+    cinema["screens"] = [{"name": "Saal", "rows": [{"label": "A", "seats": 3}]}]  # type: ignore
+    show = {"cinema": "Roxy", "screen": "Saal", "daily": ["02:30"]}
+    content = Catalog().load({"cinemas": [cinema], "movies": [FILM | {"shows": [show]}]})
+    values = {**content, "timezone": "UTC", "now": datetime(2030, 3, 28, tzinfo=UTC)}
+    with pytest.raises(catalog_file.EntryError, match="There is no 02:30 on 2030-03-31"):
+        catalog_file.load_catalog(**values)
+    assert rows(Cinema) == []
+    assert catalog_file.load_catalog(**values, is_demo=True) == (1, 7)
 
 
 @pytest.mark.parametrize(

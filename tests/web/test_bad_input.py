@@ -58,6 +58,7 @@ SIGNUP = {"username": "new", "password": PASSWORD}
 LOGIN = {"username": "alice", "password": PASSWORD}
 PASSWORDS = {"old_password": PASSWORD, "new_password": "staple-battery-horse"}
 MOVIE = {"title": "Film", "duration_minutes": 90}
+DAY_START = [None, 6, "", "6:00", "06", "05:60", "05:00:00", "12:01", "24:00", "٠٦:٠٠", "06:00\n"]
 PLANNED = {"screen": 1, "date_time": "2030-01-31T20:00:00Z"}
 CINEMA = {"name": "New", "timezone": "Europe/Vienna"}
 SCREEN = {"name": "New", "rows": [{"label": "A", "seats": 5}]}
@@ -118,6 +119,8 @@ FIELDS: list[tuple[str, str, dict[str, Any], str, list[Any]]] = [
     ("post", "/api/cinemas/", CINEMA, "timezone", [*TEXT, "Mars/Olympus", "Europe", "../x"]),
     ("patch", "/api/cinemas/{cinema}/", {}, "name", TEXT),
     ("patch", "/api/cinemas/{cinema}/", {}, "timezone", [*TEXT, "Mars/Olympus"]),
+    ("post", "/api/cinemas/", CINEMA, "day_starts_at", DAY_START),
+    ("patch", "/api/cinemas/{cinema}/", {}, "day_starts_at", DAY_START),
     ("post", "/api/screens/", SCREEN, "name", [*TEXT, "x" * 101]),
     ("post", "/api/screens/", SCREEN, "rows", ROWS),
     ("post", "/api/screens/", SCREEN, "cinema", [*SMALL, 999]),

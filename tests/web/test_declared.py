@@ -44,6 +44,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("put", "/api/me/password/"): {"old_password": PASSWORD, "new_password": "staple-battery"},
     ("post", "/api/movies/"): {"title": "New", "duration_minutes": 90},
     ("post", "/api/movies/{movie_id}/shows/"): SHOW,
+    ("patch", "/api/shows/"): {"ids": [1], "changes": {"price": "1.00"}},
     ("post", "/api/cinemas/"): {"name": "New", "timezone": "UTC"},
     ("post", "/api/screens/"): {"name": "New", "rows": ROWS},
     ("post", "/api/shows/{show_id}/book/"): {"quantity": 1},
@@ -127,6 +128,7 @@ def test_every_code_that_is_declared_occurs(
     accounts(world)
     films_and_shows(world)
     cinemas_and_screens(world)
+    clocks(world)
     blocked_seats(world)
     taking_seats(world)
     holds(world)
@@ -195,6 +197,17 @@ def films_and_shows(world: World) -> None:
     alice.post(f"/api/shows/{shows[0]}/book/", {"seat_number": "9"})
     call("patch", show, shows[0], by=staff, json={"date_time": SOON})
     call("patch", show, shows[0], by=staff, json={"total_seats": 5})
+    for ids in shows, [MISSING]:
+        call("patch", "/api/shows/", by=staff, json={"ids": ids, "changes": {"note": "Here"}})
+    staff.post("/api/movies/", {"title": "Named", "duration_minutes": 60, "external_id": "tt1"})
+    taken = {"external_id": "tt1"}
+    call("post", "/api/movies/", by=staff, json={"title": "T", "duration_minutes": 1} | taken)
+    call("patch", movie, film, by=staff, json=taken)
+    with release_before_may_serve():
+        late = {"preshow_minutes": 5}
+        body = {"screen_name": "Late", "date_time": SOON, "total_seats": 5}
+        call("post", f"{movie}shows/", film, by=staff, json=body | late)
+        call("patch", show, shows[1], by=staff, json=late)
     call("delete", show, shows[0], by=staff)
     call("delete", movie, film, by=staff)
     for template in (movie, f"{movie}shows/", show, f"{show}seats/"):
@@ -237,6 +250,23 @@ def cinemas_and_screens(world: World) -> None:
             planned = {"screen": made["id"], "date_time": SOON}
             staff.post(f"/api/movies/{film}/shows/", planned)
         call("delete", template, made["id"], by=staff)
+
+
+def clocks(world: World) -> None:
+    call, staff = world.call, world.staff
+    late = {"name": "Late", "timezone": "UTC", "day_starts_at": "06:00"}
+    with release_before_may_serve():
+        call("post", "/api/cinemas/", by=staff, json=late)
+        made = staff.post("/api/cinemas/", late | {"day_starts_at": "00:00"}).json["id"]
+        call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json=late)
+    hall = staff.post("/api/screens/", {"name": "1", "rows": ROWS, "cinema": made}).json["id"]
+    film = world.make_movie("Short", 60)
+    place = {"movie_id": film, "screen": hall, "screen_name": None, "total_seats": None}
+    _, coming = (world.make_show(**place, starts_in=n * HOUR) for n in (-0.5, 0.75))
+    earlier = {"timezone": "Etc/GMT-1"}  # one hour ahead of UTC
+    call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json=earlier)
+    world.alice.post(f"/api/shows/{coming}/book/", {"seat_number": "A1"})
+    call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json=earlier)
 
 
 def blocked_seats(world: World) -> None:
