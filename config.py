@@ -91,7 +91,8 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
-def _database_url(text: str) -> str:
+def database_url(text: str) -> str:
+    """The address as the application uses it; raises ValueError, saying what is allowed."""
     allowed = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     try:
         url = make_url(text)
@@ -150,7 +151,7 @@ SETTINGS = (
         f"sqlite:///{INSTANCE / 'booking.db'}",
         "where the data is: `sqlite:///FILE` (a relative one is in `instance/`) or "
         "`postgresql://USER:PASSWORD@HOST/DATABASE`",
-        _database_url,
+        database_url,
         secret=True,
     ),
     Setting(

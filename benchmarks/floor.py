@@ -77,9 +77,10 @@ TAKE_SEATS = sql("""
 
 FILMS = sql("""
     SELECT id, title, duration_minutes, year, language, genres, age_rating, director,
-           description, on_sale,
+           description, on_sale, original_title, sort_title, release_date, poster_url, trailer_url,
+           external_id,
            (SELECT count(*) FROM (SELECT 1 FROM movie WHERE on_sale = true) AS matches)
-    FROM movie WHERE on_sale = true ORDER BY title_key, id
+    FROM movie WHERE on_sale = true ORDER BY coalesce(sort_key, title_key), id
     LIMIT %(limit)s::INTEGER OFFSET %(offset)s::INTEGER""")
 
 SHOW = sql("""

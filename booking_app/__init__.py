@@ -15,7 +15,7 @@ from booking_app.auth.tokens import jwt
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.examples import bookable_example
 from booking_app.catalog.routes import blp as catalog_blp
-from booking_app.core import backups, database, engines
+from booking_app.core import backups, database
 from booking_app.reports.routes import blp as reports_blp
 from booking_app.web import deadline, headers, health, limits, openapi, pages, problems, requests
 from booking_app.web.json import OrjsonProvider
@@ -29,10 +29,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__, instance_path=str(config.INSTANCE))
     app.config.update(settings)
     app.config.update(
-        SQLALCHEMY_DATABASE_URI=settings["DATABASE_URL"],
-        SQLALCHEMY_ENGINE_OPTIONS=engines.engine_options(
-            settings["DATABASE_URL"], settings["WEB_THREADS"], settings["DATABASE_POOLER"]
-        ),
         JWT_SECRET_KEY=settings["SECRET_KEY"],
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings["ACCESS_TOKEN_MINUTES"]),
         JWT_DECODE_LEEWAY=10,  # seconds that the clocks of two hosts may differ
@@ -86,6 +82,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.cli.add_command(cli.create_superuser)
     app.cli.add_command(cli.check_integrity)
     app.cli.add_command(cli.backup)
+    app.cli.add_command(cli.copy_database)
     app.cli.add_command(cli.finish_upgrade)
     app.cli.add_command(cli.restore)
     return app

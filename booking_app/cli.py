@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -9,8 +11,9 @@ from typing import Any
 
 import click
 import marshmallow as ma
-from flask import current_app
+from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, ScriptInfo, with_appcontext
+from flask_migrate import Migrate, upgrade
 from sqlalchemy.exc import DBAPIError
 
 from booking_app.auth import accounts
@@ -18,13 +21,21 @@ from booking_app.booking.models import Booking
 from booking_app.catalog import catalog_file, movies
 from booking_app.catalog.file_schemas import Catalog
 from booking_app.catalog.models import Show
-from booking_app.core import backups, schema
-from booking_app.core.database import reading
+from booking_app.core import backups, copies, schema
+from booking_app.core.database import db, reading
+from booking_app.core.database import init_app as init_database
 from booking_app.core.errors import DomainError
 from booking_app.core.outages import is_unavailable
-from booking_app.core.schema import known_revisions, needed_revision, schema_problem
+from booking_app.core.schema import (
+    MIGRATIONS,
+    known_revisions,
+    needed_revision,
+    schema_problem,
+)
+from booking_app.core.snapshots import snapshot
 from booking_app.core.sqlite_files import Contents, Refused
 from booking_app.reports import integrity
+from config import database_url
 
 DEMO = "demo.json"
 # What `backup` and `restore` say is in the file.
@@ -101,27 +112,43 @@ def check_integrity() -> None:
     they don't, and 2 where the data could not be checked.
     """
     counts = integrity.Counts()
-    wrong = 0
     try:
-        for line in chain(
-            integrity.schema_disagreements(known_revisions()), integrity.disagreements(counts)
-        ):
-            wrong += 1
-            click.echo(line)
+        wrong = _echo_disagreements(counts)
     except integrity.WrongSchema as error:
         raise NotChecked(str(error)) from error
     except Exception as error:
         if not (is_unavailable(error) or isinstance(error, DBAPIError)):
             raise
         what = "can't be used" if is_unavailable(error) else "can't be read"
-        reason = " ".join(str(getattr(error, "orig", error)).split())
-        raise NotChecked(f"The database {what}, so not all was checked: {reason}") from error
+        raise NotChecked(
+            f"The database {what}, so not all was checked: {_reason(error)}"
+        ) from error
+    click.echo(_verdict(counts, wrong))
+    sys.exit(1 if wrong else 0)
+
+
+def _echo_disagreements(counts: integrity.Counts) -> int:
+    """Print each disagreement in the database; give their number."""
+    wrong = 0
+    for line in chain(
+        integrity.schema_disagreements(known_revisions()), integrity.disagreements(counts)
+    ):
+        wrong += 1
+        click.echo(line)
+    return wrong
+
+
+def _verdict(counts: integrity.Counts, wrong: int) -> str:
     verdict = f"{wrong:,} disagreement{'s' * (wrong > 1)}" if wrong else "all agree"
-    click.echo(
+    return (
         f"checked {counts.shows:,} shows, {counts.seats:,} seats, {counts.bookings:,} bookings: "
         f"{verdict}."
     )
-    sys.exit(1 if wrong else 0)
+
+
+def _reason(error: Exception) -> str:
+    """What the database said, in one line."""
+    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 @click.command("backup")
@@ -153,6 +180,64 @@ def restore(file: Path) -> None:
         click.echo(f"The database before it is kept as {kept}.")
     if contents.revision != needed_revision():
         click.echo("Its schema is of an earlier release: run `flask db upgrade` before you serve.")
+
+
+@click.command("copy-database")
+@click.argument("url")
+@with_appcontext
+def copy_database(url: str) -> None:
+    """Copy all that is in the database into the empty one at URL, and verify the copy.
+
+    From SQLite to PostgreSQL, back, or between two of a kind. The database at URL gets its tables
+    here. What servers write after the start is not copied: stop them first.
+    """
+    rows = 0
+
+    def copied(table: str, number: int) -> None:
+        nonlocal rows
+        rows += number
+        click.echo(f"{table}: {number:,} row{'s' * (number != 1)}")
+
+    try:
+        with snapshot() as source, bound_to(url):
+            copies.refuse_source(source, release=current_app.config["API_VERSION"])
+            copies.prepare_target(source)
+            upgrade(str(MIGRATIONS.parent))
+            copies.fill(source=source, copied=copied)
+        click.echo(f"Copied {rows:,} rows, and compared each with its copy.")
+        counts = integrity.Counts()
+        with bound_to(url):
+            wrong = _echo_disagreements(counts)
+    except copies.NotCopied as error:
+        raise click.ClickException(f"{error}. Nothing was copied.") from error
+    except Refused as error:
+        raise click.ClickException(str(error).replace("DATABASE_URL", "URL")) from error
+    except Exception as error:
+        if not (is_unavailable(error) or isinstance(error, DBAPIError)):
+            raise
+        raise click.ClickException(f"Not finished: {_reason(error)}") from error
+    click.echo(_verdict(counts, wrong))
+    if wrong:
+        raise click.ClickException(
+            "The copy is complete; what it was made of has these disagreements too."
+        )
+
+
+@contextmanager
+def bound_to(url: str) -> Iterator[None]:
+    """Make another database the present one: that of an application that has nothing else."""
+    app = Flask(current_app.import_name, instance_path=current_app.instance_path)
+    try:
+        app.config.update(current_app.config, DATABASE_URL=database_url(url))
+    except ValueError as error:
+        raise click.ClickException(f"URL is not allowed; allowed: {error}") from error
+    init_database(app)
+    Migrate(app, db)
+    with app.app_context():
+        try:
+            yield
+        finally:
+            db.engine.dispose()
 
 
 @click.command("finish-upgrade")

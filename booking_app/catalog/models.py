@@ -242,7 +242,7 @@ IS_UPCOMING = sa.and_(
 )
 # What films are listed by and searched in, also one that release 1.2 made.
 SORT_KEY = sa.func.coalesce(Movie.sort_key, Movie.title_key)
-SEARCH_KEY = sa.func.coalesce(Movie.search_key, Movie.title_key)
+SEARCH_KEY = sa.func.coalesce(Movie.search_key, sa.func.replace(Movie.title_key, " ", ""))
 FILM_SEARCHED = Searched(SEARCH_KEY, searched_for)
 # The number and the kind of a seat, also of one that release 1.2 made.
 NUMBER = sa.func.coalesce(

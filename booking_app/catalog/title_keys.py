@@ -43,7 +43,7 @@ SAME_LETTERS = str.maketrans(
 HIRAGANA = {katakana: katakana - 0x60 for katakana in range(0x30A1, 0x30F7)}
 # Alphabets whose code points are not in order, each with the first code point of its script.
 CYRILLIC = (
-    "а ә ӕ б в гґ ғ ӻ ҕ д ԁ ђ ԃ ҙ е є ж җ з ԅ ԑ ѕ ӡ ԇ и ҋ і й ј к қ ӄ ҡ ҟ ҝ ԛ л ӆ ԓ љ ԉ м ӎ н ӊ "
+    "а ә ӕ б в г ґ ғ ӻ ҕ д ԁ ђ ԃ ҙ е є ж җ з ԅ ԑ ѕ ӡ ԇ и ҋ і й ј к қ ӄ ҡ ҟ ҝ ԛ л ӆ ԓ љ ԉ м ӎ н ӊ "
     "ң ӈ ҥ њ ԋ о ө п ҧ ҁ р ҏ ԗ с ԍ ҫ т ԏ ҭ ћ у ү ұ ѹ ф х ӽ ӿ ҳ һ ѡ ѿ ѽ ѻ ц ҵ ч ҷ ӌ ҹ ҽ ҿ џ ш щ ъ "
     "ы ь ҍ ѣ э ю я ԙ ѥ ѧ ѫ ѩ ѭ ѯ ѱ ѳ ѵ ҩ ԝ ӏ"
 )

@@ -38,8 +38,8 @@ Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 
 WRITE_ATTEMPTS = 5
 BACK_OFF_SECONDS = 0.01  # before the second attempt, doubled before each further one
-# Of `take_turns`; any numbers.
-MIGRATING, LOADING = 7_301_984, 7_301_985
+# Advisory locks of PostgreSQL; any numbers.
+MIGRATING, LOADING, COPYING = 7_301_984, 7_301_985, 7_301_986
 
 
 class Base(DeclarativeBase):
@@ -388,11 +388,12 @@ def _unique_columns() -> dict[str, str]:
 
 
 def init_app(app: Flask) -> None:
-    """Bind `db` to the app and set up its engine."""
+    """Bind `db` to the database of the app's settings and set up its engine."""
+    url, pooler = app.config["DATABASE_URL"], app.config["DATABASE_POOLER"]
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=url,
+        SQLALCHEMY_ENGINE_OPTIONS=engines.engine_options(url, app.config["WEB_THREADS"], pooler),
+    )
     db.init_app(app)
     with app.app_context():
-        engines.set_up(
-            db.engine,
-            instance=Path(app.instance_path),
-            pooler=app.config["DATABASE_POOLER"],
-        )
+        engines.set_up(db.engine, instance=Path(app.instance_path), pooler=pooler)

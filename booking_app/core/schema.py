@@ -46,12 +46,17 @@ def is_newer(revision: str | None) -> bool:
     return revision is not None and revision not in known_revisions()
 
 
+def present_revision(connection: sa.Connection) -> str | None:
+    """The newest migration that the database has had, if any."""
+    if not sa.inspect(connection).has_table(VERSION.name):
+        return None
+    return connection.execute(sa.select(VERSION.c.version_num)).scalar()
+
+
 def schema_problem(connection: sa.Connection, *, release: str) -> str | None:
     """Why this `release` ("1.3.0") must not serve the database, in a sentence; None where it may,
     also on a schema that a later release made."""
-    present = None
-    if sa.inspect(connection).has_table(VERSION.name):
-        present = connection.execute(sa.select(VERSION.c.version_num)).scalar()
+    present = present_revision(connection)
     if present is None:
         return f"The database has no tables; {UPGRADE} makes them."
     if not is_newer(present) and present != needed_revision():
@@ -81,16 +86,18 @@ def finish_upgrade(connection: sa.Connection, *, release: str) -> None:
     values = {"id": 1, "least_release": release}
     connection.execute(sa.delete(SchemaRequirement))
     connection.execute(sa.insert(SchemaRequirement).values(**values))
-    if connection.dialect.name == "postgresql":
-        _lengthen(connection)
+    lengthen_texts(connection)
 
 
-def _lengthen(connection: sa.Connection) -> None:
-    """Give each text column the length that its model has, where it is shorter.
+def lengthen_texts(connection: sa.Connection) -> None:
+    """Give each text column of PostgreSQL the length that its model has, where it is shorter.
+    SQLite keeps texts of any length.
 
     Migrations don't: a server of the release before fails at each statement that it has prepared
     with such a column (`outages.STALE_PLAN`). This release prepares it anew.
     """
+    if connection.dialect.name == "sqlite":
+        return
     quote = connection.dialect.identifier_preparer.quote
     inspector = sa.inspect(connection)
     for table in Base.metadata.sorted_tables:

@@ -22,14 +22,20 @@ def snapshot() -> Iterator[Connection]:
         # Neither database takes the snapshot at BEGIN: the first statement after it does.
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            connection.exec_driver_sql(
-                "SELECT set_config('statement_timeout', '0', true),"
-                f" set_config('idle_in_transaction_session_timeout', '{IDLE_LIMIT}', true)"
-            )
+            be_patient(connection)
         else:
             connection.exec_driver_sql("BEGIN")
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
         yield connection
+
+
+def be_patient(connection: Connection) -> None:
+    """Let the statements of this transaction of PostgreSQL's, and the pauses between them, take
+    long."""
+    connection.exec_driver_sql(
+        "SELECT set_config('statement_timeout', '0', true),"
+        f" set_config('idle_in_transaction_session_timeout', '{IDLE_LIMIT}', true)"
+    )
 
 
 def file_faults() -> Iterator[str]:

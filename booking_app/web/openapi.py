@@ -56,7 +56,8 @@ class Blueprint(flask_smorest.Blueprint):
         def decorator(view: View) -> View:
             view = decorate(view)
             if location == "query":
-                view.query_names = frozenset(schema.fields)  # type: ignore[attr-defined]
+                names = (field.data_key or name for name, field in schema.fields.items())
+                view.query_names = frozenset(names)  # type: ignore[attr-defined]
             return view
 
         return decorator

@@ -94,6 +94,27 @@ def test_a_form_says_at_its_fields_what_the_api_says(
     assert rows(Movie) == []
 
 
+def test_the_further_facts_of_a_film_are_typed_too(site: Site, staff: Caller) -> None:
+    facts = {
+        "original_title": "Le Destin d'Amélie",
+        "sort_title": "Amelie",
+        "release_date": "2001-04-25",
+        "poster_url": "https://example.com/poster.jpg",
+        "trailer_url": "https://example.com/trailer",
+        "external_id": "tt1",
+    }
+    form = {"title": "Amélie", "duration_minutes": "122", "on_sale": "y"} | facts
+    site.post("films/new/", form)
+    (film,) = staff.get("/api/movies/").json
+    assert {name: film[name] for name in facts} == facts
+    page = html.unescape(site.get("films/edit/", id=film["id"]).text)
+    assert all(f'value="{value}"' in page for value in facts.values())
+    taken = site.post("films/new/", form | {"title": "Other", "poster_url": "", "release_date": ""})
+    assert messages(taken) == ["Another film has the external id 'tt1'."]
+    site.post("films/edit/", form | dict.fromkeys(facts, ""), {"id": film["id"]})
+    assert [staff.get(f"/api/movies/{film['id']}/").json[name] for name in facts] == [None] * 6
+
+
 def test_what_the_services_refuse_is_refused_in_their_words(
     site: Site, staff: Caller, alice: Caller, show_id: int
 ) -> None:

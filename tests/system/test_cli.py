@@ -303,6 +303,16 @@ def test_demo_0_leaves_it_out(app: Flask, monkeypatch: pytest.MonkeyPatch) -> No
     assert rows(Movie) == []
 
 
+def test_two_films_of_a_file_with_one_external_id_are_refused_by_name(
+    load: Callable[..., Any], client: Any
+) -> None:
+    film = {"duration_minutes": 90, "external_id": "tt1"}
+    done = load({"movies": [{"title": "One", **film}, {"title": "Two", **film}]})
+    assert done.exit_code == 1
+    assert "movies[1] (Two): Another film has the external id 'tt1'." in done.output
+    assert client.get("/api/movies/").json == []
+
+
 def test_create_superuser(app: Flask, client: Any) -> None:
     runner = app.test_cli_runner()
     made = runner.invoke(args=["create-superuser", "--username", "Boss", "--password", PASSWORD])

@@ -18,7 +18,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("engines",),
             ("database",),
             ("paging", "schema", "snapshots"),
-            ("backups",),
+            ("backups", "copies"),
         ),
     ),
     ("audit", (("models",), ("service",))),
