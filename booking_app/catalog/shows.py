@@ -147,11 +147,7 @@ def insert_show(
     )
     refuse_overlap(connection, place.id, date_time, ends_at)
     sold_in = venues.currency_of(connection, place.cinema_id) or currency
-    values = {
-        "price_cents": 0,
-        "on_sale": True,
-        **stored_terms({"prices": prices or {}, **columns}, sold_in),
-    }
+    terms = {"price": Decimal(0), "prices": prices or {}, "on_sale": True, **columns}
     show_id: int = connection.execute(
         sa.insert(Show)
         .values(

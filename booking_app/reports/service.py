@@ -189,6 +189,7 @@ def _sales(by: str, of_cinema: bool) -> Query:
     if by == "category":
         columns = order = (seats.c.category,)
     sums = (sa.cast(sa.func.sum(seats.c[name]), sa.BigInteger).label(name) for name in SUMS)
+    columns, order = (*columns, Show.currency), (*order, Show.currency)
     query = with_places(
         sa.select(*columns, sa.func.count().label("shows"), *sums)
         .select_from(seats)
@@ -226,6 +227,7 @@ def _coming(of_cinema: bool) -> Listing:
         Screen.name.label("screen_name"),
         Show.starts_at,
         Show.total_seats.label("seats"),
+        Show.currency,
     )
     query = with_places(shows).where(Show.starts_at > NOW)
     if of_cinema:

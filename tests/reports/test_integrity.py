@@ -139,14 +139,14 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "a booked seat has another price": (
         seat(1, "price_cents = 800"),
         [
-            "booking 1 @: seat 1/1 costs 9.50 on its receipt, 8.00 in its row",
+            "booking 1 @: seat 1/1 costs 950 on its receipt, 800 in its row",
             reports("4 sold for 3650 minor units"),
         ],
     ),
     "a booked seat has no price": (
         seat(1, "price_cents = NULL"),
         [
-            "booking 1 @: seat 1/1 costs 9.50 on its receipt, no price in its row",
+            "booking 1 @: seat 1/1 costs 950 on its receipt, no price in its row",
             reports("4 sold for 2850 minor units"),
         ],
     ),
@@ -222,7 +222,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "a total": (
         booking(1, "total_cents = 0"),
-        ["booking 1 @: its total is 0.00, its seats cost 19.00"],
+        ["booking 1 @: its total is 0, its seats cost 1900 minor units"],
     ),
     "a booking without seats": (
         booking(1, "seats = '[]', total_cents = 0"),
@@ -265,7 +265,8 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "UPDATE show_sum SET takings_cents = 0",
         [
             "show 2: the sums kept of category 'standard' are 10 seats, 0 blocked, 1 sold "
-            "for 0.00; those of its seats 10 seats, 0 blocked, 1 sold for 950 minor units",
+            "for 0 minor units; those of its seats 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units",
             "show 2: reports have 1 sold for 0 minor units, the receipts 1 sold for 950 minor units",
         ],
     ),
@@ -273,16 +274,18 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "UPDATE show_sum SET blocked = 1",
         [
             "show 2: the sums kept of category 'standard' are 10 seats, 1 blocked, 1 sold "
-            "for 9.50; those of its seats 10 seats, 0 blocked, 1 sold for 950 minor units",
+            "for 950 minor units; those of its seats 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units",
         ],
     ),
     "the category of sums": (
         "UPDATE show_sum SET category = 'vip'",
         [
             "show 2: the sums kept of category 'standard' are 0 seats, 0 blocked, 0 sold "
-            "for 0.00; those of its seats 10 seats, 0 blocked, 1 sold for 950 minor units",
-            "show 2: the sums kept of category 'vip' are 10 seats, 0 blocked, 1 sold for 950 minor units; "
-            "those of its seats 0 seats, 0 blocked, 0 sold for 0 minor units",
+            "for 0 minor units; those of its seats 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units",
+            "show 2: the sums kept of category 'vip' are 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units; those of its seats 0 seats, 0 blocked, 0 sold for 0 minor units",
         ],
     ),
     "a booking's account does not exist": (
