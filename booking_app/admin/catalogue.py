@@ -215,7 +215,7 @@ def _told(show: ChangedShow) -> str:
         )
         if labels
     ]
-    return "; ".join(parts)
+    return "; ".join(parts) or "The seats stand elsewhere."
 
 
 def _still_sold(shows: Sequence[StillSold], timezone: str) -> Markup:

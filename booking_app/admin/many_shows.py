@@ -240,7 +240,7 @@ def close() -> AnyResponse:
     """A screen for some days: what is not sold there is withdrawn from sale."""
     form = forms.CloseScreenForm(typed())
     form.screen.offer(tables.screens())
-    columns = ("Film", "Begins", "Sold or held", "")
+    columns = ("Film", "Begins", "What happens")
     return _page("Close a screen", form, lambda: _look_or_close(form), columns)
 
 
@@ -266,10 +266,10 @@ def _look_or_close(form: Form) -> Looked:
                 [
                     _linked(one.show_id, one.movie_title),
                     local_time(one.starts_at, timezone),
-                    f"{len(one.taken)}: {', '.join(at_most(one.taken, SEATS_NAMED))}"
+                    f"stays as it is; {len(one.taken)} sold or held: "
+                    + ", ".join(at_most(one.taken, SEATS_NAMED))
                     if one.taken
-                    else "none",
-                    "stays as it is" if one.taken else "is withdrawn from sale",
+                    else "is withdrawn from sale",
                 ],
             )
             for one in looked

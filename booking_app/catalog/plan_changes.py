@@ -79,17 +79,18 @@ class Room:
 class SeatChanges:
     """What another plan changes of a show, by the labels of seats in the order of the rooms.
 
-    `changed` are seats that stay and have another kind, category, place or block; `unblocked` are
-    lost seats that the house kept.
+    `changed` are seats that stay and have another kind, category or block; `unblocked` are lost
+    seats that the house kept. `redrawn` is whether others stand elsewhere in the room.
     """
 
     won: list[str]
     lost: list[str]
     changed: list[str]
     unblocked: list[str]
+    redrawn: bool
 
     def __bool__(self) -> bool:
-        return bool(self.won or self.lost or self.changed)
+        return bool(self.won or self.lost or self.changed or self.redrawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,7 @@ def _at_most(labels: Sequence[str]) -> list[str]:
 
 
 Block = tuple[str, str | None]  # its kind, and what staff noted
+UNBLOCKED = (None, None)
 
 
 def _blocked(
@@ -355,25 +357,27 @@ def _compared(
     blocked = _blocked(before, room, out_of_order_before)
     was = {seat.label: seat for seat in before}
     is_ = {seat.label: seat for seat in room.seats}
-    nothing: tuple[None, None] = (None, None)
+    stay = [label for label in is_ if label in was]
     changes = SeatChanges(
         won=[label for label in is_ if label not in was],
         lost=[label for label in was if label not in is_],
         changed=[
             label
-            for label, seat in is_.items()
-            if label in was
-            and (
-                _looks(was[label]) != _looks(seat)
-                or (was[label].blocked, was[label].blocked_reason) != blocked.get(label, nothing)
-            )
+            for label in stay
+            if _sold_as(was[label]) != _sold_as(is_[label])
+            or (was[label].blocked, was[label].blocked_reason) != blocked.get(label, UNBLOCKED)
         ],
         unblocked=[
             seat.label for seat in before if seat.blocked == HOUSE and seat.label not in is_
         ],
+        redrawn=any(_stands(was[label]) != _stands(is_[label]) for label in stay),
     )
     return changes, blocked
 
 
-def _looks(seat: Row | Seat) -> tuple[Any, ...]:
-    return (seat.block, seat.row_label, seat.number, seat.category, seat.kind, seat.x, seat.y)
+def _sold_as(seat: Row | Seat) -> tuple[Any, ...]:
+    return seat.category, seat.kind
+
+
+def _stands(seat: Row | Seat) -> tuple[Any, ...]:
+    return seat.block, seat.row_label, seat.number, seat.x, seat.y

@@ -256,7 +256,7 @@ class ChangedShow(AnswerSchema):
     lost_seat_numbers = _first_labels("first_lost")
     seats_changed = fields.Integer(
         required=True,
-        metadata={"description": "That stay, with another kind, category, place or block."},
+        metadata={"description": "That stay, with another kind, category or block."},
     )
     unblocked_seat_numbers = fields.List(
         fields.String(),

@@ -110,7 +110,7 @@ class Money(fields.Field[Decimal]):
     """An amount as a decimal string on the wire. What is read is a Decimal, since its currency is
     not known yet; `AnswerSchema` writes minor units of the `currency` that their object names."""
 
-    default_error_messages = {"invalid": 'Must be an amount as text, such as "9.50" or "1800".'}
+    default_error_messages = {"invalid": 'Must be a decimal string such as "9.50".'}
     pattern = r"[0-9]{1,9}(\.[0-9]{1,4})?"
 
     def __init__(self, **kwargs: Any) -> None:

@@ -244,6 +244,27 @@ def test_the_pages_can_be_read_on_a_phone(page: Page, server: Server) -> None:
     page.get_by_label("User name").fill("boss")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    for path in ("", "shows/", "shows/new/", "screens/new/", "shows/1/seats/", "sales/", "audit/"):
+    for path in (
+        *("", "shows/", "shows/new/", "shows/copy/", "shows/close/", "shows/change/?id=1"),
+        *("screens/new/", "shows/1/seats/", "sales/", "audit/"),
+    ):
         staff.open(server, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+
+
+def test_all_rows_are_ticked_at_once(page: Page, server: Server) -> None:
+    staff = Staff(page)
+    staff.open(server)
+    page.get_by_label("User name").fill("boss")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    staff.open(server, "shows/")
+    page.get_by_label("Tick all").check()
+    page.get_by_role("button", name="Change the ticked shows").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Change 50 shows")
+    page.get_by_label("Note for customers").fill("In the small hall")
+    page.get_by_role("button", name="See what happens").click()
+    staff.check()
+    page.get_by_role("button", name="Change them: 50").click()
+    assert staff.said() == "Shows changed: 50."
+    assert "/admin/shows/" in page.url

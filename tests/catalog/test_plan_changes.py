@@ -62,6 +62,7 @@ def test_a_show_takes_the_seats_of_another_screen(show: int) -> None:
         lost=["B1", "B2", "B3"],
         changed=["A1", "A2", "A3"],
         unblocked=["B2"],
+        redrawn=False,
     )
     found = rows(ShowSeat, ShowSeat.label, ShowSeat.kind, ShowSeat.category)
     assert [tuple(seat) for seat in found] == [
@@ -93,10 +94,18 @@ def test_nothing_is_written_for_the_same_plan_nor_for_a_price_without_seats(
     show: int, hall: int
 ) -> None:
     before = rows(Show), rows(ShowSeat)
-    assert replace(show, hall) == SeatChanges([], [], [], [])
+    assert replace(show, hall) == SeatChanges([], [], [], [], redrawn=False)
     with pytest.raises(Invalid, match="sofa"):
         replace(show, hall, prices={"sofa": 1})
     assert (rows(Show), rows(ShowSeat)) == before
+
+
+def test_seats_that_only_stand_elsewhere_are_told_as_that(show: int, hall: int) -> None:
+    moved = [BEFORE[0], BEFORE[1] | {"offset": 2}]
+    screen = venues.update_screen(screen_id=hall, rows=moved, apply_to_unsold_shows=True)
+    (changed,) = screen.shows_changed
+    assert changed.seats == SeatChanges([], [], [], [], redrawn=True)
+    assert [seat.x for seat in rows(ShowSeat)] == [0, 2, 4, 2, 4, 6]
 
 
 def test_sold_and_held_seats_in_the_order_of_the_room(
