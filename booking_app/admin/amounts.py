@@ -16,7 +16,9 @@ def shown(amount: int, currency: str, locale: str) -> str:
     if get_currency_precision(currency) != decimals(currency):
         # Where people leave out decimals that ISO 4217 has, none of them may be lost.
         return f"{text} {currency}"
-    return format_currency(Decimal(text), currency, locale=locale)
+    formatted = format_currency(Decimal(text), currency, locale=locale)
+    # A code is kept apart from the number (CLDR, currencySpacing), which Babel does not do.
+    return re.sub(r"^([A-Z]{3})(?=[0-9])", "\\1\u00a0", formatted)
 
 
 def typed(text: str) -> str:

@@ -66,7 +66,7 @@ def test_ticked_shows_are_changed_together(site: Site, make: Callable[..., int])
     }
     before = rows(Show)
     looked = site.post("shows/change/", form)
-    told = "Price: 9.00 → 12.00; On sale: yes → no; Note for customers: - → Moved"
+    told = "Price: €9.00 → €12.00; On sale: yes → no; Note for customers: - → Moved"
     assert table(looked) == [
         ["Solaris", "Gartenbau: Saal", f"2030-06-0{day} 20:00 CEST", told] for day in (7, 8)
     ]

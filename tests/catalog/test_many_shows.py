@@ -41,6 +41,7 @@ def test_shows_are_changed_together(staff: Caller, make_show: Callable[..., int]
     was = {
         "price": "9.50",
         "prices": {},
+        "currency": "EUR",
         "no_single_gaps": False,
         "max_seats_per_account": 4,
         "on_sale": True,

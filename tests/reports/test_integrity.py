@@ -267,7 +267,8 @@ CASES: dict[str, tuple[str, list[str]]] = {
             "show 2: the sums kept of category 'standard' are 10 seats, 0 blocked, 1 sold "
             "for 0 minor units; those of its seats 10 seats, 0 blocked, 1 sold for 950 "
             "minor units",
-            "show 2: reports have 1 sold for 0 minor units, the receipts 1 sold for 950 minor units",
+            "show 2: reports have 1 sold for 0 minor units, the receipts 1 sold for 950 "
+            "minor units",
         ],
     ),
     "blocked seats of sums": (

@@ -218,7 +218,7 @@ def test_over_the_api_as_json_and_as_a_table(
     assert staff.get(coming).json[0]["show"] == show
     coming_table = staff.get(coming, headers={"Accept": "text/csv"})
     assert '"total":1' in coming_table.headers["X-Pagination"]
-    assert coming_table.text.startswith("seats,blocked,sold,occupancy,takings,show,")
+    assert coming_table.text.startswith("seats,blocked,sold,occupancy,takings,currency,show,")
 
 
 @pytest.mark.parametrize(
