@@ -23,7 +23,6 @@ from booking_app.admin.views import (
 from booking_app.auth import accounts, schemas
 from booking_app.auth.access import by_name_or_own_address
 from booking_app.catalog.times import local_time
-from booking_app.core.formats import decimal_string
 from booking_app.reports import schemas as report_schemas
 from booking_app.reports import service as reports
 from booking_app.web.limits import limited, reset
@@ -47,7 +46,6 @@ def index() -> Response:
         "admin/home.html",
         title="Coming shows",
         found=reports.coming_shows(**queried(COMING)),
-        money=decimal_string,
         local_time=local_time,
     )
 

@@ -49,7 +49,8 @@ SEATS_MAX = 5000
 
 
 class Cinema(Base):
-    """A house with its own time zone. At most one is the default, for what names no cinema.
+    """A house with its own time zone and currency (NULL: the setting CURRENCY). At most one is the
+    default, for what names no cinema.
 
     Its business day begins at `day_starts_at`, local time ("06:00"): what is before that belongs
     to the day before.
@@ -74,6 +75,7 @@ class Cinema(Base):
     timezone: Mapped[str] = mapped_column(sa.String(64))
     is_default: Mapped[bool] = mapped_column(sa.Boolean)
     day_starts_at: Mapped[str] = mapped_column(sa.String(5), server_default=MIDNIGHT)
+    currency: Mapped[str | None] = mapped_column(sa.String(3))
 
 
 class Screen(Base):
@@ -142,7 +144,8 @@ class Show(Base):
     `intermission_minutes`. Customers buy from `sales_from` (NULL: at once) until `sales_until`
     (NULL: `starts_at`); read `SALES_END`.
 
-    `price_cents` is the base price, `prices` the cents of the categories that cost otherwise.
+    `price_cents` is the base price, `prices` those of the categories that cost otherwise, in minor
+    units of `currency`, which the show took from its cinema.
     `version` is a new random number with each change of what the seat map is drawn from, other
     than who owns a seat; random, since SQLite gives the id of a deleted show again.
     A customer has at most `max_seats_per_account` seats of it.
@@ -184,6 +187,8 @@ class Show(Base):
     sales_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
     sales_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     external_id: Mapped[str | None] = mapped_column(sa.String(EXTERNAL_ID_MAX))
+    # The default, for the release before, is what CURRENCY was at the upgrade (migration 0015).
+    currency: Mapped[str] = mapped_column(sa.String(3), server_default="EUR")
 
 
 class ShowSeat(Base):

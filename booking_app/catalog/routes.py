@@ -150,8 +150,8 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
     For staff. On a `screen`, whose seat plan the show copies, or in the short form: with
     `screen_name`, found or made in the default cinema, and `total_seats`, numbered "1" to "N".
     """
-    timezone = current_app.config["TIMEZONE"]
-    return shows.create_show(movie_id=movie_id, timezone=timezone, by=actor(), **data)
+    house = {name: current_app.config[name.upper()] for name in ("timezone", "currency")}
+    return shows.create_show(movie_id=movie_id, by=actor(), **house, **data)
 
 
 @blp.route("/shows/", methods=["GET"])
@@ -194,8 +194,7 @@ def get_seats(show_id: int) -> Any:
     """
     seat_map = SEAT_MAP.dump(get_seat_map(show_id=show_id))
     if request.accept_mimetypes.best_match([JSON, SVG], JSON) == SVG:
-        currency = current_app.config["CURRENCY"]
-        response = Response(seat_picture(seat_map, currency=currency), mimetype=SVG)
+        response = Response(seat_picture(seat_map), mimetype=SVG)
     else:
         response = Response(json.dumps(seat_map), mimetype=JSON)
     response.vary.add("Accept")

@@ -12,12 +12,13 @@ from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import blocked_seats, plan_changes, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.cinema_clocks import follow_clocks
-from booking_app.catalog.models import MIDNIGHT, Cinema, Screen
+from booking_app.catalog.models import MIDNIGHT, Cinema, Screen, Show
 from booking_app.catalog.plan_changes import ChangedShow, KeptShow, Room
 from booking_app.catalog.screen_plans import check_readable, in_order, read_rows
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.show_rules import require_finished_upgrade
 from booking_app.core.database import (
+    NOW,
     Undo,
     fold,
     insert_or_ignore,
@@ -68,6 +69,7 @@ class CinemaChanges(TypedDict, total=False):
     city: str | None
     timezone: str
     day_starts_at: str
+    currency: str | None
 
 
 CINEMA = (
@@ -76,6 +78,7 @@ CINEMA = (
     Cinema.city,
     Cinema.timezone,
     Cinema.day_starts_at,
+    Cinema.currency,
     Cinema.is_default,
 )
 SCREEN = (
@@ -112,11 +115,18 @@ def create_cinema(
     timezone: str,
     city: str | None = None,
     day_starts_at: str = MIDNIGHT,
+    currency: str | None = None,
     by: Actor = OPERATOR,
 ) -> sa.RowMapping:
-    """Add a cinema in an IANA time zone; raises NameTaken and UpgradeUnfinished."""
+    """Add a cinema in an IANA time zone, which sells in an ISO 4217 currency (None: the setting
+    CURRENCY); raises NameTaken and UpgradeUnfinished."""
     cinema = insert_cinema(
-        connection, name=name, timezone=timezone, city=city, day_starts_at=day_starts_at
+        connection,
+        name=name,
+        timezone=timezone,
+        city=city,
+        day_starts_at=day_starts_at,
+        currency=currency,
     )
     audit.record(connection, "cinema.created", by=by, object_id=cinema["id"], after=cinema)
     return cinema
@@ -129,11 +139,13 @@ def insert_cinema(
     timezone: str,
     city: str | None = None,
     day_starts_at: str = MIDNIGHT,
+    currency: str | None = None,
 ) -> sa.RowMapping:
     """Add a cinema within the caller's transaction; raises NameTaken and UpgradeUnfinished."""
     _check_day(connection, day_starts_at)
+    _check_currency(connection, currency)
     values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
-    values["day_starts_at"] = day_starts_at
+    values |= {"day_starts_at": day_starts_at, "currency": currency}
     insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
     with refusing(uq_cinema_name_key=_name_taken(name)):
         return connection.execute(insert).mappings().one()
@@ -150,11 +162,15 @@ def update_cinema(
 ) -> sa.RowMapping:
     """Change a cinema; in a new time zone its shows to come keep their local times.
 
-    Raises NotFound, NameTaken, UpgradeUnfinished and what `follow_clocks` raises.
+    Raises NotFound, NameTaken, InUse for another currency while shows lie ahead, UpgradeUnfinished
+    and what `follow_clocks` raises.
     """
     # While the row is locked, no screen is added.
     before = _read_cinema(connection, cinema_id, lock=True)
     _check_day(connection, changes.get("day_starts_at", MIDNIGHT))
+    if changes.get("currency", before["currency"]) != before["currency"]:
+        _check_currency(connection, changes["currency"])
+        _refuse_coming_shows(connection, cinema_id, changes["currency"], now)
     if changes:
         keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
         change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
@@ -213,6 +229,30 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
         after = _read_cinema(connection, made)
         audit.record(connection, "cinema.created", by=by, object_id=made, after=after)
     return made
+
+
+def currency_of(connection: sa.Connection, cinema_id: int) -> str | None:
+    """The currency that the cinema names. One of its screens is locked."""
+    query = sa.select(Cinema.currency).where(Cinema.id == cinema_id)
+    return connection.execute(query).scalar_one()
+
+
+def _refuse_coming_shows(
+    connection: sa.Connection, cinema_id: int, currency: str | None, now: datetime | None
+) -> None:
+    """Raises InUse where shows to come are sold in another currency. While the screens are locked,
+    no show is added."""
+    screens = sa.select(Screen.id).where(Screen.cinema_id == cinema_id).order_by(Screen.id)
+    connection.execute(screens.with_for_update()).all()
+    coming = sa.select(Show.currency).join(Screen).where(Screen.cinema_id == cinema_id)
+    sold_in = connection.execute(coming.where(Show.starts_at > NOW).distinct(), {"now": now})
+    if others := sorted(one for one in sold_in.scalars() if one != currency):
+        raise InUse(f"Shows to come are sold in {', '.join(others)}; delete them first.")
+
+
+def _check_currency(connection: sa.Connection, currency: str | None) -> None:
+    if currency is not None:
+        require_finished_upgrade(connection, "currencies of cinemas")
 
 
 def _check_day(connection: sa.Connection, day_starts_at: str) -> None:

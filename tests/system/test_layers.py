@@ -77,7 +77,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "admin",
         (
-            ("access", "lists", "plan_tokens", "plot", "room"),
+            ("access", "amounts", "lists", "plan_tokens", "plot", "room"),
             ("plan_text",),
             ("form_fields",),
             ("forms", "tables"),
@@ -95,6 +95,7 @@ PLACES = {
     for module in group
 }
 PURE = {
+    "amounts",
     "neighbours",
     "plan_text",
     "plan_tokens",
