@@ -268,6 +268,14 @@ def rows_of_0012() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0014() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0014 has more."""
+    filled = rows_of_0012()
+    filled["cinema"][0] |= {"external_id": "c1"}
+    filled["screen"][0] |= {"external_id": "h1"}
+    return filled
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
@@ -281,6 +289,7 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0010": rows_of_0010,
     "0011": rows_of_0011,
     "0012": rows_of_0012,
+    "0014": rows_of_0014,
 }
 
 

@@ -62,6 +62,7 @@ class ShowChanges(TypedDict, total=False):
     intermission_minutes: int
     sales_from: datetime | None
     sales_until: datetime | None
+    external_id: str | None
 
 
 class ShowTerms(ShowChanges, total=False):

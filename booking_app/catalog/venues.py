@@ -64,6 +64,7 @@ class CinemaChanges(TypedDict, total=False):
     city: str | None
     timezone: str
     day_starts_at: str
+    external_id: str | None
 
 
 CINEMA = (
@@ -73,8 +74,16 @@ CINEMA = (
     Cinema.timezone,
     Cinema.day_starts_at,
     Cinema.is_default,
+    Cinema.external_id,
 )
-SCREEN = (Screen.id, Screen.cinema_id, Screen.name, Screen.rows, Screen.out_of_order)
+SCREEN = (
+    Screen.id,
+    Screen.cinema_id,
+    Screen.name,
+    Screen.rows,
+    Screen.out_of_order,
+    Screen.external_id,
+)
 
 
 # --- cinemas --------------------------------------------------------------------------------
@@ -118,11 +127,12 @@ def insert_cinema(
     timezone: str,
     city: str | None = None,
     day_starts_at: str = MIDNIGHT,
+    external_id: str | None = None,
 ) -> sa.RowMapping:
     """Add a cinema within the caller's transaction; raises NameTaken and UpgradeUnfinished."""
     _check_day(connection, day_starts_at)
     values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
-    values["day_starts_at"] = day_starts_at
+    values |= {"day_starts_at": day_starts_at, "external_id": external_id}
     insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
     with refusing(uq_cinema_name_key=_name_taken(name)):
         return connection.execute(insert).mappings().one()
@@ -187,21 +197,26 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
     made: int | None = connection.execute(query).scalar()
     if made is None:
         # Staff have given that name to a cinema of their own: it becomes the default.
-        named = Cinema.name_key == fold(DEFAULT_CINEMA)
-        connection.execute(sa.update(Cinema).where(named).values(is_default=True))
-        made = connection.execute(query).scalar_one()
-        audit.record(
-            connection,
-            "cinema.changed",
-            by=by,
-            object_id=made,
-            before={"is_default": False},
-            after={"is_default": True},
-        )
+        named = sa.select(Cinema.id).where(Cinema.name_key == fold(DEFAULT_CINEMA))
+        made = int(connection.execute(named).scalar_one())
+        make_default(connection, made, by)
     elif is_new:
         after = _read_cinema(connection, made)
         audit.record(connection, "cinema.created", by=by, object_id=made, after=after)
     return made
+
+
+def make_default(connection: sa.Connection, cinema_id: int, by: Actor) -> None:
+    """Make the cinema the one for what names none, where there is none yet."""
+    connection.execute(sa.update(Cinema).where(Cinema.id == cinema_id).values(is_default=True))
+    audit.record(
+        connection,
+        "cinema.changed",
+        by=by,
+        object_id=cinema_id,
+        before={"is_default": False},
+        after={"is_default": True},
+    )
 
 
 def _check_day(connection: sa.Connection, day_starts_at: str) -> None:
@@ -267,10 +282,12 @@ def insert_screen(
     name: str,
     plan: Sequence[PlanRow],
     out_of_order: Sequence[str] = (),
+    external_id: str | None = None,
 ) -> int:
     """Add a screen within the caller's transaction; its id. Raises what `create_screen` raises."""
     _check_readable(connection, plan)
-    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
+    values: dict[str, Any] = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
+    values["external_id"] = external_id
     values["out_of_order"] = _in_order(connection, plan, out_of_order)
     insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
@@ -288,16 +305,19 @@ def update_screen(
     name: str | None = None,
     rows: Sequence[Mapping[str, Any]] | None = None,
     out_of_order: Sequence[str] | None = None,
+    external_id: str | None = None,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> ScreenDetails:
-    """Change a screen's name, plan or seats out of order; what is None stays. Shows keep the plan
-    they copied; seats that are said to be out of order are blocked in its shows to come where they
+    """Change a screen's name, plan, seats out of order or external id; what is None stays. Shows
+    keep the plan they copied; seats that are said to be out of order are blocked in its shows to come where they
     are free, and the others are `still_sold`.
 
     Raises NotFound and what `create_screen` raises.
     """
     changes: dict[str, Any] = {}
+    if external_id is not None:
+        changes["external_id"] = external_id
     if name is not None:
         changes |= {"name": name, "name_key": fold(name)}
     if rows is not None:

@@ -210,6 +210,15 @@ class AfterCommit(Exception):
         self.error = error
 
 
+class Undo(Exception):
+    """Raised in a transaction whose writes are not wanted, such as a dry run's. It is undone, and
+    its caller gets the `result`."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__(result)
+        self.result = result
+
+
 class WaitForLocks(Exception):
     """Raised by work that could not have what it wants without waiting: it is run again in a new
     transaction, which holds no lock yet, and there `may_wait` is true."""
@@ -223,7 +232,7 @@ def may_wait(connection: Connection) -> bool:
 
 def write_transaction(work: Callable[[Connection], T]) -> T:
     """Run `work` in one transaction and commit it; on any exception but AfterCommit nothing is
-    written.
+    written, and on Undo its result is the answer.
 
     `work` is run again, as a whole, when the database gave it up for a deadlock or a
     serialization failure, also one reported at COMMIT, and on WaitForLocks; after
@@ -244,6 +253,9 @@ def write_transaction(work: Callable[[Connection], T]) -> T:
         except WaitForLocks:
             waits = True
             continue
+        except Undo as undone:
+            result: T = undone.result
+            return result
         except DBAPIError as error:
             if attempt + 1 == WRITE_ATTEMPTS or sqlstate(error) not in RETRYABLE_SQLSTATES:
                 raise

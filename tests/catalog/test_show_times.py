@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from booking_app.catalog.catalog_file import DAYS_AHEAD, show_times
+from booking_app.catalog.file_shows import DAYS_AHEAD, show_times
 from tests.system.test_cli import demo
 
 # The clocks of Vienna and London change at 01:00 UTC on the last Sundays of March and October.

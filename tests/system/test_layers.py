@@ -48,7 +48,9 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
                 "show_rules",
                 "venue_schemas",
             ),
-            ("file_schemas", "seat_schemas"),
+            ("file_report", "file_schemas", "seat_schemas"),
+            ("file_entries",),
+            ("file_differences",),
             ("blocked_seats", "cinema_clocks"),
             ("plan_changes",),
             ("venues",),
@@ -56,7 +58,10 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("show_queries",),
             ("shows",),
             ("many_shows",),
-            ("catalog_file",),
+            ("file_writes",),
+            ("file_places",),
+            ("file_shows",),
+            ("catalog_export", "catalog_file"),
             ("routes",),
         ),
     ),
@@ -92,6 +97,9 @@ PLACES = {
     for module in group
 }
 PURE = {
+    "file_differences",
+    "file_entries",
+    "file_report",
     "neighbours",
     "plan_text",
     "plan_tokens",
