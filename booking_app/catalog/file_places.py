@@ -43,7 +43,9 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-X
+    """Where a show is: in a `hall`, whose `name` is told with its cinema. `screen` is None where
+    its short form is to make the hall in the default cinema. `planned`: it has the seats of the
+    hall's plan."""
 
     screen: int | None
     hall: str

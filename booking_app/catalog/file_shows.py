@@ -160,7 +160,8 @@ def _of(entry: Entry) -> _Show:
 
 def _known(connection: sa.Connection, entries: Sequence[Entry]) -> list[Known]:
     """The shows that entries may be of."""
-    ids = file_ids("show", connection.execute(sa.select(Show.id, Show.external_id)).tuples())
+    all_ids = connection.execute(sa.select(Show.id, Show.external_id))
+    ids = file_ids("show", ((row.id, row.external_id) for row in all_ids))
     least = min((_of(entry).starts_at for entry in entries), default=None)
     named = {entry.id for entry in entries} - {None}
     if least is None:

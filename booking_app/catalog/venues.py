@@ -310,8 +310,8 @@ def update_screen(
     now: datetime | None = None,
 ) -> ScreenDetails:
     """Change a screen's name, plan, seats out of order or external id; what is None stays. Shows
-    keep the plan they copied; seats that are said to be out of order are blocked in its shows to come where they
-    are free, and the others are `still_sold`.
+    keep the plan they copied; seats that are said to be out of order are blocked in its shows to
+    come where they are free, and the others are `still_sold`.
 
     Raises NotFound and what `create_screen` raises.
     """
