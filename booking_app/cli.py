@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from booking_app.auth import accounts
 from booking_app.booking.models import Booking
-from booking_app.catalog import catalog_file, file_schemas
-from booking_app.catalog.file_report import Report, in_words, lines
+from booking_app.catalog import catalog_export, catalog_file, file_schemas
+from booking_app.catalog.file_report import Report, counted, in_words, lines
 from booking_app.catalog.models import Show
 from booking_app.core import backups, schema
 from booking_app.core.database import reading
@@ -68,6 +68,23 @@ def load_catalog(file: Path, update: bool, dry_run: bool, skip_conflicts: bool) 
     said = lines(report, dry_run=dry_run, update=update, skip_conflicts=skip_conflicts)
     click.echo("\n".join(said))
     sys.exit(1 if report.obstacles else 0)
+
+
+@click.command("export-catalog")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
+def export_catalog(file: Path) -> None:
+    """Write the cinemas, halls, films and coming shows to a new FILE, for `load-catalog`.
+
+    Bookings are not in it, nor are seats that the house keeps.
+    """
+    catalog = catalog_export.export_catalog()
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(catalog_export.written(catalog))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}.") from error
+    click.echo(f"{file}: {in_words(counted(catalog))}.")
 
 
 @click.command("load-demo")

@@ -71,8 +71,8 @@ def without_twins(
     entries: Sequence[Entry], thing: str, same: str, *, unique: bool
 ) -> tuple[list[Entry], list[Obstacle]]:
     """The entries that are each a `thing` of its own, and what is in the way of the others: they
-    have the same id, or the same key and not each an id. `unique`: no two may have the same key.
-    `same` says what those of one key have in common."""
+    have the same id, or the same key and not each an id. `unique`: nor may two with ids have the
+    very same name. `same` says what those of one key have in common."""
     by_id: dict[str, list[Entry]] = defaultdict(list)
     by_key: dict[Hashable, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -86,9 +86,10 @@ def without_twins(
             obstacles.append(Obstacle(_named(group), f"They have the same id, {id_!r}."))
     for group in by_key.values():
         have_ids = all(entry.id is not None for entry in group)
-        if len(group) > 1 and (unique or not have_ids):
+        one_name = unique and len({fold(entry.name) for entry in group}) < len(group)
+        if len(group) > 1 and (one_name or not have_ids):
             out |= {entry.where for entry in group}
-            advice = "Take out" if have_ids or unique else "Give each an id, or take out"
+            advice = "Take out or rename" if unique else "Give each an id, or take out"
             why = f"They would become one {thing}: {same}. {advice} all but one."
             obstacles.append(Obstacle(_named(group), why))
     return [entry for entry in entries if entry.where not in out], obstacles

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # As the file calls them; and what a person calls one of them, and several.
 KINDS = {
@@ -60,8 +61,8 @@ class Report:
     @property
     def counts(self) -> dict[str, int]:
         """How many of each kind are added."""
-        counted = Counter(added.kind for added in self.added)
-        return {kind: counted[kind] for kind in KINDS}
+        found = Counter(added.kind for added in self.added)
+        return {kind: found[kind] for kind in KINDS}
 
     @property
     def changes(self) -> bool:
@@ -73,6 +74,16 @@ class Report:
         time: it can name a show of the same file by an id that it never gets."""
         does = (self.added, self.taken, self.left, [one.where for one in self.obstacles])
         return hashlib.sha256(repr(does).encode()).hexdigest()[:32]
+
+
+def counted(catalog: Mapping[str, Any]) -> dict[str, int]:
+    """How many of each kind a catalogue has that is exported."""
+    return {
+        "cinemas": len(catalog["cinemas"]),
+        "screens": sum(len(cinema["screens"]) for cinema in catalog["cinemas"]),
+        "movies": len(catalog["movies"]),
+        "shows": sum(len(movie["shows"]) for movie in catalog["movies"]),
+    }
 
 
 def in_words(counts: dict[str, int]) -> str:
