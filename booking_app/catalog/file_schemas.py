@@ -19,7 +19,11 @@ DAILY_ID_MAX = EXTERNAL_ID_MAX - 17
 
 
 class Unreadable(ValueError):
-    """A file that is no catalogue; the message says where and why."""
+    """A file that is no catalogue; each of the messages says where and why."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = messages
 
 
 class FileId(SeatLabel):
@@ -121,10 +125,10 @@ def read(content: bytes) -> dict[str, Any]:
     try:
         catalog: dict[str, Any] = Catalog().load(json.loads(content))
     except ma.ValidationError as error:
-        raise Unreadable("; ".join(_flatten(error.messages_dict))) from error
+        raise Unreadable(_flatten(error.messages_dict)) from error
     except (ValueError, RecursionError) as error:
         # of JSON, with line and column, of UTF-8, with the byte, or of brackets without end
-        raise Unreadable(f"not readable JSON: {error}") from error
+        raise Unreadable([f"not readable JSON: {error}"]) from error
     return catalog
 
 

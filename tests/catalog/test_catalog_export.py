@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from booking_app.catalog import (
     catalog_export,
@@ -118,11 +117,3 @@ def test_the_commands(app: Flask, tmp_path: Path) -> None:
     empty(db.engine)
     again = runner.invoke(args=["load-catalog", str(path)])
     assert again.output == "Added: 1 cinema, 1 hall, 1 film, 1 show.\n"
-
-
-@given(st.text(st.sampled_from("0٣1²9a"), min_size=1, max_size=6))
-def test_a_plain_number_is_written_as_one(number: str) -> None:
-    plan = [{"label": "A", "seats": [{"number": number}]}]
-    row = catalog_export._plan_row(catalog_export.seat_plans.read_plan(plan)[0])
-    (seat,) = row["seats"]
-    assert str(seat) == number

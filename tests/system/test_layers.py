@@ -84,7 +84,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("form_fields",),
             ("forms", "tables"),
             ("views",),
-            ("catalogue", "sales", "shows"),
+            ("catalog_file", "catalogue", "sales", "shows"),
             ("routes",),
         ),
     ),
