@@ -28,6 +28,9 @@ from booking_app.core.snapshots import snapshot
 
 # Lists whose items stand each on a line of its own, or several.
 SPREAD = ("cinemas", "screens", "rows", "movies", "shows")
+# What an entry begins with, as far as it has it.
+FIRST = ("id", "name", "title", "cinema", "screen", "screen_name", "total_seats", "date_time")
+LAST = ("screens", "rows", "shows")
 
 
 def export_catalog(*, now: datetime | None = None) -> dict[str, Any]:
@@ -56,7 +59,16 @@ def export_catalog(*, now: datetime | None = None) -> dict[str, Any]:
     for movie in movies:
         movie["shows"] = [one for one in shows if one["movie_id"] == movie["id"]]
     catalog: dict[str, Any] = Catalog().dump({"cinemas": cinemas, "movies": movies})
-    return catalog
+    return {
+        "cinemas": [
+            _in_order(cinema | {"screens": [_in_order(one) for one in cinema["screens"]]})
+            for cinema in catalog["cinemas"]
+        ],
+        "movies": [
+            _in_order(movie | {"shows": [_in_order(one) for one in movie["shows"]]})
+            for movie in catalog["movies"]
+        ],
+    }
 
 
 def written(catalog: Mapping[str, Any]) -> str:
@@ -92,6 +104,14 @@ def _coming_shows(connection: sa.Connection, now: datetime | None) -> list[dict[
     present = connection.execute(sa.select(NOW), {"now": now}).scalar_one()
     shows = _rows(connection, Show, CatalogShow(), *more, where=[Show.starts_at > present])
     return sorted(shows, key=lambda show: (show["date_time"], show["id"]))
+
+
+def _in_order(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry as a person looks for its facts."""
+    first = {name: entry[name] for name in FIRST if name in entry}
+    last = {name: entry[name] for name in LAST if name in entry}
+    between = {name: one for name, one in entry.items() if name not in (*FIRST, *LAST)}
+    return first | between | last
 
 
 def _plan_row(row: PlanRow) -> dict[str, Any]:

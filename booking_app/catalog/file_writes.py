@@ -99,6 +99,7 @@ class Writes:
     def finish(self) -> None:
         """Try again what other shows were in the way of, as long as some of it goes through: they
         may have moved meanwhile."""
+        places = {id(step): place for place, (step, _) in enumerate(self._overlapping)}
         before = 0
         while self._overlapping and len(self._overlapping) != before:
             # The other way round each time: shows that move by less than they last wait for the
@@ -108,7 +109,7 @@ class Writes:
             self._overlapping = []
             for step in steps:
                 self._try(step)
-        for step, error in self._overlapping:
+        for step, error in sorted(self._overlapping, key=lambda one: places[id(one[0])]):
             self._left += step.differences
             if not self._skip_overlaps:
                 other = self.made_shows.get(error.facts["show"])
