@@ -303,6 +303,24 @@ def test_a_renamed_hall_is_found_by_its_id(app: Flask) -> None:
     assert [screen.name for screen in rows(Screen)] == ["Saal 1"]
 
 
+def test_halls_that_swap_their_names_are_in_each_others_way(app: Flask) -> None:
+    """A violated constraint leaves the rest of the file to be loaded."""
+    file = house(a={})
+    halls = file["cinemas"][0]["screens"]
+    halls += [{"id": "k", "name": "Kino", "rows": PLAN}]
+    load(file)
+    halls[0]["name"], halls[1]["name"] = "Kino", "Saal"
+    file["movies"] = [{"title": "Birnen", "duration_minutes": 80}]
+    report = load(file, update=True, skip_conflicts=True)
+    assert [one.why for one in report.obstacles] == [
+        "The name 'Kino' is taken; choose another.",
+        "The name 'Saal' is taken; choose another.",
+    ]
+    assert [screen.name for screen in rows(Screen)] == ["Saal", "Kino"]
+    assert report.counts["movies"] == 1
+    assert len(rows(Movie)) == 2
+
+
 # --- updates --------------------------------------------------------------------------------
 
 
