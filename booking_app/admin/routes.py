@@ -9,7 +9,16 @@ from flask import Blueprint, Flask, Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
-from booking_app.admin import access, catalogue, forms, many_shows, sales, shows, tables
+from booking_app.admin import (
+    access,
+    catalog_file,
+    catalogue,
+    forms,
+    many_shows,
+    sales,
+    shows,
+    tables,
+)
 from booking_app.admin.views import (
     GET_AND_POST,
     attempt,
@@ -114,6 +123,7 @@ def init_app(app: Flask, *, secret_key: str, previous: str) -> None:
         catalogue.films,
         catalogue.screens,
         catalogue.cinemas,
+        catalog_file.pages,
         account_pages,
         audit,
     ):

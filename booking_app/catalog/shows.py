@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import plan_changes, screen_locks, seat_plans, venues
+from booking_app.catalog import currencies, plan_changes, screen_locks, seat_plans, venues
 from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
@@ -37,6 +37,7 @@ from booking_app.catalog.show_rules import (
 )
 from booking_app.core.database import NOW, Row, fold, writes
 from booking_app.core.errors import Invalid, NotFound
+from booking_app.core.formats import decimal_of
 
 # What the release before does not know, and would sell or plan against.
 NEW_RULES = {
@@ -65,6 +66,7 @@ class ShowChanges(TypedDict, total=False):
     intermission_minutes: int
     sales_from: datetime | None
     sales_until: datetime | None
+    external_id: str | None
 
 
 class ShowTerms(ShowChanges, total=False):
@@ -146,7 +148,7 @@ def insert_show(
         columns.get("sales_from"), columns.get("sales_until"), starts_at=date_time, ends_at=ends_at
     )
     refuse_overlap(connection, place.id, date_time, ends_at)
-    sold_in = venues.currency_of(connection, place.cinema_id) or currency
+    sold_in = currencies.currency_of(connection, place.cinema_id) or currency
     terms = {"price": Decimal(0), "prices": prices or {}, "on_sale": True, **columns}
     show_id: int = connection.execute(
         sa.insert(Show)
@@ -293,6 +295,15 @@ def _lasts(duration_minutes: int, columns: Mapping[str, Any]) -> timedelta:
     return timedelta(minutes=duration_minutes + pauses)
 
 
+def prices_of(show: Mapping[Any, Any]) -> dict[str, Any]:
+    """The `price` and `prices` of a show as `ShowTerms` has them, from its columns."""
+    currency = show["currency"]
+    return {
+        "price": decimal_of(show["price_cents"], currency),
+        "prices": {name: decimal_of(price, currency) for name, price in show["prices"].items()},
+    }
+
+
 def stored_terms(changes: Mapping[str, Any], currency: str) -> dict[str, Any]:
     """The columns of `ShowChanges` and `prices`, amounts in minor units of the currency, and the
     folded ones beside them. Raises Invalid for amounts that the currency does not have."""
@@ -309,7 +320,7 @@ def stored_terms(changes: Mapping[str, Any], currency: str) -> dict[str, Any]:
 
 def _refuse_other_currency(connection: sa.Connection, show: Row, cinema_id: int) -> None:
     """Raises Invalid for a screen where the show's prices would mean something else."""
-    currency = venues.currency_of(connection, cinema_id)
+    currency = currencies.currency_of(connection, cinema_id)
     if currency is not None and currency != show.currency:
         raise Invalid(
             "screen",

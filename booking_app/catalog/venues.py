@@ -9,16 +9,15 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import blocked_seats, plan_changes, seat_plans
+from booking_app.catalog import blocked_seats, currencies, plan_changes, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.cinema_clocks import follow_clocks
-from booking_app.catalog.models import MIDNIGHT, Cinema, Screen, Show
+from booking_app.catalog.models import MIDNIGHT, Cinema, Screen
 from booking_app.catalog.plan_changes import ChangedShow, KeptShow, Room
 from booking_app.catalog.screen_plans import check_readable, in_order, read_rows
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.show_rules import require_finished_upgrade
 from booking_app.core.database import (
-    NOW,
     Undo,
     fold,
     insert_or_ignore,
@@ -70,6 +69,7 @@ class CinemaChanges(TypedDict, total=False):
     timezone: str
     day_starts_at: str
     currency: str | None
+    external_id: str | None
 
 
 CINEMA = (
@@ -80,6 +80,7 @@ CINEMA = (
     Cinema.day_starts_at,
     Cinema.currency,
     Cinema.is_default,
+    Cinema.external_id,
 )
 SCREEN = (
     Screen.id,
@@ -88,6 +89,7 @@ SCREEN = (
     Screen.rows,
     Screen.out_of_order,
     Screen.turnaround_minutes,
+    Screen.external_id,
 )
 
 
@@ -140,12 +142,17 @@ def insert_cinema(
     city: str | None = None,
     day_starts_at: str = MIDNIGHT,
     currency: str | None = None,
+    external_id: str | None = None,
 ) -> sa.RowMapping:
     """Add a cinema within the caller's transaction; raises NameTaken and UpgradeUnfinished."""
     _check_day(connection, day_starts_at)
-    _check_currency(connection, currency)
+    currencies.check_upgrade(connection, currency)
     values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
-    values |= {"day_starts_at": day_starts_at, "currency": currency}
+    values |= {
+        "day_starts_at": day_starts_at,
+        "currency": currency,
+        "external_id": external_id,
+    }
     insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
     with refusing(uq_cinema_name_key=_name_taken(name)):
         return connection.execute(insert).mappings().one()
@@ -169,8 +176,9 @@ def update_cinema(
     before = _read_cinema(connection, cinema_id, lock=True)
     _check_day(connection, changes.get("day_starts_at", MIDNIGHT))
     if changes.get("currency", before["currency"]) != before["currency"]:
-        _check_currency(connection, changes["currency"])
-        _refuse_coming_shows(connection, cinema_id, changes["currency"], now)
+        currencies.check_upgrade(connection, changes["currency"])
+        if currencies.sells_otherwise(connection, cinema_id, changes["currency"], now):
+            raise InUse("Shows to come are sold in another currency; delete them first.")
     if changes:
         keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
         change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
@@ -214,45 +222,26 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
     made: int | None = connection.execute(query).scalar()
     if made is None:
         # Staff have given that name to a cinema of their own: it becomes the default.
-        named = Cinema.name_key == fold(DEFAULT_CINEMA)
-        connection.execute(sa.update(Cinema).where(named).values(is_default=True))
-        made = connection.execute(query).scalar_one()
-        audit.record(
-            connection,
-            "cinema.changed",
-            by=by,
-            object_id=made,
-            before={"is_default": False},
-            after={"is_default": True},
-        )
+        named = sa.select(Cinema.id).where(Cinema.name_key == fold(DEFAULT_CINEMA))
+        made = int(connection.execute(named).scalar_one())
+        make_default(connection, made, by)
     elif is_new:
         after = _read_cinema(connection, made)
         audit.record(connection, "cinema.created", by=by, object_id=made, after=after)
     return made
 
 
-def currency_of(connection: sa.Connection, cinema_id: int) -> str | None:
-    """The currency that the cinema names. One of its screens is locked."""
-    query = sa.select(Cinema.currency).where(Cinema.id == cinema_id)
-    return connection.execute(query).scalar_one()
-
-
-def _refuse_coming_shows(
-    connection: sa.Connection, cinema_id: int, currency: str | None, now: datetime | None
-) -> None:
-    """Raises InUse where shows to come are sold in another currency. While the screens are locked,
-    no show is added."""
-    screens = sa.select(Screen.id).where(Screen.cinema_id == cinema_id).order_by(Screen.id)
-    connection.execute(screens.with_for_update()).all()
-    coming = sa.select(Show.currency).join(Screen).where(Screen.cinema_id == cinema_id)
-    sold_in = connection.execute(coming.where(Show.starts_at > NOW).distinct(), {"now": now})
-    if others := sorted(one for one in sold_in.scalars() if one != currency):
-        raise InUse(f"Shows to come are sold in {', '.join(others)}; delete them first.")
-
-
-def _check_currency(connection: sa.Connection, currency: str | None) -> None:
-    if currency is not None:
-        require_finished_upgrade(connection, "currencies of cinemas")
+def make_default(connection: sa.Connection, cinema_id: int, by: Actor) -> None:
+    """Make the cinema the one for what names none, where there is none yet."""
+    connection.execute(sa.update(Cinema).where(Cinema.id == cinema_id).values(is_default=True))
+    audit.record(
+        connection,
+        "cinema.changed",
+        by=by,
+        object_id=cinema_id,
+        before={"is_default": False},
+        after={"is_default": True},
+    )
 
 
 def _check_day(connection: sa.Connection, day_starts_at: str) -> None:
@@ -320,14 +309,18 @@ def insert_screen(
     plan: Sequence[PlanRow],
     out_of_order: Sequence[str] = (),
     turnaround_minutes: int = 0,
+    external_id: str | None = None,
 ) -> int:
     """Add a screen within the caller's transaction; its id. Raises what `create_screen` raises."""
     check_readable(connection, plan)
     _check_turnaround(connection, turnaround_minutes)
-    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
-    values |= {
+    values: dict[str, Any] = {
+        "cinema_id": cinema_id,
+        "name": name,
+        "name_key": fold(name),
         "out_of_order": in_order(connection, plan, out_of_order),
         "turnaround_minutes": turnaround_minutes,
+        "external_id": external_id,
     }
     insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
@@ -346,20 +339,23 @@ def update_screen(
     rows: Sequence[Mapping[str, Any]] | None = None,
     out_of_order: Sequence[str] | None = None,
     turnaround_minutes: int | None = None,
+    external_id: str | None = None,
     apply_to_unsold_shows: bool = False,
     dry_run: bool = False,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> ScreenDetails:
-    """Change a screen's name, plan, seats out of order or the minutes between its shows, which
-    count where shows are made or moved from now on; what is None stays. Shows keep the plan they
-    copied, but `apply_to_unsold_shows` gives it to the shows to come without sold or held seats.
-    Seats that are said to be out of order are blocked in all shows to come where they are free, and
-    the others are `still_sold`. A `dry_run` answers the same and writes nothing.
+    """Change a screen's name, plan, seats out of order, external id or the minutes between its
+    shows, which count where shows are made or moved from now on; what is None stays. Shows keep the
+    plan they copied, but `apply_to_unsold_shows` gives it to the shows to come without sold or held
+    seats. Seats that are said to be out of order are blocked in all shows to come where they are
+    free, and the others are `still_sold`. A `dry_run` answers the same and writes nothing.
 
     Raises NotFound and what `create_screen` raises, and Invalid for a plan to apply that is none.
     """
     changes: dict[str, Any] = {}
+    if external_id is not None:
+        changes["external_id"] = external_id
     if name is not None:
         changes |= {"name": name, "name_key": fold(name)}
     if turnaround_minutes is not None:

@@ -10,15 +10,15 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import venues
+from booking_app.catalog import currencies
 from booking_app.catalog.many_shows import SEATS_AT_ONCE
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, with_places
 from booking_app.catalog.show_rules import ShowOverlap
-from booking_app.catalog.shows import ShowChanges, audited_show, insert_show
+from booking_app.catalog.shows import ShowChanges, audited_show, insert_show, prices_of
 from booking_app.catalog.times import NoSuchTime, instant
 from booking_app.core.database import Row, Undo, writes
 from booking_app.core.errors import DomainError, Invalid, NotFound
-from booking_app.core.formats import decimal_of, iso
+from booking_app.core.formats import iso
 
 DAYS = 7
 COPIES_AT_ONCE = 500
@@ -151,11 +151,11 @@ def _copy(
     now: datetime | None,
 ) -> int:
     """The id of a copy of the show that begins then; raises what `insert_show` raises."""
-    currency = venues.currency_of(connection, show.cinema_id)
+    currency = currencies.currency_of(connection, show.cinema_id)
     if currency not in (None, show.currency):
         raise Invalid("screen", f"It is sold in {show.currency}, and the cinema now in {currency}.")
     terms: dict[str, Any] = {name: getattr(show, name) for name in KEPT}
-    terms["price"] = decimal_of(show.price_cents, show.currency)
+    terms |= prices_of(show._mapping)
     if show.rows:
         terms["screen"] = show.screen_id
     else:
@@ -167,7 +167,6 @@ def _copy(
         connection,
         movie_id=show.movie_id,
         date_time=date_time,
-        prices={name: decimal_of(price, show.currency) for name, price in show.prices.items()},
         currency=show.currency,
         with_seats=with_seats,
         by=by,

@@ -195,7 +195,7 @@ def _has_nul(value: object) -> bool:
 def _differing(row: Row, written: Row) -> list[str]:
     """The columns whose values are not the same, nor of the same type."""
     return [
-        name
+        str(name)
         for name, one, other in zip(row._mapping, row, written, strict=True)
         if type(one) is not type(other) or one != other or _json(one) != _json(other)
     ]

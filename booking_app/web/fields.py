@@ -117,6 +117,9 @@ class Money(fields.Field[Decimal]):
         metadata = {"pattern": f"^{self.pattern}$", "example": "9.50"} | kwargs.pop("metadata", {})
         super().__init__(metadata=metadata, **kwargs)
 
+    def _serialize(self, value: Decimal | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else f"{value:f}"
+
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Decimal:
         if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
             raise self.make_error("invalid")

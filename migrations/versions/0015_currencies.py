@@ -16,7 +16,7 @@ from booking_app.core.formats import DECIMALS
 from migrations.steps import refuse_downgrade, require_release
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
