@@ -155,7 +155,7 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
     staff.check()
     staff.press("link", "Casablanca")
     for seat in ("B1", "B2"):
-        box = page.get_by_role("checkbox", name=f"{seat}, vip, 8.50 EUR, available", exact=True)
+        box = page.get_by_role("checkbox", name=f"{seat}, vip, €8.50, available", exact=True)
         staff.reach(box)
         page.keyboard.press("Space")
     staff.type("Customer", "carla")
@@ -178,7 +178,7 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
         ("Block the chosen seats", "available"),
         ("Free the chosen seats", "blocked, kept by the house, Guests"),
     ):
-        box = page.get_by_role("checkbox", name=f"B3, vip, 8.50 EUR, {state}", exact=True)
+        box = page.get_by_role("checkbox", name=f"B3, vip, €8.50, {state}", exact=True)
         staff.reach(box)
         page.keyboard.press("Space")
         staff.type("Reason", "Guests")
@@ -207,7 +207,7 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
     staff.press("button", "Show")
     expect(page.locator("figure svg")).to_have_count(2)
     expect(
-        page.locator("figure svg").first.locator("title", has_text="Blue room: 8.50")
+        page.locator("figure svg").first.locator("title", has_text="Blue room: €8.50")
     ).to_have_count(1)
     staff.check()
 
