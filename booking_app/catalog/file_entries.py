@@ -117,6 +117,8 @@ def paired(
             found = [one for one in found if may_be(entry, one) and _has_no_other_id(entry, one)]
         if len(found) > 1:
             found = [one for one in found if fold(one.name) == fold(entry.name)] or found
+        if len(found) > 1:  # as in a file that was exported here
+            found = [one for one in found if one.file_id == entry.id] or found
         if len(found) > 1:
             ids = ", ".join(one.file_id for one in found)
             why = f"{len(found)} are called so here ({ids}). Give the entry the id of one of them."

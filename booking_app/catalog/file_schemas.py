@@ -123,13 +123,24 @@ class Catalog(ma.Schema):
 def read(content: bytes) -> dict[str, Any]:
     """The catalogue that a file contains, as `Catalog` loads it; raises Unreadable."""
     try:
-        catalog: dict[str, Any] = Catalog().load(json.loads(content))
+        values = json.loads(content, object_pairs_hook=_without_repeats)
+        catalog: dict[str, Any] = Catalog().load(values)
     except ma.ValidationError as error:
         raise Unreadable(_flatten(error.messages_dict)) from error
     except (ValueError, RecursionError) as error:
         # of JSON, with line and column, of UTF-8, with the byte, or of brackets without end
         raise Unreadable([f"not readable JSON: {error}"]) from error
     return catalog
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises ValueError for one that says something twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has {twice!r} twice")
+    return values
 
 
 def _flatten(messages: Any, path: str = "") -> list[str]:

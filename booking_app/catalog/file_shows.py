@@ -231,7 +231,12 @@ def _changes(entry: Entry, own: _Show, known: Known, places: Places) -> Iterator
 
 def _take(writes: Writes, known: Known, changes: dict[str, Any]) -> None:
     update_show.within(
-        writes.connection, show_id=known.id, by=writes.by, now=writes.present, **changes
+        writes.connection,
+        show_id=known.id,
+        currency=writes.currency,
+        by=writes.by,
+        now=writes.present,
+        **changes,
     )
 
 

@@ -212,7 +212,8 @@ def update_show(data: dict[str, Any], show_id: int) -> Any:
     For staff. Once seats are sold or held it can't be moved, nor lose one of them. On another
     screen it has the seats of that screen's plan. A new price does not touch bookings.
     """
-    return shows.update_show(show_id=show_id, by=actor(), **data)
+    currency = current_app.config["CURRENCY"]
+    return shows.update_show(show_id=show_id, currency=currency, by=actor(), **data)
 
 
 @blp.route("/shows/", methods=["PATCH"])
@@ -322,7 +323,8 @@ def get_cinema(cinema_id: int) -> Any:
 @staff_only
 @blp.arguments(cinema_schemas.CinemaPatch, required=False, example={"city": "Wien"})
 @blp.response(200, cinema_schemas.Cinema)
-@blp.problems("not_found", "name_taken", "has_bookings", "show_overlap", "upgrade_unfinished")
+@blp.problems("not_found", "name_taken", "has_bookings", "in_use", "show_overlap")
+@blp.problems("upgrade_unfinished")
 def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
     """Change a cinema
 

@@ -75,9 +75,10 @@ def refuse_overlap(
     ends_at: datetime,
     *,
     but_show_id: int = 0,
+    only_later: bool = False,
 ) -> None:
     """Raises ShowOverlap where another show is on the screen then, or less than its
-    `turnaround_minutes` away.
+    `turnaround_minutes` away; with `only_later` one that begins after `starts_at`.
 
     The caller has locked the screen's row (`screen_locks`): only so is the answer certain.
     """
@@ -93,6 +94,7 @@ def refuse_overlap(
             Show.starts_at < ends_at + turnaround,
             Show.ends_at > starts_at - turnaround,
             Show.id != but_show_id,
+            Show.starts_at >= starts_at if only_later else sa.true(),
         )
         .order_by(Show.starts_at)
         .limit(1)

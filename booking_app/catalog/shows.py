@@ -180,12 +180,14 @@ def update_show(
     screen_name: str | None = None,
     total_seats: int | None = None,
     prices: Mapping[str, Decimal] | None = None,
+    currency: str = "EUR",
     by: Actor = OPERATOR,
     now: datetime | None = None,
     **columns: Unpack[ShowChanges],
 ) -> sa.RowMapping:
     """Change a show; what is left out stays. On another `screen`, or the one of its cinema that is
-    called `screen_name`, it has the seats of that screen's plan.
+    called `screen_name`, it has the seats of that screen's plan. `currency` is that of cinemas that
+    name none.
 
     Raises NotFound, Invalid for a time that does not lie ahead, a sale that can't be, an unknown
     screen or category and a number of seats for a show whose screen has a plan, HasBookings where
@@ -209,7 +211,7 @@ def update_show(
             "local_date": business_day(connection, place.cinema_id, starts_at),
         }
     if place.cinema_id != show.cinema_id:
-        _refuse_other_currency(connection, show, place.cinema_id)
+        _refuse_other_currency(connection, show, place.cinema_id, currency)
     if place.id != show.screen_id and (place.rows or _is_planned(connection, show_id)):
         kept = changes.get("prices", show.prices)
         _take_plan(connection, show_id, place, kept, total_seats)
@@ -318,13 +320,15 @@ def stored_terms(changes: Mapping[str, Any], currency: str) -> dict[str, Any]:
     return columns
 
 
-def _refuse_other_currency(connection: sa.Connection, show: Row, cinema_id: int) -> None:
+def _refuse_other_currency(
+    connection: sa.Connection, show: Row, cinema_id: int, currency: str
+) -> None:
     """Raises Invalid for a screen where the show's prices would mean something else."""
-    currency = currencies.currency_of(connection, cinema_id)
-    if currency is not None and currency != show.currency:
+    there = currencies.currency_of(connection, cinema_id) or currency
+    if there != show.currency:
         raise Invalid(
             "screen",
-            f"That cinema sells in {currency}, and this show in {show.currency}; make a new one.",
+            f"That cinema sells in {there}, and this show in {show.currency}; make a new one.",
         )
 
 

@@ -177,8 +177,6 @@ def update_cinema(
     _check_day(connection, changes.get("day_starts_at", MIDNIGHT))
     if changes.get("currency", before["currency"]) != before["currency"]:
         currencies.check_upgrade(connection, changes["currency"])
-        if currencies.sells_otherwise(connection, cinema_id, changes["currency"], now):
-            raise InUse("Shows to come are sold in another currency; delete them first.")
     if changes:
         keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
         change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
@@ -188,6 +186,11 @@ def update_cinema(
     clocks = ("timezone", "day_starts_at")
     if any(after[name] != before[name] for name in clocks):
         follow_clocks(connection, before=before, after=after, now=now)
+    # After the clocks, whose change locks shows before screens.
+    if after["currency"] != before["currency"] and currencies.sells_otherwise(
+        connection, cinema_id, after["currency"], now
+    ):
+        raise InUse("Shows to come are sold in another currency; delete them first.")
     audit.record(
         connection, "cinema.changed", by=by, object_id=cinema_id, before=before, after=after
     )

@@ -23,7 +23,7 @@ from booking_app.core.formats import iso
 DAYS = 7
 COPIES_AT_ONCE = 500
 
-KEPT = [name for name in ShowChanges.__annotations__ if name != "price"]
+KEPT = [name for name in ShowChanges.__annotations__ if name not in ("price", "external_id")]
 # A show, with what its copy has as well.
 COPIED = (
     Show.id,

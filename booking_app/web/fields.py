@@ -188,6 +188,9 @@ class Day(fields.Field[date]):
 
     default_error_messages = {"invalid": "Must be a day such as 2030-01-31."}
 
+    def _serialize(self, value: date | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.isoformat()
+
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> date:
         if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             raise self.make_error("invalid")

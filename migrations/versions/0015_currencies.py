@@ -61,7 +61,7 @@ def upgrade() -> None:
     op.execute(sa.update(SHOW).where(SHOW.c.id.in_(others)).values(currency=newest))
     connection = op.get_bind()
     converted = [_convert(connection, currency) for currency in DECIMALS]
-    if any(converted):
+    if any(converted) or house in DECIMALS:
         require_release(RELEASE)
 
 
@@ -78,7 +78,8 @@ def _convert(connection: sa.Connection, currency: str) -> bool:
         prices = {category: minor(price) for category, price in show.prices.items()}
         values = {"price_cents": minor(show.price_cents), "prices": prices}
         connection.execute(sa.update(SHOW).where(SHOW.c.id == show.id).values(values))
-    connection.execute(sa.delete(SUM).where(SUM.c.show_id.in_([show.id for show in shows])))
+    of_currency = sa.select(SHOW.c.id).where(SHOW.c.currency == currency)
+    connection.execute(sa.delete(SUM).where(SUM.c.show_id.in_(of_currency)))
     bookings = connection.execute(sa.select(BOOKING).where(BOOKING.c.currency == currency)).all()
     for booking in bookings:
         seats = [line | {"price_cents": minor(line["price_cents"])} for line in booking.seats]
