@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import localedata
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -62,6 +63,12 @@ def _timezone(text: str) -> str:
 def _currency(text: str) -> str:
     if not re.fullmatch(r"[A-Z]{3}", text):
         raise ValueError("an ISO 4217 code of three capital letters such as EUR")
+    return text
+
+
+def _locale(text: str) -> str:
+    if not localedata.exists(text):
+        raise ValueError("a locale of the Unicode CLDR such as en, de or de_AT")
     return text
 
 
@@ -211,7 +218,8 @@ SETTINGS = (
         "IANA time zone that the default cinema is made with; once made, change it by PATCH",
         _timezone,
     ),
-    Setting("CURRENCY", "EUR", "ISO 4217 code of all prices", _currency),
+    Setting("CURRENCY", "EUR", "ISO 4217 code, for cinemas that name none", _currency),
+    Setting("ADMIN_LOCALE", "en", "how the admin site writes amounts of money", _locale),
     Setting("MAX_SEATS_PER_BOOKING", "10", "the most seats one booking may have", _whole(1, 100)),
     Setting(
         "MAX_SEATS_PER_BOOKING_STAFF",

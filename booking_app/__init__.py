@@ -78,6 +78,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(pages.blp)
     admin.init_app(app, secret_key=settings["SECRET_KEY"], previous=settings["SECRET_KEY_PREVIOUS"])
     app.cli.add_command(cli.load_catalog)
+    app.cli.add_command(cli.export_catalog)
     app.cli.add_command(cli.load_demo)
     app.cli.add_command(cli.create_superuser)
     app.cli.add_command(cli.check_integrity)

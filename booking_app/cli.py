@@ -1,6 +1,5 @@
 """The `flask` commands. They read, call a service and say what was done."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import marshmallow as ma
 from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, ScriptInfo, with_appcontext
 from flask_migrate import Migrate, upgrade
@@ -18,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from booking_app.auth import accounts
 from booking_app.booking.models import Booking
-from booking_app.catalog import catalog_file, movies
-from booking_app.catalog.file_schemas import Catalog
+from booking_app.catalog import catalog_export, catalog_file, file_schemas, movies
+from booking_app.catalog.file_report import Report, counted, in_words, lines
 from booking_app.catalog.models import Show
 from booking_app.core import backups, copies, schema
 from booking_app.core.database import db, reading
@@ -61,10 +59,43 @@ def is_finding_command() -> bool:
 
 @click.command("load-catalog")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--update", is_flag=True, help="Change what differs here to what the file says.")
+@click.option("--dry-run", is_flag=True, help="Report the same, and write nothing.")
+@click.option("--skip-conflicts", is_flag=True, help="Load what nothing is in the way of.")
 @with_appcontext
-def load_catalog(file: Path) -> None:
-    """Load films and shows from a JSON FILE: all of it or nothing. What is there already stays."""
-    _load(file.read_bytes(), str(file), is_demo=False)
+def load_catalog(file: Path, update: bool, dry_run: bool, skip_conflicts: bool) -> None:
+    """Add the cinemas, films and shows of a JSON FILE: all of it or nothing.
+
+    What is there already is compared: differences are listed, and left as they are here. Ends with
+    status 1 where something is in the way of an entry.
+    """
+    report = _load(
+        file.read_bytes(),
+        str(file),
+        update=update,
+        dry_run=dry_run,
+        skip_conflicts=skip_conflicts,
+    )
+    said = lines(report, dry_run=dry_run, update=update, skip_conflicts=skip_conflicts)
+    click.echo("\n".join(said))
+    sys.exit(1 if report.obstacles else 0)
+
+
+@click.command("export-catalog")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
+def export_catalog(file: Path) -> None:
+    """Write the cinemas, halls, films and coming shows to a new FILE, for `load-catalog`.
+
+    Bookings are not in it, nor are seats that the house keeps.
+    """
+    catalog = catalog_export.export_catalog()
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(catalog_export.written(catalog))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}.") from error
+    click.echo(f"{file}: {in_words(counted(catalog))}.")
 
 
 @click.command("load-demo")
@@ -81,7 +112,10 @@ def load_demo() -> None:
         click.echo("The catalogue has films of its own: the demo catalogue is left out.")
     else:
         demo = files("booking_app.catalog").joinpath(DEMO).read_bytes()
-        _load(demo, DEMO, is_demo=True)
+        # What the house has changed is in the way of a show now and then, never of the start.
+        report = _load(demo, DEMO, is_demo=True, skip_conflicts=True)
+        left_out = f"; {len(report.obstacles)} left out" if report.obstacles else ""
+        click.echo(f"{DEMO}: {in_words(report.counts)} added{left_out}.")
 
 
 @click.command("create-superuser")
@@ -260,33 +294,12 @@ def _describe(contents: Contents) -> str:
     return f"{contents.size / 1_000_000:.1f} MB, schema {contents.revision}, {rows}"
 
 
-def _load(content: bytes, name: str, *, is_demo: bool) -> None:
-    """Load a catalogue file, or end with one line that names what is wrong in it."""
+def _load(content: bytes, name: str, **options: Any) -> Report:
+    """Load a catalogue file, or end with one line that says what can't be read in it."""
     try:
-        films, shows = catalog_file.load_catalog(
-            **Catalog().load(json.loads(content)),
-            timezone=current_app.config["TIMEZONE"],
-            is_demo=is_demo,
-        )
-    except ma.ValidationError as error:
-        wrong = "; ".join(_flatten(error.messages_dict))
-    except catalog_file.EntryError as error:
-        wrong = str(error)
-    except (ValueError, RecursionError) as error:
-        # of JSON, with line and column, of UTF-8, with the byte, or of brackets without end
-        wrong = f"not readable JSON: {error}"
-    else:
-        click.echo(f"{name}: {films} films and {shows} shows added.")
-        return
-    raise click.ClickException(f"{name}: {wrong.rstrip('.')}. Nothing was loaded.")
-
-
-def _flatten(messages: Any, path: str = "") -> list[str]:
-    """`{"movies": {3: {"title": ["Missing."]}}}` -> `movies[3].title: Missing.`"""
-    if isinstance(messages, list):
-        return [f"{path}: {' '.join(map(str, messages)).rstrip('.')}"]
-    lines = []
-    for key, value in messages.items():
-        step = f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
-        lines += _flatten(value, path if key == "_schema" else path + step)
-    return lines
+        catalog = file_schemas.read(content)
+    except file_schemas.Unreadable as error:
+        wrong = str(error).rstrip(".")
+        raise click.ClickException(f"{name}: {wrong}. Nothing was loaded.") from error
+    house = {name: current_app.config[name.upper()] for name in ("timezone", "currency")}
+    return catalog_file.load_catalog(**catalog, **house, **options)

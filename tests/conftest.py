@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -319,7 +320,7 @@ def make_show(app: Flask, make_movie: Callable[..., int]) -> Callable[..., int]:
             movie_id=movie_id or make_movie(),
             date_time=date_time,
             now=date_time - timedelta(days=1),
-            **{"screen_name": f"Own {made}", "total_seats": 10, "price_cents": 950} | values,
+            **{"screen_name": f"Own {made}", "total_seats": 10, "price": Decimal("9.50")} | values,
         )
         return int(show["id"])
 

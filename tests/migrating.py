@@ -273,6 +273,23 @@ def rows_of_0013() -> dict[str, list[dict[str, Any]]]:
     return rows_of_0012()
 
 
+def rows_of_0014() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0014 has more."""
+    filled = rows_of_0013()
+    filled["cinema"][0] |= {"external_id": "c1"}
+    filled["screen"][0] |= {"external_id": "h1"}
+    return filled
+
+
+def rows_of_0015() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0015 has more."""
+    filled = rows_of_0014()
+    filled["cinema"][0] |= {"currency": "EUR"}
+    for show in filled["show"]:
+        show |= {"currency": "EUR"}
+    return filled
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
@@ -287,6 +304,8 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0011": rows_of_0011,
     "0012": rows_of_0012,
     "0013": rows_of_0013,
+    "0014": rows_of_0014,
+    "0015": rows_of_0015,
 }
 
 

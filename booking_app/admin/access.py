@@ -6,10 +6,11 @@ log-in page is open. The cookie is sent to these paths alone, so no call of the 
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flask import (
@@ -55,6 +56,9 @@ POLICY = (
 )
 
 
+V = TypeVar("V", bound=Callable[..., Any])
+
+
 class CookieSession(SecureCookieSessionInterface):
     """Flask's session in a signed cookie, looked for and kept on the paths of the admin site only.
 
@@ -76,6 +80,12 @@ def of_admin(path: str) -> bool:
 def signing_key(secret_key: str) -> str:
     """The key that signs cookies: not the one of the tokens, but made from it."""
     return hmac.new(secret_key.encode(), b"cookies of the admin site", hashlib.sha256).hexdigest()
+
+
+def takes_file(view: V) -> V:
+    """Decorator: the form of this page may send a file."""
+    view.takes_file = True  # type: ignore[attr-defined]
+    return view
 
 
 # --- who it is ------------------------------------------------------------------------------
@@ -165,10 +175,12 @@ def _check_form(*, known: bool) -> None:
         too_large += "If your session has ended: go back, copy what you typed, log in and paste it."
     with refusals_limited(None if known else by_address()):
         body = read_body(most, too_large)
+        request.max_form_memory_size = most
         if body.count(b"&") >= FIELDS_MAX:
             raise BadRequest("body_too_large", f"A form may have at most {FIELDS_MAX} fields.")
-        if request.files:
-            raise BadRequest("bad_request", "No form of this site sends files.")
+        view = current_app.view_functions.get(request.endpoint or "")
+        if request.files and not getattr(view, "takes_file", False):
+            raise BadRequest("bad_request", "This form sends no files.")
         if not _is_our_form(request.form.get("csrf_token")):
             raise BadRequest(
                 "bad_request",

@@ -36,7 +36,7 @@ ROWS = venue_schemas.ScreenPatch(only=["rows"])
 # A message is kept in a cookie, of 4 KiB at most.
 SHOWS_NAMED, SEATS_NAMED = 10, 6
 
-films = list_pages(tables.MOVIES)
+films = list_pages(tables.MOVIES, more={"Catalogue file": "admin_catalog_file.index"})
 cinemas = list_pages(tables.CINEMAS)
 screens = list_pages(tables.SCREENS)
 

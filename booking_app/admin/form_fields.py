@@ -17,12 +17,12 @@ from wtforms import (
     TextAreaField,
 )
 
-from booking_app.admin import plan_text
+from booking_app.admin import amounts, plan_text
 from booking_app.admin.plan_tokens import PlanTextError
 from booking_app.catalog import file_schemas
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.times import NoSuchTime, instant
-from booking_app.core.formats import decimal_string, iso
+from booking_app.core.formats import iso
 from booking_app.web.fields import Day
 
 LOCAL, LOCAL_TIME = "%Y-%m-%dT%H:%M", file_schemas.LocalTime()
@@ -65,15 +65,12 @@ class Number(Line):
 
 
 class Amount(Line):
-    """An amount of money, in whole cents inside. It must be given: what is free is 0."""
+    """An amount of money. It must be given: what is free is 0."""
 
     def wire(self) -> Any:
         if not (text := super().wire()):
             raise Unreadable("Give an amount, such as 9.50; what is free costs 0.")
-        return text
-
-    def process_data(self, value: int | None) -> None:
-        self.data = None if value is None else decimal_string(value)
+        return amounts.typed(text)
 
 
 class Words(Line):
@@ -106,9 +103,8 @@ class WordLines(Block):
 class PriceLines(Block):
     """Prices by category, one in a line."""
 
-    def process_data(self, value: Mapping[str, int] | None) -> None:
-        prices = (value or {}).items()
-        self.data = "\n".join(f"{category}: {decimal_string(cents)}" for category, cents in prices)
+    def process_data(self, value: Mapping[str, str] | None) -> None:
+        self.data = "\n".join(f"{category}: {price}" for category, price in (value or {}).items())
 
     def wire(self) -> Any:
         prices: dict[str, str] = {}
@@ -118,7 +114,7 @@ class PriceLines(Block):
                 raise Unreadable(f"Give a category and its price, such as vip: 12.50, not {line}.")
             if category in prices:
                 raise Unreadable(f"There are two prices of {category}.")
-            prices[category] = price
+            prices[category] = amounts.typed(price)
         return prices
 
 

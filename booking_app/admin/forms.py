@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 import marshmallow as ma
-from wtforms import Form, SelectChoice, SelectMultipleField
+from wtforms import FileField, Form, HiddenField, SelectChoice, SelectMultipleField
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from booking_app.admin.form_fields import (
@@ -88,6 +88,24 @@ class CinemaForm(Form):
         description="With 06:00 a show at 01:45 belongs to the evening before, in lists and sales.",
         render_kw={"required": True},
     )
+
+
+class CatalogFileForm(Form):
+    file = FileField(
+        "File",
+        description="JSON, at most 1 MiB; README.md says what stands in it.",
+        render_kw={"accept": ".json,application/json"},
+    )
+    update = Check(
+        "Take over differences",
+        description="Change what is there already to what the file says, by the rules of the other "
+        "pages: what is sold stays.",
+    )
+    skip_conflicts = Check(
+        "Skip conflicts",
+        description="Load the rest where something is in the way of some entries.",
+    )
+    text = HiddenField()
 
 
 class ScreenForm(Form):

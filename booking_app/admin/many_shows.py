@@ -20,6 +20,7 @@ from booking_app.admin.views import (
     digest,
     id_of,
     list_url,
+    money,
     render,
     typed,
     with_links,
@@ -28,10 +29,9 @@ from booking_app.catalog import schemas, venues
 from booking_app.catalog.many_shows import ShowChange, change_shows, close_screen
 from booking_app.catalog.times import by_clocks, local_time
 from booking_app.catalog.week_copies import copy_week
-from booking_app.core.formats import decimal_string
 from booking_app.web.fields import Day
 
-TERMS = schemas.SharedTerms(only=["price_cents", "prices", "note"])
+TERMS = schemas.SharedTerms(only=["price", "prices", "note"])
 NAMES = {
     "price_cents": "Price",
     "prices": "Prices of categories",
@@ -143,7 +143,7 @@ def _described(change: ShowChange, places: Mapping[int, Mapping[Any, Any]]) -> l
     if place is None or change.before is None or change.after is None:
         return ["", "", "", change.detail or ""]
     told = "; ".join(
-        f"{NAMES[name]}: {_told(name, change.before[name])} → {_told(name, change.after[name])}"
+        f"{NAMES[name]}: {_told(name, change.before)} → {_told(name, change.after)}"
         for name in change.changed
     )
     return [
@@ -154,11 +154,12 @@ def _described(change: ShowChange, places: Mapping[int, Mapping[Any, Any]]) -> l
     ]
 
 
-def _told(name: str, value: Any) -> str:
+def _told(name: str, terms: Mapping[str, Any]) -> str:
+    value, currency = terms[name], terms["currency"]
     if name == "price_cents":
-        return decimal_string(value)
+        return money(value, currency)
     if name == "prices":
-        return ", ".join(f"{key}: {decimal_string(cents)}" for key, cents in value.items()) or "-"
+        return ", ".join(f"{key}: {money(price, currency)}" for key, price in value.items()) or "-"
     if name == "on_sale":
         return "yes" if value else "no"
     return value or "-"

@@ -9,7 +9,16 @@ from flask import Blueprint, Flask, Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
-from booking_app.admin import access, catalogue, forms, many_shows, sales, shows, tables
+from booking_app.admin import (
+    access,
+    catalog_file,
+    catalogue,
+    forms,
+    many_shows,
+    sales,
+    shows,
+    tables,
+)
 from booking_app.admin.views import (
     GET_AND_POST,
     attempt,
@@ -23,7 +32,6 @@ from booking_app.admin.views import (
 from booking_app.auth import accounts, schemas
 from booking_app.auth.access import by_name_or_own_address
 from booking_app.catalog.times import local_time
-from booking_app.core.formats import decimal_string
 from booking_app.reports import schemas as report_schemas
 from booking_app.reports import service as reports
 from booking_app.web.limits import limited, reset
@@ -47,7 +55,6 @@ def index() -> Response:
         "admin/home.html",
         title="Coming shows",
         found=reports.coming_shows(**queried(COMING)),
-        money=decimal_string,
         local_time=local_time,
     )
 
@@ -116,6 +123,7 @@ def init_app(app: Flask, *, secret_key: str, previous: str) -> None:
         catalogue.films,
         catalogue.screens,
         catalogue.cinemas,
+        catalog_file.pages,
         account_pages,
         audit,
     ):

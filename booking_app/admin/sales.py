@@ -1,7 +1,9 @@
 """The page of the sales: a table, plots, a file."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
@@ -11,15 +13,15 @@ from wtforms import Form
 from booking_app.admin import forms, tables
 from booking_app.admin.lists import table_file
 from booking_app.admin.plot import lying_bars, standing_bars
-from booking_app.admin.views import attempt, queried, render
+from booking_app.admin.views import attempt, money, queried, render
 from booking_app.catalog.cinema_clocks import today
-from booking_app.core.formats import decimal_string
 from booking_app.reports import schemas, service
 from booking_app.web import csv
 
 SALES, ROW = schemas.SalesQuery(), schemas.Sales()
 DAYS_BACK, DAYS_AHEAD = 30, 7
 BARS_MAX = 40
+Row = Mapping[str, Any]  # of a report
 
 
 pages = Blueprint("admin_sales", __name__, url_prefix="/admin/sales")
@@ -34,20 +36,16 @@ def index() -> Response:
     form = forms.SalesForm(MultiDict({**usual, **request.args}))
     form.cinema.offer(tables.cinemas())
     rows = attempt(form, lambda: _read_rows(form)) or []
-    total = {name: sum(row[name] for row in rows) for name in service.SUMS}
     return render(
         "admin/sales.html",
         title="Sales",
         form=form,
         rows=rows,
-        total=total,
-        occupancy=service.occupancy(total),
-        plots=_plots(rows, form) if rows else [],
+        totals=[_total(one) for _, one in _by_currency(rows)],
+        plots=[plot for _, one in _by_currency(rows) for plot in _plots(one, form)],
         bars_max=BARS_MAX,
-        money=decimal_string,
         name=_name_of,
         by_names=forms.REPORTS_BY,
-        currency=current_app.config["CURRENCY"],
     )
 
 
@@ -66,7 +64,21 @@ def _read_rows(form: Form) -> Any:
     return service.sales(**forms.read(form, SALES, **cinema))
 
 
-def _name_of(row: Mapping[str, Any]) -> str:
+def _by_currency(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows of each currency, in the order of its code: amounts of two are never added up."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["currency"]].append(row)
+    return sorted(found.items())
+
+
+def _total(rows: Sequence[Row]) -> dict[str, Any]:
+    """The sums of rows of one currency."""
+    total = {name: sum(row[name] for row in rows) for name in (*service.SUMS, "shows")}
+    return {**total, "currency": rows[0]["currency"], "occupancy": service.occupancy(total)}
+
+
+def _name_of(row: Row) -> str:
     """What a row of a report is about."""
     if row["day"] is not None:
         return str(row["day"])
@@ -74,7 +86,7 @@ def _name_of(row: Mapping[str, Any]) -> str:
     return f"{row['cinema_name']}: {named}" if row["cinema_name"] else str(named)
 
 
-def _plots(rows: Sequence[Mapping[str, Any]], form: Form) -> list[tuple[str, str]]:
+def _plots(rows: Sequence[Row], form: Form) -> list[tuple[str, str]]:
     """The takings and the occupancy, each as `(title, SVG)`: every day of the period in its turn,
     others with the highest takings first."""
     if form.by.data == "day":
@@ -87,10 +99,13 @@ def _plots(rows: Sequence[Mapping[str, Any]], form: Form) -> list[tuple[str, str
     occupied = [
         (name, round(by_name[name]["occupancy"] * 1000) if name in by_name else 0) for name in names
     ]
-    currency = current_app.config["CURRENCY"]
+    currency = rows[0]["currency"]
     return [
-        (title := f"Takings in {currency}", bars(title, takings, decimal_string)),
-        (title := "Occupancy", bars(title, occupied, _percent, top=1000)),
+        (
+            title := f"Takings in {currency}",
+            bars(title, takings, partial(money, currency=currency)),
+        ),
+        (title := f"Occupancy, sold in {currency}", bars(title, occupied, _percent, top=1000)),
     ]
 
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form, SelectChoice
 
 from booking_app.admin import access, form_fields, forms, tables
+from booking_app.admin.amounts import editable
 from booking_app.admin.lists import text_of
 from booking_app.admin.room import BLOCK_NAMES, SIGNS, blocks_of
 from booking_app.admin.views import (
@@ -48,7 +49,6 @@ from booking_app.catalog.times import (
     on_business_day,
 )
 from booking_app.core.errors import Invalid
-from booking_app.core.formats import decimal_string
 from booking_app.web.fields import Day
 
 SHOW, SHOW_PATCH = schemas.ShowBody(), schemas.ShowPatch()
@@ -82,7 +82,8 @@ def new() -> AnyResponse:
         movie_id, screen = chosen(form, "movie"), chosen(form, "screen")
         g.timezone = tables.timezone_of(screen)
         values = forms.read(form, SHOW, timezone=g.timezone)
-        return shows.create_show(movie_id=movie_id, **values, by=access.actor())
+        currency = current_app.config["CURRENCY"]
+        return shows.create_show(movie_id=movie_id, **values, currency=currency, by=access.actor())
 
     return new_page("show", form, make)
 
@@ -100,7 +101,12 @@ def edit() -> AnyResponse:
             ("sales_until", show["sales_until"]),
         )
     }
-    shown = {**forms.filled(SHOW_PATCH, show), **local}
+    sold_in, locale = show["currency"], current_app.config["ADMIN_LOCALE"]
+    prices = {
+        category: editable(amount, sold_in, locale) for category, amount in show["prices"].items()
+    }
+    price = editable(show["price_cents"], sold_in, locale)
+    shown = {**forms.filled(SHOW_PATCH, show), **local, "price": price, "prices": prices}
     form = forms.EditShowForm(typed(), data=shown)
     screens = tables.screens_beside(show["screen_id"])
     form.screen_name.choices = [SelectChoice(name) for name in screens]
@@ -202,8 +208,6 @@ def seats(show_id: int) -> AnyResponse:
         letters=category_letters(prices) if len(prices) > 1 else {},
         owners=tables.seat_owners(show_id),
         wanted=request.form.getlist("seat_numbers"),
-        money=decimal_string,
-        currency=current_app.config["CURRENCY"],
     )
 
 
@@ -303,7 +307,8 @@ def _plan(form: Form) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             missing.append((f"{local:%Y-%m-%d %H:%M}", str(error)))
     values = forms.read(form, SHOW, date_time=ANY_TIME)
     del values["date_time"]
-    return {**values, "movie_id": movie_id, "date_times": times}, missing
+    house = {"currency": current_app.config["CURRENCY"]}
+    return {**values, **house, "movie_id": movie_id, "date_times": times}, missing
 
 
 def _local_times(form: Form, day_starts_at: str) -> list[datetime]:
@@ -364,7 +369,6 @@ def one(booking_id: int) -> AnyResponse:
         show=show,
         starts=local_time(show["starts_at"], g.timezone),
         customer=accounts.get_account(user_id=row.user_id),
-        money=decimal_string,
         text_of=text_of,
     )
 

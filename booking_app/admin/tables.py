@@ -51,11 +51,12 @@ def _starts(row: Row) -> str:
 
 def _total(row: Row) -> str:
     """What the booking costs: one that is cancelled or expired, nothing."""
-    return decimal_string(row["total_cents"] if row["status"] in (BOOKED, HELD) else 0)
+    amount = row["total_cents"] if row["status"] in (BOOKED, HELD) else 0
+    return decimal_string(amount, row["currency"])
 
 
-def _money(name: str, label: str, sort: Any) -> Column:
-    return Column(name, label, lambda row: decimal_string(row[name]), sort)
+def _price(row: Row) -> str:
+    return decimal_string(row["price_cents"], row["currency"])
 
 
 def _choices(query: sa.Select[int, str]) -> list[tuple[str, str]]:
@@ -241,14 +242,17 @@ SHOWS = Table(
     name="Shows",
     thing="show",
     named_by=("starts_at",),
-    query=with_places(sa.select(Show.id, *PLACE, Show.total_seats, Show.price_cents, Show.on_sale)),
+    query=with_places(
+        sa.select(Show.id, *PLACE, Show.total_seats, Show.price_cents, Show.currency, Show.on_sale)
+    ),
     id_column=Show.id,
     order=(Show.starts_at.desc(), Show.id.desc()),
     searched=(FILM_SEARCHED, Searched(Screen.name_key), Searched(Cinema.name_key)),
     columns=(
         *PLACE_COLUMNS,
         plain("total_seats", "Seats", Show.total_seats),
-        _money("price_cents", "Price", Show.price_cents),
+        Column("price_cents", "Price", _price, Show.price_cents),
+        plain("currency", "Currency", Show.currency),
         plain("on_sale", "On sale", Show.on_sale),
         plain("id", "Id", Show.id),
     ),
@@ -275,6 +279,7 @@ BOOKINGS = Table(
             Booking.seats,
             STATUS.label("status"),
             Booking.total_cents,
+            Booking.currency,
             Booking.created_at,
         )
         .join(User, User.id == Booking.user_id)
@@ -289,6 +294,7 @@ BOOKINGS = Table(
         *PLACE_COLUMNS,
         Column("seats", "Seats", lambda row: ", ".join(live_labels(row["seats"])), wraps=True),
         Column("total_cents", "Total", _total, Booking.total_cents),
+        plain("currency", "Currency", Booking.currency),
         plain("status", "Status", STATUS),
         plain("created_at", "Made", Booking.id),
         plain("id", "Id", Booking.id),

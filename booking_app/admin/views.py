@@ -13,6 +13,7 @@ from flask import (
     Blueprint,
     Response,
     abort,
+    current_app,
     flash,
     g,
     make_response,
@@ -26,7 +27,7 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
-from booking_app.admin import forms, tables
+from booking_app.admin import amounts, forms, tables
 from booking_app.admin.lists import PAGE_SIZE, Table, asked_of, export
 from booking_app.catalog.times import by_clocks
 from booking_app.core.errors import DomainError, Invalid, NotFound
@@ -41,9 +42,15 @@ Row = Mapping[Any, Any]
 
 def render(template: str, **values: Any) -> Response:
     """A page; where something was refused, with the status of that."""
-    answer = make_response(render_template(template, account=g.get("staff"), **values))
+    page = render_template(template, account=g.get("staff"), money=money, **values)
+    answer = make_response(page)
     answer.status_code = g.pop("refused", 200)
     return answer
+
+
+def money(amount: int, currency: str) -> str:
+    """Minor units as the house reads them."""
+    return amounts.shown(amount, currency, current_app.config["ADMIN_LOCALE"])
 
 
 def typed() -> ImmutableMultiDict[str, str] | None:

@@ -54,6 +54,7 @@ class ShowOnSale:
     sales_end: datetime
     price_cents: int
     prices: Mapping[str, int]
+    currency: str
     no_single_gaps: bool
     max_seats_per_account: int | None
     now: datetime
@@ -77,6 +78,7 @@ LOCK_SHOW_ON_SALE = (
         SALES_END.label("sales_end"),
         Show.price_cents,
         Show.prices,
+        Show.currency,
         Show.no_single_gaps,
         Show.max_seats_per_account,
         sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
@@ -121,6 +123,7 @@ def lock_show_on_sale(
         sales_end=show.sales_end,
         price_cents=show.price_cents,
         prices=show.prices,
+        currency=show.currency,
         no_single_gaps=show.no_single_gaps,
         max_seats_per_account=show.max_seats_per_account,
         now=show.now,

@@ -11,7 +11,6 @@ class BookingPolicy:
 
     max_seats: int = 10
     max_seats_staff: int = 100
-    currency: str = "EUR"
     hold_minutes: int = 10
     hold_max_minutes: int = 30
     cancel_cutoff_minutes: int = 0
@@ -27,7 +26,6 @@ class BookingPolicy:
         return cls(
             max_seats=settings["MAX_SEATS_PER_BOOKING"],
             max_seats_staff=settings["MAX_SEATS_PER_BOOKING_STAFF"],
-            currency=settings["CURRENCY"],
             hold_minutes=settings["HOLD_MINUTES"],
             hold_max_minutes=settings["HOLD_MAX_MINUTES"],
             cancel_cutoff_minutes=settings["CANCEL_CUTOFF_MINUTES"],

@@ -50,6 +50,19 @@ class BookingDetails:
         return [seat.label for seat in self.seats if not seat.cancelled]
 
     @property
+    def priced_seats(self) -> list[dict[str, Any]]:
+        """Its seats, each with the currency of its price."""
+        return [
+            {
+                "label": seat.label,
+                "price_cents": seat.price_cents,
+                "currency": self.currency,
+                "cancelled": seat.cancelled,
+            }
+            for seat in self.seats
+        ]
+
+    @property
     def only_label(self) -> str | None:
         """The seat, where it is exactly one."""
         labels = self.labels

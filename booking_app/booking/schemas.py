@@ -8,6 +8,7 @@ from marshmallow import fields, validate
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, KEY_MAX
 from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
 from booking_app.web.fields import (
+    SUM,
     AnswerSchema,
     Instant,
     Money,
@@ -130,11 +131,10 @@ class Booking(AnswerSchema):
     seats = fields.List(
         fields.Nested(BookedSeat),
         required=True,
+        attribute="priced_seats",
         metadata={"description": "Each seat at the price when it was booked."},
     )
-    total = Money(
-        required=True, attribute="total_cents", metadata={"pattern": r"^[0-9]{1,9}\.[0-9]{2}$"}
-    )
+    total = Money(required=True, attribute="total_cents", metadata=SUM)
     currency = fields.String(required=True, metadata={"example": "EUR"})
     created_at = Instant(required=True)
     expires_at = Instant(required=True, allow_none=True)

@@ -38,12 +38,13 @@ from booking_app.catalog.seat_map import seat_price
 from booking_app.catalog.show_rules import renew_versions
 from booking_app.core.database import Row, WaitForLocks, may_wait, refusing, writes
 from booking_app.core.errors import Conflict, Invalid
-from booking_app.core.formats import iso
+from booking_app.core.formats import decimal_string, iso
 
 # Crockford's base 32: no I, L, O or U to misread. 32**10 is 10**15: in a million bookings the
 # next reference is one of theirs once in 10**9 times.
 REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 REFERENCE_LENGTH = 10
+TOTAL_MAX = 2**31 - 1  # minor units
 
 
 class HoldLimit(Conflict):
@@ -210,14 +211,18 @@ def _make_booking(
         )
         for seat in locked
     )
+    total = sum(line.price_cents for line in lines)
+    if total > TOTAL_MAX:
+        most = f"{decimal_string(TOTAL_MAX, show.currency)} {show.currency}"
+        raise Invalid(wanted.field, f"These seats cost more than {most}; book fewer at once.")
     values: dict[str, Any] = {
         "reference": _reference(),
         "user_id": user_id,
         "show_id": show.id,
         "status": BOOKED if expires_at is None else HELD,
         "seats": stored_receipt(lines),
-        "total_cents": sum(line.price_cents for line in lines),
-        "currency": policy.currency,
+        "total_cents": total,
+        "currency": show.currency,
         "created_at": show.now,
         "expires_at": expires_at,
     }
@@ -231,7 +236,7 @@ def _make_booking(
         show_id=show.id,
         status=values["status"],
         seats=lines,
-        currency=policy.currency,
+        currency=show.currency,
         created_at=show.now,
         expires_at=expires_at,
     )

@@ -1,31 +1,40 @@
-"""Loading a catalogue from a file: all of it or nothing; what is there already is left alone."""
+"""Loading a catalogue from a file: what is new is added; what is there already is compared, and
+changed only where that is wanted. Nothing of the file is dropped without a word.
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, time, timedelta
-from typing import Any, NamedTuple
+An entry is found by its id (`external_id`), else a film by its title and year, a cinema and a hall
+by their names, a show by its film, hall and time.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
-from booking_app.catalog import venues
-from booking_app.catalog.models import MIDNIGHT, Cinema, Movie, Screen, Show
-from booking_app.catalog.movies import insert_movie
-from booking_app.catalog.screen_plans import read_rows
-from booking_app.catalog.show_rules import ShowOverlap
-from booking_app.catalog.shows import ShowChanges, insert_show
-from booking_app.catalog.times import NoSuchTime, business_day, instant, on_business_day
-from booking_app.core.database import LOADING, NOW, fold, reading, take_turns, writes
-from booking_app.core.errors import DomainError
-from booking_app.core.formats import iso
+from booking_app.audit.service import OPERATOR, Actor
+from booking_app.catalog import file_differences
+from booking_app.catalog.file_entries import (
+    Entry,
+    Known,
+    Pair,
+    file_ids,
+    paired,
+    squash,
+    without_twins,
+)
+from booking_app.catalog.file_places import Places
+from booking_app.catalog.file_report import Obstacle, Report
+from booking_app.catalog.file_schemas import CatalogMovie
+from booking_app.catalog.file_shows import Film, load_shows
+from booking_app.catalog.file_writes import Writes
+from booking_app.catalog.models import Movie
+from booking_app.catalog.movies import insert_movie, update_movie
+from booking_app.core.database import LOADING, NOW, Undo, reading, take_turns, writes
 
-# A daily show is made for today and this many days after, so a whole week always lies ahead.
-DAYS_AHEAD = 7
-# What a show's entry says beside where and when.
-TERMS = ("prices", *ShowChanges.__annotations__)
-
-
-class EntryError(Exception):
-    """An entry that can't be loaded; its message names the entry."""
+MOVIE = CatalogMovie()
 
 
 def may_load_demo() -> bool:
@@ -42,220 +51,147 @@ def load_catalog(
     movies: Sequence[Mapping[str, Any]],
     cinemas: Sequence[Mapping[str, Any]] = (),
     timezone: str,
+    currency: str = "EUR",
+    update: bool = False,
+    skip_conflicts: bool = False,
+    dry_run: bool = False,
     is_demo: bool = False,
+    reported: str | None = None,
+    most_seats: int | None = None,
+    by: Actor = OPERATOR,
     now: datetime | None = None,
-) -> tuple[int, int]:
-    """Add the cinemas, screens, films and shows that are not there yet; how many films and shows.
+) -> Report:
+    """Load a catalogue file, all of it or nothing, and report what that does.
 
-    `movies` and `cinemas` are as `schemas.Catalog` loads them. A film is known by its title and
-    year, a cinema and a screen by their names, a show by its screen and time. `timezone` is of
-    the default cinema, for shows in the short form. Where the demo catalogue is loaded again,
-    only its daily shows are added, and only of films that are still there and on sale: films that
-    an operator took out do not come back. Raises EntryError, and then nothing was added.
+    `movies` and `cinemas` are as `file_schemas.read` gives them. `update`: what differs here is
+    changed, by the rules of the API. `skip_conflicts`: what nothing is in the way of is loaded
+    also where something is in the way of other entries. A `dry_run` writes nothing; nor is
+    anything written where the report is another one than was `reported`, by its digest. `timezone`
+    is of the default cinema, where there is none yet, `currency` of cinemas that name none. Raises
+    Invalid (`file`) where the new shows would have more than `most_seats` seats.
+
+    Where the demo catalogue is loaded again, only its daily shows are added, where nothing else is
+    on, and only of films that are still there and on sale: films that an operator took out do not
+    come back.
     """
     take_turns(connection, LOADING)  # of hosts that start at once, one loads the demo
     present = connection.execute(sa.select(NOW), {"now": now}).scalar_one()
-    places = _Places(connection, cinemas, timezone)
-    known = _known_movies(connection)
-    restock = is_demo and bool(known)
-    films = shows = 0
-    for number, entry in enumerate(movies):
-        key = (fold(entry["title"]), entry.get("year"))
-        if key not in known:
-            if restock:
-                continue
-            values = {name: value for name, value in entry.items() if name != "shows"}
-            try:
-                known[key] = insert_movie(connection, **values, is_demo=is_demo)
-            except DomainError as error:
-                raise EntryError(f"movies[{number}] ({entry['title']}): {error}") from error
-            films += 1
-        if restock and not known[key]["on_sale"]:
-            continue
-        shows += _add_shows(
-            connection,
-            known[key]["id"],
-            entry.get("shows", ()),
-            where=f"movies[{number}] ({entry['title']})",
-            places=places,
-            present=present,
-            is_demo=is_demo,
-            skip_overlaps=restock,
-        )
-    added = {**places.added, "movies": films, "shows": shows}
-    if any(added.values()):
-        audit.record(connection, "catalog.loaded", by=audit.OPERATOR, object_id=None, after=added)
-    return films, shows
-
-
-def show_times(
-    entry: Mapping[str, Any],
-    timezone: str,
-    now: datetime,
-    *,
-    day_starts_at: str = MIDNIGHT,
-    skip_missing: bool = False,
-) -> list[datetime]:
-    """When the shows of a catalogue file's entry begin, in UTC, in order.
-
-    That is its `date_time`, or each of its `daily` times that lies ahead of `now`, on today's
-    business day by the clocks of that IANA time zone and the `DAYS_AHEAD` days after. Where the
-    clocks show a time twice, the first counts. Raises NoSuchTime for a time to come that they leave
-    out; with `skip_missing` there is no show on that day.
-    """
-    if "date_time" in entry:
-        return [instant(entry["date_time"], timezone)]
-    today = business_day(now, timezone, day_starts_at)
-    times = []
-    for days in range(DAYS_AHEAD + 1):
-        for daily in map(time.fromisoformat, entry["daily"]):
-            local = on_business_day(today + timedelta(days=days), daily, day_starts_at)
-            try:
-                times.append(instant(local, timezone))
-            except NoSuchTime as error:
-                if error.moment > now and not skip_missing:
-                    raise
-    return sorted(date_time for date_time in times if date_time > now)
-
-
-class _Clocks(NamedTuple):
-    """The clocks of a cinema: its IANA time zone, and when its business day starts."""
-
-    timezone: str
-    day_starts_at: str
-
-
-class _Places:
-    """The cinemas and screens of the file and of the database, by their names."""
-
-    def __init__(
-        self, connection: sa.Connection, cinemas: Sequence[Mapping[str, Any]], timezone: str
-    ) -> None:
-        self.default_clocks = _Clocks(timezone, MIDNIGHT)
-        query = sa.select(
-            Cinema.id, Cinema.name_key, Cinema.timezone, Cinema.day_starts_at, Cinema.is_default
-        )
-        self.cinemas: dict[str, tuple[int, _Clocks]] = {}
-        for row in connection.execute(query):
-            clocks = _Clocks(row.timezone, row.day_starts_at)
-            self.cinemas[row.name_key] = (row.id, clocks)
-            if row.is_default:
-                self.default_clocks = clocks
-        screens = connection.execute(sa.select(Screen.id, Screen.cinema_id, Screen.name_key))
-        self.screens = {(row.cinema_id, row.name_key): row.id for row in screens}
-        self.added = {"cinemas": 0, "screens": 0}
-        for number, entry in enumerate(cinemas):
-            self._add(connection, entry, f"cinemas[{number}] ({entry['name']})")
-
-    def _add(self, connection: sa.Connection, entry: Mapping[str, Any], where: str) -> None:
-        key = fold(entry["name"])
-        if key not in self.cinemas:
-            values = {name: value for name, value in entry.items() if name != "screens"}
-            try:
-                cinema = venues.insert_cinema(connection, **values)
-            except DomainError as error:
-                raise EntryError(f"{where}: {error}") from error
-            clocks = _Clocks(cinema["timezone"], cinema["day_starts_at"])
-            self.cinemas[key] = (cinema["id"], clocks)
-            self.added["cinemas"] += 1
-        cinema_id, _ = self.cinemas[key]
-        for number, screen in enumerate(entry["screens"]):
-            screen_key = (cinema_id, fold(screen["name"]))
-            if screen_key not in self.screens:
-                try:
-                    plan = read_rows(screen["rows"])
-                    self.screens[screen_key] = venues.insert_screen(
-                        connection, cinema_id, screen["name"], plan
-                    )
-                except DomainError as error:
-                    raise EntryError(f"{where}.screens[{number}]: {error}") from error
-                self.added["screens"] += 1
-
-    def of(self, show: Mapping[str, Any]) -> tuple[dict[str, Any], _Clocks]:
-        """Where the entry's show is, as arguments of `shows.insert_show`, and by which clocks.
-
-        Raises KeyError with the name that nobody knows.
-        """
-        if "cinema" not in show:
-            place = {"screen_name": show["screen_name"], "total_seats": show["total_seats"]}
-            return place | {"timezone": self.default_clocks.timezone}, self.default_clocks
-        if fold(show["cinema"]) not in self.cinemas:
-            raise KeyError(show["cinema"])
-        cinema_id, clocks = self.cinemas[fold(show["cinema"])]
-        key = (cinema_id, fold(show["screen"]))
-        if key not in self.screens:
-            raise KeyError(show["screen"])
-        return {"screen": self.screens[key]}, clocks
-
-
-def _add_shows(
-    connection: sa.Connection,
-    movie_id: int,
-    shows: Sequence[Mapping[str, Any]],
-    *,
-    where: str,
-    places: _Places,
-    present: datetime,
-    is_demo: bool,
-    skip_overlaps: bool,
-) -> int:
-    """Add the film's shows that are not there yet; how many."""
-    added = 0
-    there = _known_shows(connection, movie_id)
-    for number, show in enumerate(shows):
-        try:
-            place, clocks = places.of(show)
-        except KeyError as error:
-            unknown = f"there is no cinema or screen {error}"
-            raise EntryError(f"{where}.shows[{number}]: {unknown}") from error
-        try:
-            date_times = show_times(
-                show,
-                clocks.timezone,
-                present,
-                day_starts_at=clocks.day_starts_at,
-                skip_missing=is_demo,
-            )
-        except NoSuchTime as error:
-            raise EntryError(f"{where}.shows[{number}]: {error}") from error
-        terms = {name: show[name] for name in TERMS if name in show}
-        for date_time in date_times:
-            if (place.get("screen") or fold(show["screen_name"]), date_time) in there:
-                continue
-            try:
-                insert_show(
-                    connection,
-                    movie_id=movie_id,
-                    date_time=date_time,
-                    now=present,
-                    **place,
-                    **terms,
-                )
-            except DomainError as error:
-                if skip_overlaps and isinstance(error, ShowOverlap):
-                    continue  # staff has put something else there
-                raise EntryError(f"{where}.shows[{number}] at {iso(date_time)}: {error}") from error
-            added += 1
-    return added
-
-
-def _known_movies(connection: sa.Connection) -> dict[tuple[str, int | None], sa.RowMapping]:
-    query = sa.select(Movie.id, Movie.title_key, Movie.year, Movie.on_sale)
-    rows = connection.execute(query).mappings()
-    return {(row["title_key"], row["year"]): row for row in rows}
-
-
-def _known_shows(connection: sa.Connection, movie_id: int) -> set[tuple[int | str, datetime]]:
-    """The film's shows by screen and time; a screen of the default cinema also by its name."""
-    query = (
-        sa.select(Show.screen_id, Screen.name_key, Cinema.is_default, Show.starts_at)
-        .join(Screen, Screen.id == Show.screen_id)
-        .join(Cinema, Cinema.id == Screen.cinema_id)
-        .where(Show.movie_id == movie_id)
+    restock = is_demo and _any_film(connection)
+    writes = Writes(
+        connection,
+        update=update,
+        dry_run=dry_run,
+        skip_overlaps=restock,
+        currency=currency,
+        by=by,
+        present=present,
     )
-    known: set[tuple[int | str, datetime]] = set()
-    for row in connection.execute(query):
-        known.add((row.screen_id, row.starts_at))
-        if row.is_default:
-            known.add((row.name_key, row.starts_at))
-    return known
+    pairs = _find_films(writes, movies)
+    if restock:
+        pairs = [pair for pair in pairs if pair.known and pair.known.values["on_sale"]]
+    places = Places(timezone)
+    places.load(writes, cinemas)
+    films = _load_films(writes, pairs, movies, is_demo=is_demo)
+    load_shows(writes, films, places, skip_missing=is_demo, most_seats=most_seats)
+    writes.finish()
+    report = writes.report()
+    is_other = reported is not None and reported != report.digest()
+    if dry_run or is_other or (report.obstacles and not skip_conflicts):
+        raise Undo(report)
+    if report.added:
+        counts = report.counts
+        audit.record(connection, "catalog.loaded", by=by, object_id=None, after=counts)
+    return replace(report, written=True)
+
+
+def _any_film(connection: sa.Connection) -> bool:
+    return connection.execute(sa.select(Movie.id).limit(1)).first() is not None
+
+
+def _find_films(writes: Writes, movies: Sequence[Mapping[str, Any]]) -> list[Pair]:
+    """The film of each entry. What is in the way of an entry is noted, and of its shows."""
+    entries = [_entry(number, values) for number, values in enumerate(movies)]
+    alone, twins = without_twins(entries, "film", "they have the same title and year", unique=False)
+    pairs, _ = paired(alone, _known(writes.connection))
+    # In one order, before their shows and halls, as whoever changes a film.
+    _lock(writes, [pair.known.id for pair in pairs if pair.known])
+    pairs, unclear = paired(alone, _known(writes.connection))
+    writes.obstacles += [*twins, *unclear]
+    found = {pair.entry.where for pair in pairs}
+    for entry, values in zip(entries, movies, strict=True):
+        if entry.where not in found and values.get("shows"):
+            writes.obstacles.append(Obstacle(f"{entry.where}.shows", "Their film is not loaded."))
+    return pairs
+
+
+def _load_films(
+    writes: Writes,
+    pairs: Sequence[Pair],
+    movies: Sequence[Mapping[str, Any]],
+    *,
+    is_demo: bool,
+) -> list[Film]:
+    """Add and compare the films; those that are there now."""
+    shows = {
+        _where(number, values): values.get("shows", ()) for number, values in enumerate(movies)
+    }
+    films = []
+    for entry, known in pairs:
+        where, name = entry.where, entry.name
+        if known is not None:
+            found = file_differences.changes(MOVIE, entry, known)
+            writes.compare(entry, found, partial(_change, writes, known.id))
+            films.append(Film(known.id, name, where, shows[where]))
+            continue
+
+        def add(entry: Entry = entry) -> None:
+            values = {**entry.values, "external_id": entry.id, "is_demo": is_demo}
+            made = insert_movie(writes.connection, **values)
+            films.append(Film(made["id"], entry.name, entry.where, shows[entry.where]))
+
+        writes.add("movies", where, add)
+        if shows[where] and (not films or films[-1].where != where):
+            writes.obstacles.append(Obstacle(f"{where}.shows", "Their film is not loaded."))
+    return films
+
+
+def _change(writes: Writes, movie_id: int, changes: dict[str, Any]) -> None:
+    update_movie.within(
+        writes.connection, movie_id=movie_id, by=writes.by, now=writes.present, **changes
+    )
+
+
+def _where(number: int, values: Mapping[str, Any]) -> str:
+    return f"movies[{number}] ({values['title']})"
+
+
+def _entry(number: int, values: Mapping[str, Any]) -> Entry:
+    title, year = values["title"], values.get("year")
+    own = {name: value for name, value in values.items() if name not in ("shows", "external_id")}
+    key = (squash(title), year)
+    return Entry(_where(number, values), title, values.get("external_id"), key, own)
+
+
+def _known(connection: sa.Connection) -> list[Known]:
+    """All films."""
+    columns = sa.inspect(Movie).columns.keys()
+    facts = [getattr(Movie, name) for name in MOVIE.fields if name in columns]
+    query = sa.select(Movie.id, *facts).order_by(Movie.id)
+    rows = connection.execute(query).mappings().all()
+    ids = file_ids("movie", ((row["id"], row["external_id"]) for row in rows))
+    return [
+        Known(
+            row["id"],
+            row["title"],
+            row["external_id"],
+            ids[row["id"]],
+            (squash(row["title"]), row["year"]),
+            row,
+        )
+        for row in rows
+    ]
+
+
+def _lock(writes: Writes, film_ids: Collection[int]) -> None:
+    films = sa.select(Movie.id).where(Movie.id.in_(film_ids)).order_by(Movie.id)
+    writes.connection.execute(films.with_for_update(read=not writes.update)).all()

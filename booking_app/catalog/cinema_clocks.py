@@ -68,7 +68,7 @@ def follow_clocks(
         coming = [show for show in shows if show.to_come]
         shows = [show for show in shows if not show.to_come]
         _refuse_sold(connection, coming, now)
-        _move(connection, coming, before["timezone"], after)
+        _move(connection, coming, before["timezone"], after, now)
     if after["day_starts_at"] != before["day_starts_at"]:
         days = {
             show.id: times.business_day(show.starts_at, before["timezone"], after["day_starts_at"])
@@ -89,6 +89,8 @@ def _lock_shows(
     there = sa.select(Show.id).where(Show.screen_id.in_(screens)).order_by(Show.id)
     connection.execute(there.with_for_update(key_share=not alone)).all()
     connection.execute(screens.order_by(Screen.id).with_for_update()).all()
+    # Also those that were put there while the screens were waited for.
+    connection.execute(there.with_for_update(key_share=not alone)).all()
     shows = (
         sa.select(
             Show.id,
@@ -138,11 +140,20 @@ def _refuse_sold(connection: sa.Connection, shows: Sequence[Row], now: datetime 
 
 
 def _move(
-    connection: sa.Connection, shows: Sequence[Row], old: str, cinema: Mapping[Any, Any]
+    connection: sa.Connection,
+    shows: Sequence[Row],
+    old: str,
+    cinema: Mapping[Any, Any],
+    now: datetime | None,
 ) -> None:
     """Move the shows, which are locked and unsold, from the old time zone to the cinema's. Raises
     Invalid and ShowOverlap."""
     changes = [{"show_id": show.id, **_moved(show, old, cinema)} for show in shows]
+    present = connection.execute(sa.select(NOW), {"now": now}).scalar_one()
+    for change in changes:
+        if change["starts_at"] <= present:
+            begun = f"Show {change['show_id']} would have begun already. Delete or move it first."
+            raise Invalid("timezone", begun)
     _update(
         connection,
         [
@@ -179,9 +190,12 @@ def _moved(show: Row, old: str, cinema: Mapping[Any, Any]) -> dict[str, Any]:
         message = f"Show {show.id} can't keep its local time. {error} Change the show first."
         raise Invalid("timezone", message) from error
     starts_at = kept["starts_at"]
+    ends_at = starts_at + (show.ends_at - show.starts_at)
+    if kept["sales_until"] is not None:  # the clocks may change between the two
+        kept["sales_until"] = min(kept["sales_until"], ends_at)
     return {
         **kept,
-        "ends_at": starts_at + (show.ends_at - show.starts_at),
+        "ends_at": ends_at,
         "local_date": times.business_day(starts_at, new, cinema["day_starts_at"]),
         "version": new_version(),
     }

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import marshmallow as ma
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from booking_app.catalog.times import is_timezone
 from booking_app.web.fields import AnswerSchema, StrictBoolean, StrictInteger, Text
@@ -50,11 +50,25 @@ class DayStart(fields.String):
         return value
 
 
+class Currency(fields.String):
+    """An ISO 4217 code."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            allow_none=True,
+            validate=validate.Regexp(
+                r"\A[A-Z]{3}\Z", error="Must be an ISO 4217 code such as EUR."
+            ),
+            metadata={"description": "ISO 4217, such as CHF; null: that of the installation."},
+        )
+
+
 class CinemaPatch(ma.Schema):
     name = Text(max_length=100)
     city = Text(max_length=100, allow_none=True)
     timezone = Timezone()
     day_starts_at = DayStart()
+    currency = Currency()
 
 
 class CinemaBody(CinemaPatch):
@@ -68,4 +82,5 @@ class Cinema(AnswerSchema):
     city = fields.String(required=True, allow_none=True)
     timezone = fields.String(required=True)
     day_starts_at = fields.String(required=True)
+    currency = fields.String(required=True, allow_none=True)
     is_default = StrictBoolean(required=True)

@@ -1,5 +1,6 @@
-"""The shape of a catalogue file."""
+"""The shape of a catalogue file, and reading one."""
 
+import json
 import re
 from datetime import datetime
 from typing import Any
@@ -8,9 +9,28 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from booking_app.catalog.cinema_schemas import CinemaBody
+from booking_app.catalog.models import EXTERNAL_ID_MAX
 from booking_app.catalog.schemas import MovieBody, NewShow
-from booking_app.catalog.venue_schemas import plan_field
-from booking_app.web.fields import Instant, Text
+from booking_app.catalog.venue_schemas import ROWS_MAX, PlanRow, ScreenPatch
+from booking_app.web.fields import Instant, Items, SeatLabel, StrictBoolean, Text
+
+# An id of a `daily` show is followed by "/2030-01-31T20:00" for each of them.
+DAILY_ID_MAX = EXTERNAL_ID_MAX - 17
+
+
+class Unreadable(ValueError):
+    """A file that is no catalogue; each of the messages says where and why."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = messages
+
+
+class FileId(SeatLabel):
+    """What the file, or the system that wrote it, calls an entry: text or a whole number."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=EXTERNAL_ID_MAX, data_key="id")
 
 
 class Daily(fields.String):
@@ -51,6 +71,7 @@ class CatalogShow(NewShow):
     Where it names a `cinema`, its `screen` is the name of a screen there.
     """
 
+    external_id = FileId()
     cinema = Text(max_length=100)
     screen = Text(max_length=100)
     date_time = LocalTime()
@@ -63,17 +84,32 @@ class CatalogShow(NewShow):
         if ("cinema" in data) != ("screen" in data):
             raise ma.ValidationError("Give cinema and screen, or neither.", "cinema")
 
+    @ma.validates_schema
+    def daily_shows(self, data: dict[str, Any], **kwargs: Any) -> None:
+        daily = data.get("daily", [])
+        if len(set(daily)) < len(daily):
+            raise ma.ValidationError("Names a time twice.", "daily")
+        if daily and len(data.get("external_id", "")) > DAILY_ID_MAX:
+            message = f"Must have at most {DAILY_ID_MAX} characters where shows are daily."
+            raise ma.ValidationError(message, "id")
+
 
 class CatalogMovie(MovieBody):
+    external_id = FileId()
     shows = fields.List(fields.Nested(CatalogShow))
 
 
-class CatalogScreen(ma.Schema):
+class CatalogScreen(ScreenPatch):
+    """A hall; without rows one for shows in the short form."""
+
+    external_id = FileId()
     name = Text(max_length=100, required=True)
-    rows = plan_field(required=True)
+    rows = Items(fields.Nested(PlanRow), max_length=ROWS_MAX)
 
 
 class CatalogCinema(CinemaBody):
+    external_id = FileId()
+    is_default = StrictBoolean()
     screens = fields.List(fields.Nested(CatalogScreen), load_default=list)
 
 
@@ -82,3 +118,37 @@ class Catalog(ma.Schema):
 
     cinemas = fields.List(fields.Nested(CatalogCinema), load_default=list)
     movies = fields.List(fields.Nested(CatalogMovie), required=True)
+
+
+def read(content: bytes) -> dict[str, Any]:
+    """The catalogue that a file contains, as `Catalog` loads it; raises Unreadable."""
+    try:
+        values = json.loads(content, object_pairs_hook=_without_repeats)
+        catalog: dict[str, Any] = Catalog().load(values)
+    except ma.ValidationError as error:
+        raise Unreadable(_flatten(error.messages_dict)) from error
+    except (ValueError, RecursionError) as error:
+        # of JSON, with line and column, of UTF-8, with the byte, or of brackets without end
+        raise Unreadable([f"not readable JSON: {error}"]) from error
+    return catalog
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises ValueError for one that says something twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has {twice!r} twice")
+    return values
+
+
+def _flatten(messages: Any, path: str = "") -> list[str]:
+    """`{"movies": {3: {"title": ["Missing."]}}}` -> `movies[3].title: Missing.`"""
+    if isinstance(messages, list):
+        return [f"{path}: {' '.join(map(str, messages)).rstrip('.')}"]
+    lines = []
+    for key, value in messages.items():
+        step = f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
+        lines += _flatten(value, path if key == "_schema" else path + step)
+    return lines

@@ -31,6 +31,7 @@ class Terms(AnswerSchema):
 
     price = Money(required=True, attribute="price_cents")
     prices = Prices(required=True)
+    currency = fields.String(required=True, metadata={"example": "EUR"})
     no_single_gaps = StrictBoolean(required=True)
     max_seats_per_account = fields.Integer(required=True, allow_none=True)
     on_sale = StrictBoolean(

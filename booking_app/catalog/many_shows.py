@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from booking_app.catalog.show_rules import (
     check_prices,
     renew_versions,
 )
-from booking_app.catalog.shows import ShowTerms, insert_show
+from booking_app.catalog.shows import ShowTerms, insert_show, stored_terms
 from booking_app.core.database import NOW, Row, Undo, writes
 from booking_app.core.errors import Conflict, DomainError, Invalid, NotFound
 from booking_app.core.formats import iso
@@ -106,7 +107,7 @@ def _check_amount(connection: sa.Connection, screen: int | None, shows: int) -> 
 class SharedTerms(TypedDict, total=False):
     """Columns that many shows can be given at once, as in `ShowChanges`."""
 
-    price_cents: int
+    price: Decimal
     no_single_gaps: bool
     max_seats_per_account: int | None
     on_sale: bool
@@ -116,6 +117,7 @@ class SharedTerms(TypedDict, total=False):
 TERMS = (
     Show.price_cents,
     Show.prices,
+    Show.currency,
     Show.no_single_gaps,
     Show.max_seats_per_account,
     Show.on_sale,
@@ -149,7 +151,7 @@ def change_shows(
     connection: sa.Connection,
     *,
     show_ids: Sequence[int],
-    prices: Mapping[str, int] | None = None,
+    prices: Mapping[str, Decimal] | None = None,
     dry_run: bool = False,
     by: Actor = OPERATOR,
     **columns: Unpack[SharedTerms],
@@ -173,7 +175,13 @@ def change_shows(
             f"Nothing was changed: {len(wrong)} of {len(ids)} shows can't be.",
             shows=[{"show": one.show_id, "code": one.code, "detail": one.detail} for one in wrong],
         )
-    _write_terms(connection, [change.show_id for change in changes if change.changed], terms, by)
+    for currency in sorted({show.currency for show in shows.values()}):
+        of_currency = [
+            change.show_id
+            for change in changes
+            if change.changed and shows[change.show_id].currency == currency
+        ]
+        _write_terms(connection, of_currency, stored_terms(terms, currency), by)
     return changes
 
 
@@ -188,7 +196,9 @@ def _change(
         return ShowChange(show_id, code=missing.code, detail=missing.detail)
     before = {column.key: getattr(show, column.key) for column in TERMS}
     wrong: DomainError | None = None
+    after = before
     try:
+        after = {**before, **stored_terms(terms, show.currency)}
         check_prices(terms.get("prices") or {}, categories.get(show_id, set()))
     except Invalid as invalid:
         wrong = invalid
@@ -197,7 +207,7 @@ def _change(
         show.title,
         show.starts_at,
         before,
-        {**before, **terms},
+        after,
         wrong.code if wrong else None,
         wrong.detail if wrong else None,
     )

@@ -49,10 +49,11 @@ SEATS_MAX = 5000
 
 
 class Cinema(Base):
-    """A house with its own time zone. At most one is the default, for what names no cinema.
+    """A house with its own time zone and currency (NULL: the setting CURRENCY). At most one is the
+    default, for what names no cinema.
 
     Its business day begins at `day_starts_at`, local time ("06:00"): what is before that belongs
-    to the day before.
+    to the day before. `external_id` is how another system names it.
     """
 
     __tablename__ = "cinema"
@@ -65,6 +66,7 @@ class Cinema(Base):
             sqlite_where=sa.text("is_default"),
             postgresql_where=sa.text("is_default"),
         ),
+        sa.Index("uq_cinema_external_id", "external_id", unique=True),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -74,6 +76,8 @@ class Cinema(Base):
     timezone: Mapped[str] = mapped_column(sa.String(64))
     is_default: Mapped[bool] = mapped_column(sa.Boolean)
     day_starts_at: Mapped[str] = mapped_column(sa.String(5), server_default=MIDNIGHT)
+    currency: Mapped[str | None] = mapped_column(sa.String(3))
+    external_id: Mapped[str | None] = mapped_column(sa.String(EXTERNAL_ID_MAX))
 
 
 class Screen(Base):
@@ -82,11 +86,15 @@ class Screen(Base):
     `rows` is its seat plan as `seat_plans.stored_plan` writes it; empty where the screen was made
     by the short form of a show. Shows copy it, so changing it never touches seats on sale.
     `out_of_order` are the labels of seats that shows made from it don't sell. Between the end of
-    a show and the next one lie at least `turnaround_minutes`.
+    a show and the next one lie at least `turnaround_minutes`. `external_id` is how another system
+    names it.
     """
 
     __tablename__ = "screen"
-    __table_args__ = (sa.UniqueConstraint("cinema_id", "name_key"),)
+    __table_args__ = (
+        sa.UniqueConstraint("cinema_id", "name_key"),
+        sa.Index("uq_screen_external_id", "external_id", unique=True),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     cinema_id: Mapped[int] = mapped_column(sa.ForeignKey("cinema.id"))
@@ -95,6 +103,7 @@ class Screen(Base):
     rows: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
     out_of_order: Mapped[list[str]] = mapped_column(Json, server_default="[]")
     turnaround_minutes: Mapped[int] = mapped_column(sa.Integer, server_default=sa.text("0"))
+    external_id: Mapped[str | None] = mapped_column(sa.String(EXTERNAL_ID_MAX))
 
 
 class Movie(Base):
@@ -142,7 +151,8 @@ class Show(Base):
     `intermission_minutes`. Customers buy from `sales_from` (NULL: at once) until `sales_until`
     (NULL: `starts_at`); read `SALES_END`.
 
-    `price_cents` is the base price, `prices` the cents of the categories that cost otherwise.
+    `price_cents` is the base price, `prices` those of the categories that cost otherwise, in minor
+    units of `currency`, which the show took from its cinema.
     `version` is a new random number with each change of what the seat map is drawn from, other
     than who owns a seat; random, since SQLite gives the id of a deleted show again.
     A customer has at most `max_seats_per_account` seats of it.
@@ -184,6 +194,8 @@ class Show(Base):
     sales_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
     sales_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     external_id: Mapped[str | None] = mapped_column(sa.String(EXTERNAL_ID_MAX))
+    # The default, for the release before, is what CURRENCY was at the upgrade (migration 0015).
+    currency: Mapped[str] = mapped_column(sa.String(3), server_default="EUR")
 
 
 class ShowSeat(Base):

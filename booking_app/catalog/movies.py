@@ -259,10 +259,10 @@ def _refusing_taken(movie: Mapping[str, Any]) -> AbstractContextManager[None]:
 def _move_ends(
     connection: sa.Connection, movie: sa.RowMapping, minutes_before: int, now: datetime | None
 ) -> None:
-    """Move the ends of the film's shows to come, as its running time changed. The film's row is
-    locked. Raises ShowOverlap."""
+    """Move the ends of the film's shows to come, as its running time changed; a sale ends with its
+    show at the latest. The film's row is locked. Raises ShowOverlap for a longer film."""
     shows = connection.execute(
-        sa.select(Show.id, Show.starts_at, Show.ends_at, Show.screen_id)
+        sa.select(Show.id, Show.starts_at, Show.ends_at, Show.sales_until, Show.screen_id)
         .where(Show.movie_id == movie["id"], Show.starts_at > NOW)
         .order_by(Show.id)
         .with_for_update(),
@@ -278,12 +278,19 @@ def _move_ends(
     longer = timedelta(minutes=movie["duration_minutes"] - minutes_before)
     ends = [(show, show.ends_at + longer) for show in shows]
     for show, ends_at in ends:
-        connection.execute(sa.update(Show).where(Show.id == show.id).values(ends_at=ends_at))
+        sales_until = show.sales_until and min(show.sales_until, ends_at)
+        values = {"ends_at": ends_at, "sales_until": sales_until}
+        connection.execute(sa.update(Show).where(Show.id == show.id).values(values))
     overlaps = []
-    for show, ends_at in ends:
+    for show, ends_at in ends if longer > timedelta(0) else ():
         try:
             show_rules.refuse_overlap(
-                connection, show.screen_id, show.starts_at, ends_at, but_show_id=show.id
+                connection,
+                show.screen_id,
+                show.starts_at,
+                ends_at,
+                but_show_id=show.id,
+                only_later=True,
             )
         except ShowOverlap as overlap:
             turnaround = timedelta(minutes=turnarounds[show.screen_id])

@@ -150,8 +150,8 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
     For staff. On a `screen`, whose seat plan the show copies, or in the short form: with
     `screen_name`, found or made in the default cinema, and `total_seats`, numbered "1" to "N".
     """
-    timezone = current_app.config["TIMEZONE"]
-    return shows.create_show(movie_id=movie_id, timezone=timezone, by=actor(), **data)
+    house = {name: current_app.config[name.upper()] for name in ("timezone", "currency")}
+    return shows.create_show(movie_id=movie_id, by=actor(), **house, **data)
 
 
 @blp.route("/shows/", methods=["GET"])
@@ -194,8 +194,7 @@ def get_seats(show_id: int) -> Any:
     """
     seat_map = SEAT_MAP.dump(get_seat_map(show_id=show_id))
     if request.accept_mimetypes.best_match([JSON, SVG], JSON) == SVG:
-        currency = current_app.config["CURRENCY"]
-        response = Response(seat_picture(seat_map, currency=currency), mimetype=SVG)
+        response = Response(seat_picture(seat_map), mimetype=SVG)
     else:
         response = Response(json.dumps(seat_map), mimetype=JSON)
     response.vary.add("Accept")
@@ -213,7 +212,8 @@ def update_show(data: dict[str, Any], show_id: int) -> Any:
     For staff. Once seats are sold or held it can't be moved, nor lose one of them. On another
     screen it has the seats of that screen's plan. A new price does not touch bookings.
     """
-    return shows.update_show(show_id=show_id, by=actor(), **data)
+    currency = current_app.config["CURRENCY"]
+    return shows.update_show(show_id=show_id, currency=currency, by=actor(), **data)
 
 
 @blp.route("/shows/", methods=["PATCH"])
@@ -323,7 +323,8 @@ def get_cinema(cinema_id: int) -> Any:
 @staff_only
 @blp.arguments(cinema_schemas.CinemaPatch, required=False, example={"city": "Wien"})
 @blp.response(200, cinema_schemas.Cinema)
-@blp.problems("not_found", "name_taken", "has_bookings", "show_overlap", "upgrade_unfinished")
+@blp.problems("not_found", "name_taken", "has_bookings", "in_use", "show_overlap")
+@blp.problems("upgrade_unfinished")
 def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
     """Change a cinema
 

@@ -150,7 +150,7 @@ class Movie(AnswerSchema):
 
 
 class Prices(fields.Dict):
-    """Prices by category: "9.50" on the wire, 950 inside."""
+    """Prices by category, as `Money`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -164,9 +164,7 @@ class Prices(fields.Dict):
 class SharedTerms(ma.Schema):
     """What many shows can be given at once."""
 
-    price_cents = Money(
-        data_key="price", metadata={"description": "The base price; a new show without is free."}
-    )
+    price = Money(metadata={"description": "The base price; a new show without is free."})
     prices = Prices(metadata={"description": "Of the categories that cost otherwise; all of them."})
     no_single_gaps = StrictBoolean(
         metadata={"description": "Whether no single seat may be left alone."}
@@ -292,6 +290,7 @@ class Show(AnswerSchema):
     available_seats = fields.Integer(required=True)
     price = Money(required=True, attribute="price_cents")
     prices = Prices(required=True)
+    currency = fields.String(required=True, metadata={"example": "EUR"})
     no_single_gaps = StrictBoolean(required=True)
     max_seats_per_account = fields.Integer(required=True, allow_none=True)
     on_sale = StrictBoolean(required=True)

@@ -22,7 +22,9 @@ from booking_app.catalog.seat_plans import places
 from booking_app.core.database import NOW, Row, reading
 from booking_app.core.errors import NotFound
 
-SHOW = sa.select(Show.id, Show.price_cents, Show.prices).where(Show.id == sa.bindparam("show"))
+SHOW = sa.select(Show.id, Show.price_cents, Show.prices, Show.currency).where(
+    Show.id == sa.bindparam("show")
+)
 # In the order of the room; with the parameter `now`.
 SEATS = (
     sa.select(
@@ -58,8 +60,9 @@ def get_seat_map(*, show_id: int, now: datetime | None = None) -> dict[str, Any]
 def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
     """The map of a show: its rows from the front with the status and price of each seat.
 
-    `show` has `id`, `price_cents` and `prices`; `seats` are in the order of the room, with
-    `free`, `held` (whether the owner only holds it) and `blocked` beside the columns of `ShowSeat`.
+    `show` has `id`, `price_cents`, `prices` and `currency`; `seats` are in the order of the room,
+    with `free`, `held` (whether the owner only holds it) and `blocked` beside the columns of
+    `ShowSeat`.
     """
     rows = []
     statuses = [_status(seat) for seat in seats]
@@ -82,6 +85,7 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
                         "price_cents": seat_price(
                             seat.category, base_cents=show.price_cents, prices=show.prices
                         ),
+                        "currency": show.currency,
                         "accessible": seat.accessible,
                         "aisle_after": seat.aisle_after,
                     }
@@ -93,6 +97,7 @@ def seat_map(show: Row, seats: Sequence[Row]) -> dict[str, Any]:
         "show": show.id,
         "total_seats": len(seats),
         "available_seats": statuses.count(AVAILABLE),
+        "currency": show.currency,
         "rows": rows,
     }
 
@@ -104,5 +109,5 @@ def _status(seat: Row) -> str:
 
 
 def seat_price(category: str, *, base_cents: int, prices: Mapping[str, int]) -> int:
-    """The price of a seat of that category in cents: the category's own, or the base price."""
+    """The price of a seat of that category, in minor units: its own, or the base price."""
     return prices.get(category, base_cents)

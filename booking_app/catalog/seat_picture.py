@@ -50,13 +50,13 @@ WIDTH_PLAIN = HEIGHT_PLAIN = 900
 Row = Mapping[str, Any]  # as `schemas.MapRow` dumps it
 
 
-def seat_picture(seat_map: Mapping[str, Any], *, currency: str) -> str:
+def seat_picture(seat_map: Mapping[str, Any]) -> str:
     """The SVG document (image/svg+xml) of a seat map as `schemas.SeatMap` dumps it.
 
     Each seat is a titled group, which browsers show as a tooltip.
     """
     seats = [seat for row in seat_map["rows"] for seat in row["seats"]]
-    prices = {seat["category"]: f"{seat['price']} {currency}" for seat in seats}
+    prices = {seat["category"]: f"{seat['price']} {seat_map['currency']}" for seat in seats}
     statuses = Counter(seat["status"] for seat in seats)
     blocked = f", {statuses[BLOCKED]} blocked" if statuses[BLOCKED] else ""
     return _picture(

@@ -89,4 +89,5 @@ class SeatMap(AnswerSchema):
     show = StrictInteger(1, required=True)
     total_seats = fields.Integer(required=True)
     available_seats = fields.Integer(required=True)
+    currency = fields.String(required=True, metadata={"example": "EUR"})
     rows = fields.List(fields.Nested(MapRow), required=True)

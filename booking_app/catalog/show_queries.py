@@ -34,6 +34,7 @@ SHOWS: Query = (
         available_seats(NOW).label("available_seats"),
         Show.price_cents,
         Show.prices,
+        Show.currency,
         Show.no_single_gaps,
         Show.max_seats_per_account,
         sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),

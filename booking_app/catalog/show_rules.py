@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -11,6 +12,7 @@ from booking_app.audit.service import Actor
 from booking_app.catalog.models import OUT_OF_ORDER, Movie, Screen, Show, ShowSeat, ShowSum
 from booking_app.catalog.neighbours import SeatInRow, missing_partners
 from booking_app.catalog.seat_plans import Seat, seat_columns
+from booking_app.core import formats
 from booking_app.core.database import NOW, refusing
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import iso
@@ -51,6 +53,7 @@ AUDITED = (
     Show.total_seats,
     Show.price_cents,
     Show.prices,
+    Show.currency,
     Show.no_single_gaps,
     Show.max_seats_per_account,
     Show.on_sale,
@@ -72,9 +75,10 @@ def refuse_overlap(
     ends_at: datetime,
     *,
     but_show_id: int = 0,
+    only_later: bool = False,
 ) -> None:
     """Raises ShowOverlap where another show is on the screen then, or less than its
-    `turnaround_minutes` away.
+    `turnaround_minutes` away; with `only_later` one that begins after `starts_at`.
 
     The caller has locked the screen's row (`screen_locks`): only so is the answer certain.
     """
@@ -90,6 +94,7 @@ def refuse_overlap(
             Show.starts_at < ends_at + turnaround,
             Show.ends_at > starts_at - turnaround,
             Show.id != but_show_id,
+            Show.starts_at >= starts_at if only_later else sa.true(),
         )
         .order_by(Show.starts_at)
         .limit(1)
@@ -154,9 +159,24 @@ def check_sale(
         raise Invalid("sales_from", f"The sale ends at {iso(sales_end)}; begin it before that.")
 
 
-def check_prices(prices: Mapping[str, int], known: set[str]) -> None:
+def minor_units(field: str, amount: Decimal, currency: str) -> int:
+    """A price in minor units of the currency; raises Invalid for one that can't be."""
+    try:
+        return formats.minor_units(amount, currency)
+    except ValueError as error:
+        raise Invalid(field, str(error)) from error
+
+
+def prices_in_minor_units(prices: Mapping[str, Decimal], currency: str) -> dict[str, int]:
+    """Prices by category, in minor units of the currency; raises Invalid as `minor_units`."""
+    return {
+        category: minor_units("prices", amount, currency) for category, amount in prices.items()
+    }
+
+
+def check_prices(priced: Collection[str], known: set[str]) -> None:
     """Raises Invalid for a price of a category that the show's seats don't have."""
-    if unknown := sorted(set(prices) - known):
+    if unknown := sorted(set(priced) - known):
         raise Invalid(
             "prices",
             f"No seat is {unknown[0]!r}; the categories are {', '.join(sorted(known))}.",

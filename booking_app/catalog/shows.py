@@ -7,13 +7,14 @@ of it is being sold.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Required, TypedDict, Unpack
 
 import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import plan_changes, screen_locks, seat_plans, venues
+from booking_app.catalog import currencies, plan_changes, screen_locks, seat_plans, venues
 from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
@@ -28,12 +29,15 @@ from booking_app.catalog.show_rules import (
     forget_sums,
     insert_seats,
     lock_seats,
+    minor_units,
     new_version,
+    prices_in_minor_units,
     refuse_overlap,
     require_finished_upgrade,
 )
 from booking_app.core.database import NOW, Row, fold, writes
 from booking_app.core.errors import Invalid, NotFound
+from booking_app.core.formats import decimal_of
 
 # What the release before does not know, and would sell or plan against.
 NEW_RULES = {
@@ -50,7 +54,7 @@ class ShowChanges(TypedDict, total=False):
     cap; `sales_from` and `sales_until` are None where the show is on sale at once, and until it
     begins."""
 
-    price_cents: int
+    price: Decimal
     no_single_gaps: bool
     max_seats_per_account: int | None
     on_sale: bool
@@ -62,20 +66,22 @@ class ShowChanges(TypedDict, total=False):
     intermission_minutes: int
     sales_from: datetime | None
     sales_until: datetime | None
+    external_id: str | None
 
 
 class ShowTerms(ShowChanges, total=False):
     """What a show is beside when it begins. Either a `screen` with a seat plan, which the show
     copies, or the short form: the seats are "1" to `total_seats`, and `screen_name` is found or
     made in the default cinema (itself made in `timezone` where there is none yet). `prices` are
-    cents by category."""
+    by category. `currency` is that of cinemas that name none."""
 
     movie_id: Required[int]
     screen: int | None
     screen_name: str | None
     total_seats: int | None
-    prices: Mapping[str, int] | None
+    prices: Mapping[str, Decimal] | None
     timezone: str
+    currency: str
 
 
 @writes
@@ -102,8 +108,9 @@ def insert_show(
     screen: int | None = None,
     screen_name: str | None = None,
     total_seats: int | None = None,
-    prices: Mapping[str, int] | None = None,
+    prices: Mapping[str, Decimal] | None = None,
     timezone: str = "UTC",
+    currency: str = "EUR",
     with_seats: bool = True,
     by: Actor = OPERATOR,
     now: datetime | None = None,
@@ -141,7 +148,8 @@ def insert_show(
         columns.get("sales_from"), columns.get("sales_until"), starts_at=date_time, ends_at=ends_at
     )
     refuse_overlap(connection, place.id, date_time, ends_at)
-    values = {"price_cents": 0, "on_sale": True, **columns}
+    sold_in = currencies.currency_of(connection, place.cinema_id) or currency
+    terms = {"price": Decimal(0), "prices": prices or {}, "on_sale": True, **columns}
     show_id: int = connection.execute(
         sa.insert(Show)
         .values(
@@ -150,11 +158,10 @@ def insert_show(
             starts_at=date_time,
             ends_at=ends_at,
             local_date=business_day(connection, place.cinema_id, date_time),
-            prices=dict(prices or {}),
+            currency=sold_in,
             total_seats=len(seats),
             version=new_version(),
-            **values,
-            **_keys(values),
+            **stored_terms(terms, sold_in),
         )
         .returning(Show.id)
     ).scalar_one()
@@ -172,13 +179,15 @@ def update_show(
     screen: int | None = None,
     screen_name: str | None = None,
     total_seats: int | None = None,
-    prices: Mapping[str, int] | None = None,
+    prices: Mapping[str, Decimal] | None = None,
+    currency: str = "EUR",
     by: Actor = OPERATOR,
     now: datetime | None = None,
     **columns: Unpack[ShowChanges],
 ) -> sa.RowMapping:
     """Change a show; what is left out stays. On another `screen`, or the one of its cinema that is
-    called `screen_name`, it has the seats of that screen's plan.
+    called `screen_name`, it has the seats of that screen's plan. `currency` is that of cinemas that
+    name none.
 
     Raises NotFound, Invalid for a time that does not lie ahead, a sale that can't be, an unknown
     screen or category and a number of seats for a show whose screen has a plan, HasBookings where
@@ -188,7 +197,8 @@ def update_show(
     show = _lock_show(connection, show_id)
     before = audited_show(connection, show_id)
     _refuse_new_rules(connection, columns)
-    changes: dict[str, Any] = {**columns, **_keys(columns)}
+    terms = dict(columns) if prices is None else {"prices": prices, **columns}
+    changes = stored_terms(terms, show.currency)
     place = _find_screen(connection, show, screen, screen_name)
     starts_at = date_time or show.starts_at
     if place.id != show.screen_id or starts_at != show.starts_at:
@@ -200,15 +210,16 @@ def update_show(
             "starts_at": starts_at,
             "local_date": business_day(connection, place.cinema_id, starts_at),
         }
+    if place.cinema_id != show.cinema_id:
+        _refuse_other_currency(connection, show, place.cinema_id, currency)
     if place.id != show.screen_id and (place.rows or _is_planned(connection, show_id)):
-        kept = show.prices if prices is None else prices
+        kept = changes.get("prices", show.prices)
         _take_plan(connection, show_id, place, kept, total_seats)
     elif total_seats is not None and total_seats != show.total_seats:
         _resize(connection, show, total_seats, now)
         changes["total_seats"] = total_seats
     if prices is not None:
         check_prices(prices, _categories(connection, show_id))
-        changes["prices"] = prices
     after_columns = {**show._mapping, **changes}
     ends_at = starts_at + _lasts(show.duration_minutes, after_columns)
     if (place.id, starts_at, ends_at) != (show.screen_id, show.starts_at, show.ends_at):
@@ -264,6 +275,7 @@ def _lock_show(connection: sa.Connection, show_id: int) -> Row:
             Show.ends_at,
             Show.total_seats,
             Show.prices,
+            Show.currency,
             Show.preshow_minutes,
             Show.intermission_minutes,
             Show.sales_from,
@@ -285,10 +297,39 @@ def _lasts(duration_minutes: int, columns: Mapping[str, Any]) -> timedelta:
     return timedelta(minutes=duration_minutes + pauses)
 
 
-def _keys(columns: Mapping[str, Any]) -> dict[str, str | None]:
-    """The folded columns that belong to these."""
-    given = {name: columns[name] for name in KEYS if name in columns}
-    return {f"{name}_key": text and fold(text) for name, text in given.items()}
+def prices_of(show: Mapping[Any, Any]) -> dict[str, Any]:
+    """The `price` and `prices` of a show as `ShowTerms` has them, from its columns."""
+    currency = show["currency"]
+    return {
+        "price": decimal_of(show["price_cents"], currency),
+        "prices": {name: decimal_of(price, currency) for name, price in show["prices"].items()},
+    }
+
+
+def stored_terms(changes: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """The columns of `ShowChanges` and `prices`, amounts in minor units of the currency, and the
+    folded ones beside them. Raises Invalid for amounts that the currency does not have."""
+    columns = dict(changes)
+    if "price" in columns:
+        columns["price_cents"] = minor_units("price", columns.pop("price"), currency)
+    if "prices" in columns:
+        columns["prices"] = prices_in_minor_units(columns["prices"], currency)
+    for name in KEYS:
+        if name in columns:
+            columns[f"{name}_key"] = columns[name] and fold(columns[name])
+    return columns
+
+
+def _refuse_other_currency(
+    connection: sa.Connection, show: Row, cinema_id: int, currency: str
+) -> None:
+    """Raises Invalid for a screen where the show's prices would mean something else."""
+    there = currencies.currency_of(connection, cinema_id) or currency
+    if there != show.currency:
+        raise Invalid(
+            "screen",
+            f"That cinema sells in {there}, and this show in {show.currency}; make a new one.",
+        )
 
 
 def _refuse_new_rules(connection: sa.Connection, columns: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.catalog import blocked_seats, plan_changes, seat_plans
+from booking_app.catalog import blocked_seats, currencies, plan_changes, seat_plans
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.cinema_clocks import follow_clocks
 from booking_app.catalog.models import MIDNIGHT, Cinema, Screen
@@ -68,6 +68,8 @@ class CinemaChanges(TypedDict, total=False):
     city: str | None
     timezone: str
     day_starts_at: str
+    currency: str | None
+    external_id: str | None
 
 
 CINEMA = (
@@ -76,7 +78,9 @@ CINEMA = (
     Cinema.city,
     Cinema.timezone,
     Cinema.day_starts_at,
+    Cinema.currency,
     Cinema.is_default,
+    Cinema.external_id,
 )
 SCREEN = (
     Screen.id,
@@ -85,6 +89,7 @@ SCREEN = (
     Screen.rows,
     Screen.out_of_order,
     Screen.turnaround_minutes,
+    Screen.external_id,
 )
 
 
@@ -112,11 +117,18 @@ def create_cinema(
     timezone: str,
     city: str | None = None,
     day_starts_at: str = MIDNIGHT,
+    currency: str | None = None,
     by: Actor = OPERATOR,
 ) -> sa.RowMapping:
-    """Add a cinema in an IANA time zone; raises NameTaken and UpgradeUnfinished."""
+    """Add a cinema in an IANA time zone, which sells in an ISO 4217 currency (None: the setting
+    CURRENCY); raises NameTaken and UpgradeUnfinished."""
     cinema = insert_cinema(
-        connection, name=name, timezone=timezone, city=city, day_starts_at=day_starts_at
+        connection,
+        name=name,
+        timezone=timezone,
+        city=city,
+        day_starts_at=day_starts_at,
+        currency=currency,
     )
     audit.record(connection, "cinema.created", by=by, object_id=cinema["id"], after=cinema)
     return cinema
@@ -129,11 +141,18 @@ def insert_cinema(
     timezone: str,
     city: str | None = None,
     day_starts_at: str = MIDNIGHT,
+    currency: str | None = None,
+    external_id: str | None = None,
 ) -> sa.RowMapping:
     """Add a cinema within the caller's transaction; raises NameTaken and UpgradeUnfinished."""
     _check_day(connection, day_starts_at)
+    currencies.check_upgrade(connection, currency)
     values = {"name": name, "name_key": fold(name), "city": city, "timezone": timezone}
-    values["day_starts_at"] = day_starts_at
+    values |= {
+        "day_starts_at": day_starts_at,
+        "currency": currency,
+        "external_id": external_id,
+    }
     insert = sa.insert(Cinema).values(**values, is_default=False).returning(*CINEMA)
     with refusing(uq_cinema_name_key=_name_taken(name)):
         return connection.execute(insert).mappings().one()
@@ -150,11 +169,14 @@ def update_cinema(
 ) -> sa.RowMapping:
     """Change a cinema; in a new time zone its shows to come keep their local times.
 
-    Raises NotFound, NameTaken, UpgradeUnfinished and what `follow_clocks` raises.
+    Raises NotFound, NameTaken, InUse for another currency while shows lie ahead, UpgradeUnfinished
+    and what `follow_clocks` raises.
     """
     # While the row is locked, no screen is added.
     before = _read_cinema(connection, cinema_id, lock=True)
     _check_day(connection, changes.get("day_starts_at", MIDNIGHT))
+    if changes.get("currency", before["currency"]) != before["currency"]:
+        currencies.check_upgrade(connection, changes["currency"])
     if changes:
         keys = {"name_key": fold(changes["name"])} if "name" in changes else {}
         change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
@@ -164,6 +186,11 @@ def update_cinema(
     clocks = ("timezone", "day_starts_at")
     if any(after[name] != before[name] for name in clocks):
         follow_clocks(connection, before=before, after=after, now=now)
+    # After the clocks, whose change locks shows before screens.
+    if after["currency"] != before["currency"] and currencies.sells_otherwise(
+        connection, cinema_id, after["currency"], now
+    ):
+        raise InUse("Shows to come are sold in another currency; delete them first.")
     audit.record(
         connection, "cinema.changed", by=by, object_id=cinema_id, before=before, after=after
     )
@@ -198,21 +225,26 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
     made: int | None = connection.execute(query).scalar()
     if made is None:
         # Staff have given that name to a cinema of their own: it becomes the default.
-        named = Cinema.name_key == fold(DEFAULT_CINEMA)
-        connection.execute(sa.update(Cinema).where(named).values(is_default=True))
-        made = connection.execute(query).scalar_one()
-        audit.record(
-            connection,
-            "cinema.changed",
-            by=by,
-            object_id=made,
-            before={"is_default": False},
-            after={"is_default": True},
-        )
+        named = sa.select(Cinema.id).where(Cinema.name_key == fold(DEFAULT_CINEMA))
+        made = int(connection.execute(named).scalar_one())
+        make_default(connection, made, by)
     elif is_new:
         after = _read_cinema(connection, made)
         audit.record(connection, "cinema.created", by=by, object_id=made, after=after)
     return made
+
+
+def make_default(connection: sa.Connection, cinema_id: int, by: Actor) -> None:
+    """Make the cinema the one for what names none, where there is none yet."""
+    connection.execute(sa.update(Cinema).where(Cinema.id == cinema_id).values(is_default=True))
+    audit.record(
+        connection,
+        "cinema.changed",
+        by=by,
+        object_id=cinema_id,
+        before={"is_default": False},
+        after={"is_default": True},
+    )
 
 
 def _check_day(connection: sa.Connection, day_starts_at: str) -> None:
@@ -280,14 +312,18 @@ def insert_screen(
     plan: Sequence[PlanRow],
     out_of_order: Sequence[str] = (),
     turnaround_minutes: int = 0,
+    external_id: str | None = None,
 ) -> int:
     """Add a screen within the caller's transaction; its id. Raises what `create_screen` raises."""
     check_readable(connection, plan)
     _check_turnaround(connection, turnaround_minutes)
-    values = {"cinema_id": cinema_id, "name": name, "name_key": fold(name)}
-    values |= {
+    values: dict[str, Any] = {
+        "cinema_id": cinema_id,
+        "name": name,
+        "name_key": fold(name),
         "out_of_order": in_order(connection, plan, out_of_order),
         "turnaround_minutes": turnaround_minutes,
+        "external_id": external_id,
     }
     insert = sa.insert(Screen).values(**values, rows=seat_plans.stored_plan(plan))
     with refusing(
@@ -306,20 +342,23 @@ def update_screen(
     rows: Sequence[Mapping[str, Any]] | None = None,
     out_of_order: Sequence[str] | None = None,
     turnaround_minutes: int | None = None,
+    external_id: str | None = None,
     apply_to_unsold_shows: bool = False,
     dry_run: bool = False,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> ScreenDetails:
-    """Change a screen's name, plan, seats out of order or the minutes between its shows, which
-    count where shows are made or moved from now on; what is None stays. Shows keep the plan they
-    copied, but `apply_to_unsold_shows` gives it to the shows to come without sold or held seats.
-    Seats that are said to be out of order are blocked in all shows to come where they are free, and
-    the others are `still_sold`. A `dry_run` answers the same and writes nothing.
+    """Change a screen's name, plan, seats out of order, external id or the minutes between its
+    shows, which count where shows are made or moved from now on; what is None stays. Shows keep the
+    plan they copied, but `apply_to_unsold_shows` gives it to the shows to come without sold or held
+    seats. Seats that are said to be out of order are blocked in all shows to come where they are
+    free, and the others are `still_sold`. A `dry_run` answers the same and writes nothing.
 
     Raises NotFound and what `create_screen` raises, and Invalid for a plan to apply that is none.
     """
     changes: dict[str, Any] = {}
+    if external_id is not None:
+        changes["external_id"] = external_id
     if name is not None:
         changes |= {"name": name, "name_key": fold(name)}
     if turnaround_minutes is not None:

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
+from booking_app.catalog import currencies
 from booking_app.catalog.many_shows import SEATS_AT_ONCE
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, with_places
 from booking_app.catalog.show_rules import ShowOverlap
-from booking_app.catalog.shows import ShowChanges, audited_show, insert_show
+from booking_app.catalog.shows import ShowChanges, audited_show, insert_show, prices_of
 from booking_app.catalog.times import NoSuchTime, instant
 from booking_app.core.database import Row, Undo, writes
 from booking_app.core.errors import DomainError, Invalid, NotFound
@@ -22,6 +23,7 @@ from booking_app.core.formats import iso
 DAYS = 7
 COPIES_AT_ONCE = 500
 
+KEPT = [name for name in ShowChanges.__annotations__ if name not in ("price", "external_id")]
 # A show, with what its copy has as well.
 COPIED = (
     Show.id,
@@ -33,7 +35,10 @@ COPIED = (
     Movie.title,
     Screen.name.label("screen_name"),
     Screen.rows,
-    *(getattr(Show, name) for name in ShowChanges.__annotations__),
+    Show.currency,
+    Show.price_cents,
+    Screen.cinema_id,
+    *(getattr(Show, name) for name in KEPT),
 )
 
 
@@ -146,7 +151,11 @@ def _copy(
     now: datetime | None,
 ) -> int:
     """The id of a copy of the show that begins then; raises what `insert_show` raises."""
-    terms: dict[str, Any] = {name: getattr(show, name) for name in ShowChanges.__annotations__}
+    currency = currencies.currency_of(connection, show.cinema_id)
+    if currency not in (None, show.currency):
+        raise Invalid("screen", f"It is sold in {show.currency}, and the cinema now in {currency}.")
+    terms: dict[str, Any] = {name: getattr(show, name) for name in KEPT}
+    terms |= prices_of(show._mapping)
     if show.rows:
         terms["screen"] = show.screen_id
     else:
@@ -158,7 +167,7 @@ def _copy(
         connection,
         movie_id=show.movie_id,
         date_time=date_time,
-        prices=show.prices,
+        currency=show.currency,
         with_seats=with_seats,
         by=by,
         now=now,

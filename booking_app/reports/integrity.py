@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from booking_app.booking.models import BOOKED, CANCELLED, HELD, Booking, IdempotencyKey
 from booking_app.catalog.models import Show, ShowSeat, ShowSum
 from booking_app.core.database import NOW, Query, Row, db
-from booking_app.core.formats import decimal_string, iso
+from booking_app.core.formats import iso
 from booking_app.core.snapshots import file_faults, snapshot
 from booking_app.reports.service import FIGURES, SUMS
 
@@ -93,8 +93,8 @@ class Figures(NamedTuple):
     takings_cents: int = 0
 
     def __str__(self) -> str:
-        takings = decimal_string(self.takings_cents)
-        return f"{self.seats} seats, {self.blocked} blocked, {self.sold} sold for {takings}"
+        sales = _sales((self.sold, self.takings_cents))
+        return f"{self.seats} seats, {self.blocked} blocked, {sales}"
 
 
 def schema_disagreements(revisions: Sequence[str]) -> Iterator[str]:
@@ -188,8 +188,7 @@ class _Batch:
         total = sum(line.price_cents for line in live)
         if total != booking.total_cents:
             yield (
-                f"{name}: its total is {decimal_string(booking.total_cents)}, "
-                f"its seats cost {decimal_string(total)}"
+                f"{name}: its total is {booking.total_cents}, its seats cost {total} minor units"
             )
         for label, times in Counter(line.label for line in receipt).items():
             if times > 1:
@@ -226,9 +225,9 @@ class _Batch:
         if seat.held_until != end and (end is not None or booking.status == BOOKED):
             yield f"{name}: {_until(end)}, its seat {_label(key)} {_until(seat.held_until)}"
         if seat.price_cents != line.price_cents:
-            paid = "no price" if seat.price_cents is None else decimal_string(seat.price_cents)
+            paid = "no price" if seat.price_cents is None else seat.price_cents
             yield (
-                f"{name}: seat {_label(key)} costs {decimal_string(line.price_cents)} on its "
+                f"{name}: seat {_label(key)} costs {line.price_cents} on its "
                 f"receipt, {paid} in its row"
             )
 
@@ -380,4 +379,4 @@ def _until(end: datetime | None) -> str:
 
 
 def _sales(sales: tuple[int, int]) -> str:
-    return f"{sales[0]} sold for {decimal_string(sales[1])}"
+    return f"{sales[0]} sold for {sales[1]} minor units"

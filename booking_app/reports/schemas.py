@@ -3,11 +3,10 @@
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.web.fields import AnswerSchema, Day, Instant, Money, StrictInteger
+from booking_app.web.fields import SUM, AnswerSchema, Day, Instant, Money, StrictInteger
 from booking_app.web.paging import PageQuery
 
 GROUPS = ["day", "movie", "screen", "category"]
-AMOUNT = {"pattern": r"^[0-9]{1,16}\.[0-9]{2}$"}
 
 
 class SalesQuery(ma.Schema):
@@ -35,7 +34,8 @@ class _Sales(AnswerSchema):
         validate=validate.Range(min=0, max=1),
         metadata={"description": "Sold of those that are not blocked, to four places."},
     )
-    takings = Money(required=True, attribute="takings_cents", metadata=AMOUNT)
+    takings = Money(required=True, attribute="takings_cents", metadata=SUM)
+    currency = fields.String(required=True, metadata={"example": "EUR"})
 
 
 class Sales(_Sales):

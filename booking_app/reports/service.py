@@ -1,7 +1,8 @@
 """What was sold: seats, occupancy and takings of the shows of a period, added up by the database.
 
 A seat counts as sold while a booking owns it; one that is only held, or was given back, does not.
-Takings are the prices at which the seats were taken, in cents. A seat that is blocked was not for
+Takings are the prices at which the seats were taken, in minor units of the show's
+currency; those of two currencies are never added up. A seat that is blocked was not for
 sale, so occupancy leaves it out; one that is sold is never blocked.
 
 The seats of a show that is over change no more, so they are added up once and the sums kept
@@ -90,8 +91,8 @@ def sales(
     now: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """The sales of the shows from the business day `since` to `until`, one row for each of `by` (of
-    `GROUPS`): `shows`, `seats`, `blocked`, `sold`, `occupancy` (0 to 1) and `takings_cents`.
-    Raises Invalid for a period that can't be."""
+    `GROUPS`) and `currency`: `shows`, `seats`, `blocked`, `sold`, `occupancy` (0 to 1) and
+    `takings_cents`. Raises Invalid for a period that can't be."""
     if until < since:
         raise Invalid("until", "Must not be before since.", place="query")
     if (until - since).days >= MAX_DAYS:
@@ -103,7 +104,7 @@ def sales(
     with reading() as connection:
         rows = connection.execute(_sales(by, cinema is not None), params).mappings().all()
     if by == "category":
-        rows = sorted(rows, key=lambda row: fold(row["category"]))
+        rows = sorted(rows, key=lambda row: (fold(row["category"]), row["currency"]))
     return [NOTHING | _row(row) for row in rows]
 
 
@@ -188,6 +189,7 @@ def _sales(by: str, of_cinema: bool) -> Query:
     if by == "category":
         columns = order = (seats.c.category,)
     sums = (sa.cast(sa.func.sum(seats.c[name]), sa.BigInteger).label(name) for name in SUMS)
+    columns, order = (*columns, Show.currency), (*order, Show.currency)
     query = with_places(
         sa.select(*columns, sa.func.count().label("shows"), *sums)
         .select_from(seats)
@@ -225,6 +227,7 @@ def _coming(of_cinema: bool) -> Listing:
         Screen.name.label("screen_name"),
         Show.starts_at,
         Show.total_seats.label("seats"),
+        Show.currency,
     )
     query = with_places(shows).where(Show.starts_at > NOW)
     if of_cinema:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import marshmallow as ma
@@ -101,25 +102,28 @@ class StrictBoolean(fields.Boolean):
         return value
 
 
-class Money(fields.Field[int]):
-    """A decimal string on the wire, whole cents inside: "9.50" and 950."""
+# A sum of amounts, which may have more digits than one that is read.
+SUM = {"pattern": r"^[0-9]{1,19}(\.[0-9]{2,4})?$"}
 
-    default_error_messages = {
-        "invalid": 'Must be a decimal string from "0.00" to "99999.99", such as "9.50".'
-    }
-    pattern = r"[0-9]{1,5}(\.[0-9]{1,2})?"
+
+class Money(fields.Field[Decimal]):
+    """An amount as a decimal string on the wire. What is read is a Decimal, since its currency is
+    not known yet; `AnswerSchema` writes minor units of the `currency` that their object names."""
+
+    default_error_messages = {"invalid": 'Must be a decimal string such as "9.50".'}
+    pattern = r"[0-9]{1,9}(\.[0-9]{1,4})?"
 
     def __init__(self, **kwargs: Any) -> None:
         metadata = {"pattern": f"^{self.pattern}$", "example": "9.50"} | kwargs.pop("metadata", {})
         super().__init__(metadata=metadata, **kwargs)
 
-    def _serialize(self, value: int | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
-        return None if value is None else decimal_string(value)
+    def _serialize(self, value: Decimal | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else f"{value:f}"
 
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Decimal:
         if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
             raise self.make_error("invalid")
-        return int(Decimal(value) * 100)
+        return Decimal(value)
 
 
 class Instant(fields.Field[datetime]):
@@ -184,6 +188,9 @@ class Day(fields.Field[date]):
 
     default_error_messages = {"invalid": "Must be a day such as 2030-01-31."}
 
+    def _serialize(self, value: date | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.isoformat()
+
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> date:
         if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             raise self.make_error("invalid")
@@ -246,7 +253,7 @@ class AnswerSchema(ma.Schema):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._columns = [
-            (name, one.attribute or name, self._converter(one))
+            (name, one.attribute or name, self._converter(one), self._is_money(one))
             for name, one in self.dump_fields.items()
         ]
 
@@ -256,15 +263,20 @@ class AnswerSchema(ma.Schema):
         return self._one(obj)
 
     def _one(self, item: Any) -> dict[str, Any]:
-        if isinstance(item, Mapping):
-            return {
-                name: item[key] if convert is None else convert(item[key])
-                for name, key, convert in self._columns
-            }
-        return {
-            name: getattr(item, key) if convert is None else convert(getattr(item, key))
-            for name, key, convert in self._columns
-        }
+        value_of = item.__getitem__ if isinstance(item, Mapping) else partial(getattr, item)
+        dumped = {}
+        for name, key, convert, is_money in self._columns:
+            value = value_of(key)
+            if is_money:
+                value = convert(value, value_of("currency"))
+            elif convert is not None:
+                value = convert(value)
+            dumped[name] = value
+        return dumped
+
+    @staticmethod
+    def _is_money(one: fields.Field[Any]) -> bool:
+        return isinstance(one.value_field if isinstance(one, fields.Dict) else one, Money)
 
     def _converter(self, one: fields.Field[Any]) -> Any:
         if isinstance(one, fields.Nested):
@@ -276,7 +288,9 @@ class AnswerSchema(ma.Schema):
         if isinstance(one, Money):
             return decimal_string
         if isinstance(one, fields.Dict) and isinstance(one.value_field, Money):
-            return lambda prices: {name: decimal_string(cents) for name, cents in prices.items()}
+            return lambda prices, currency: {
+                name: decimal_string(amount, currency) for name, amount in prices.items()
+            }
         if isinstance(one, Instant):
             return lambda value: None if value is None else iso(value)
         if isinstance(one, self._plain):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -154,7 +155,7 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
     staff.check()
     staff.press("link", "Casablanca")
     for seat in ("B1", "B2"):
-        box = page.get_by_role("checkbox", name=f"{seat}, vip, 8.50 EUR, available", exact=True)
+        box = page.get_by_role("checkbox", name=f"{seat}, vip, €8.50, available", exact=True)
         staff.reach(box)
         page.keyboard.press("Space")
     staff.type("Customer", "carla")
@@ -177,7 +178,7 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
         ("Block the chosen seats", "available"),
         ("Free the chosen seats", "blocked, kept by the house, Guests"),
     ):
-        box = page.get_by_role("checkbox", name=f"B3, vip, 8.50 EUR, {state}", exact=True)
+        box = page.get_by_role("checkbox", name=f"B3, vip, €8.50, {state}", exact=True)
         staff.reach(box)
         page.keyboard.press("Space")
         staff.type("Reason", "Guests")
@@ -206,7 +207,7 @@ def test_staff_work_by_keyboard_alone(page: Page, server: Server, tmp_path: Path
     staff.press("button", "Show")
     expect(page.locator("figure svg")).to_have_count(2)
     expect(
-        page.locator("figure svg").first.locator("title", has_text="Blue room: 8.50")
+        page.locator("figure svg").first.locator("title", has_text="Blue room: €8.50")
     ).to_have_count(1)
     staff.check()
 
@@ -246,7 +247,7 @@ def test_the_pages_can_be_read_on_a_phone(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Log in").click()
     for path in (
         *("", "shows/", "shows/new/", "shows/copy/", "shows/close/", "shows/change/?id=1"),
-        *("screens/new/", "shows/1/seats/", "sales/", "audit/"),
+        *("screens/new/", "shows/1/seats/", "sales/", "audit/", "catalog-file/"),
     ):
         staff.open(server, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
@@ -268,3 +269,23 @@ def test_all_rows_are_ticked_at_once(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Change them: 50").click()
     assert staff.said() == "Shows changed: 50."
     assert "/admin/shows/" in page.url
+
+
+def test_a_catalogue_file_is_loaded_as_it_was_shown(page: Page, server: Server) -> None:
+    staff = Staff(page)
+    page.goto(f"http://127.0.0.1:{server.port}/admin/catalog-file/")
+    page.get_by_label("User name").fill("boss")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    staff.check()
+    film = {"title": "From a file", "duration_minutes": 90}
+    content = json.dumps({"movies": [film]}).encode()
+    page.get_by_label("File", exact=True).set_input_files(
+        {"name": "catalog.json", "mimeType": "application/json", "buffer": content}
+    )
+    page.get_by_role("button", name="See what it would do").click()
+    expect(page.get_by_text("To add: 1 film.")).to_be_visible()
+    staff.check()
+    page.get_by_role("button", name="Do this").click()
+    expect(page.get_by_role("status")).to_have_text("Added: 1 film.")
+    assert staff.errors == []

@@ -4,6 +4,7 @@ changed seat plan."""
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def make(screen: int, make_movie: Callable[..., int]) -> Callable[..., int]:
 
     def make(days: int, **terms: Any) -> int:
         begins = EVENING + timedelta(days)
-        terms = {"screen": screen, "price_cents": 900, **terms}
+        terms = {"screen": screen, "price": Decimal(9), **terms}
         return int(show_writes.create_show(movie_id=film, date_time=begins, **terms)["id"])
 
     return make
@@ -65,7 +66,7 @@ def test_ticked_shows_are_changed_together(site: Site, make: Callable[..., int])
     }
     before = rows(Show)
     looked = site.post("shows/change/", form)
-    told = "Price: 9.00 → 12.00; On sale: yes → no; Note for customers: - → Moved"
+    told = "Price: €9.00 → €12.00; On sale: yes → no; Note for customers: - → Moved"
     assert table(looked) == [
         ["Solaris", "Gartenbau: Saal", f"2030-06-0{day} 20:00 CEST", told] for day in (7, 8)
     ]

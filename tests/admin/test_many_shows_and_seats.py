@@ -209,7 +209,7 @@ def test_staff_book_for_a_customer_from_the_map(
     assert page.text.count('type="checkbox"') == 9
     assert f'href="/admin/bookings/{theirs["id"]}/"' in page.text
 
-    assert "2, standard, 9.50 EUR, booked, by bob" in page.text
+    assert "2, standard, €9.50, booked, by bob" in page.text
     form = {"username": " ALICE ", "seat_numbers": ["3", "4"]}
     answer = site.post(f"shows/{show_id}/seats/", form)
     (booking,) = alice.get("/api/my-bookings/").json
@@ -290,8 +290,8 @@ def test_seats_are_blocked_and_freed_on_the_map(
     assert ": 4 of 10 seats are free, 4 blocked." in page.text
     kept, out = "kept by the house", "out of order"
     titles = boxes(page)
-    assert titles["1"] == f"1, standard, 9.50 EUR, blocked, {kept}, Friends of <the> house"
-    assert titles["4"] == f"4, standard, 9.50 EUR, blocked, {out}"
+    assert titles["1"] == f"1, standard, €9.50, blocked, {kept}, Friends of <the> house"
+    assert titles["4"] == f"4, standard, €9.50, blocked, {out}"
     assert set(titles) == {str(number) for number in range(1, 9)}
     assert page.text.count('class="seat blocked house"') == 2
     assert page.text.count('class="seat blocked out_of_order"') == 2

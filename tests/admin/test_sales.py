@@ -28,7 +28,7 @@ def test_the_coming_shows_with_their_occupancy(site: Site, alice: Caller, show_i
     alice.post(f"/api/shows/{show_id}/hold/", {"seat_number": 3})
     block(show_id, "9", "10")
     (row,) = table(site.get())
-    assert row[4:] == ["10", "2", "2", "1", "25.0 %", "19.00"]
+    assert row[4:] == ["10", "2", "2", "1", "25.0 %", "€19.00"]
     assert site.get("", page="0").status_code == 422
     assert site.get("", page="9").status_code == 200
 
@@ -45,7 +45,7 @@ def test_sales_are_a_table_plots_and_a_file(
     page = site.get("sales/", **period)
     assert page.status_code == 200
     (row,) = table(page)
-    assert row[1:] == ["1", "10", "1", "3", "33.3 %", "28.50"]
+    assert row[1:] == ["1", "10", "1", "3", "33.3 %", "€28.50"]
     assert page.text.count("<figure ") == 2
     assert "28.50</title>" in page.text
     assert "33.3 %</title>" in page.text
@@ -62,7 +62,7 @@ def test_where_all_seats_are_blocked_nothing_is_occupied(
     show = make_show()
     block(show, *(str(number) for number in range(1, 11)))
     page = site.get("sales/", since="2030-01-01", until="2030-01-06", by="day")
-    assert table(page)[0][1:] == ["1", "10", "10", "0", "0.0 %", "0.00"]
+    assert table(page)[0][1:] == ["1", "10", "10", "0", "0.0 %", "€0.00"]
 
 
 @pytest.mark.usefixtures("in_2030")
@@ -75,10 +75,10 @@ def test_the_highest_takings_come_first_and_every_day_has_its_place(
         alice.post(f"/api/shows/{show}/book/", {"seat_numbers": seats})
     period = {"since": "2030-01-01", "until": "2030-01-07"}
     page = site.get("sales/", by="movie", **period)
-    assert re.findall(r"<title>(\w+): [0-9.]+</title>", page.text) == ["Rich", "Middling", "Poor"]
+    assert re.findall(r"<title>(\w+): €[0-9.]+</title>", page.text) == ["Rich", "Middling", "Poor"]
     assert titles(page) == ["Middling", "Poor", "Rich"]
     days = site.get("sales/", by="day", **period)
-    assert len(re.findall(r"<title>[-0-9]+: [0-9.]+</title>", days.text)) == 7
+    assert len(re.findall(r"<title>[-0-9]+: €[0-9.]+</title>", days.text)) == 7
     assert len(table(days)) == 3
     empty = site.get("sales/", by="day", since="2000-01-01", until="2000-01-31")
     assert "No shows in this period." in empty.text

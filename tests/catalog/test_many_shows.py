@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def test_shows_are_changed_together(staff: Caller, make_show: Callable[..., int]
     was = {
         "price": "9.50",
         "prices": {},
+        "currency": "EUR",
         "no_single_gaps": False,
         "max_seats_per_account": 4,
         "on_sale": True,
@@ -100,9 +102,9 @@ def test_changes_of_shows_that_can_not_be(staff: Caller, body: dict[str, Any]) -
 def test_no_shows_and_too_many(app: Flask) -> None:
     for ids in [], range(1, SHOWS_AT_ONCE + 2):
         with pytest.raises(Invalid, match="can be changed at once"):
-            change_shows(show_ids=list(ids), price_cents=1)
+            change_shows(show_ids=list(ids), price=Decimal(1))
     with pytest.raises(NotAllShows):
-        change_shows(show_ids=[1], price_cents=1)
+        change_shows(show_ids=[1], price=Decimal(1))
 
 
 # --- copying a week -------------------------------------------------------------------------
@@ -123,7 +125,7 @@ def week(app: Flask, make_movie: Callable[..., int]) -> dict[str, int]:
     def show(screen: int, day: date, clock: str, **terms: Any) -> int:
         begins = instant(datetime.fromisoformat(f"{day}T{clock}"), CLOCKS)
         made = show_writes.create_show(
-            movie_id=film, screen=screen, date_time=begins, now=NOON, price_cents=900, **terms
+            movie_id=film, screen=screen, date_time=begins, now=NOON, price=Decimal(9), **terms
         )
         return int(made["id"])
 
@@ -137,7 +139,7 @@ def week(app: Flask, make_movie: Callable[..., int]) -> dict[str, int]:
             saal,
             first,
             "20:00",
-            prices={"vip": 1200},
+            prices={"vip": Decimal(12)},
             note="OV",
             preshow_minutes=10,
             sales_from=instant(datetime.fromisoformat(f"{first - timedelta(3)}T10:00"), CLOCKS),

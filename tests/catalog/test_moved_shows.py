@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -38,8 +39,8 @@ def show(halls: dict[str, int], make_movie: Callable[..., int]) -> int:
         movie_id=make_movie(),
         screen=halls["Gross"],
         date_time=NOON + 2 * DAY,
-        price_cents=900,
-        prices={"vip": 1500},
+        price=Decimal(9),
+        prices={"vip": Decimal(15)},
         now=NOON,
     )
     return int(made["id"])

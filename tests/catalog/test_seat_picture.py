@@ -59,12 +59,13 @@ def a_map(*rows: dict[str, Any]) -> dict[str, Any]:
         "show": 7,
         "total_seats": len(seats),
         "available_seats": sum(seat["status"] == "available" for seat in seats),
+        "currency": "EUR",
         "rows": list(rows),
     }
 
 
 def drawn(*rows: dict[str, Any]) -> ET.Element:
-    return ET.fromstring(seat_picture(a_map(*rows), currency="EUR"))
+    return ET.fromstring(seat_picture(a_map(*rows)))
 
 
 def seat_groups(picture: ET.Element) -> dict[str, ET.Element]:
@@ -323,7 +324,7 @@ def test_pairs_are_joined_from_the_left(seats: str, joined: list[int]) -> None:
 def test_texts_are_escaped(text: str) -> None:
     rows = a_row(text, 1, block=text, category=text), a_row("B", 1, y=1)
     rows[0]["seats"][0]["number"] = text
-    picture = ET.fromstring(seat_picture(a_map(*rows), currency=text))
+    picture = ET.fromstring(seat_picture({**a_map(*rows), "currency": text}))
     assert f"{text} {text}1, 9.50 {text}, available, {text}" in seat_groups(picture)
     assert texts(picture).count(text) == 4  # the block's name, the row's twice, the number
     assert f"{text}, 9.50 {text}" in texts(picture)
@@ -341,7 +342,7 @@ def test_it_holds_under_a_strict_policy() -> None:
         a_row("A", 4, block=kind, y=y, status=status, kind=kind, category=status)
         for y, (status, kind) in enumerate(zip(STATUSES, ["standard", *KINDS], strict=True))
     ]
-    svg = seat_picture(a_map(*rows), currency="EUR")
+    svg = seat_picture(a_map(*rows))
     assert svg.count("http") == 1  # the namespace
     picture = ET.fromstring(svg)
     ids = {element.get("id") for element in picture.iter()}

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import marshmallow as ma
 import pytest
 
-from booking_app.catalog.catalog_file import DAYS_AHEAD, show_times
 from booking_app.catalog.file_schemas import CatalogShow
+from booking_app.catalog.file_shows import DAYS_AHEAD, show_times
 from booking_app.catalog.times import NoSuchTime
 from tests.system.test_cli import demo
 

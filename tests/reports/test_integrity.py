@@ -98,14 +98,14 @@ NOT_ON_RECEIPT = "its owner, booking 1 @, does not have it on its receipt"
 SOME_TIME = "'2000-01-01 00:00:00.000000'"
 
 
-def reports(sold: str, *, receipts: str = "4 sold for 38.00") -> str:
+def reports(sold: str, *, receipts: str = "4 sold for 3800 minor units") -> str:
     return f"show 1: reports have {sold}, the receipts {receipts}"
 
 
 CASES: dict[str, tuple[str, list[str]]] = {
     "a booked seat is free": (
         seat(1, "booking_id = NULL"),
-        ["booking 1 @: seat 1/1 is nobody's", reports("3 sold for 28.50")],
+        ["booking 1 @: seat 1/1 is nobody's", reports("3 sold for 2850 minor units")],
     ),
     "a booked seat is another's": (
         seat(1, "booking_id = 2"),
@@ -126,25 +126,28 @@ CASES: dict[str, tuple[str, list[str]]] = {
         [
             "booking 1 @: seat 1/1 does not exist",
             "show 1: total_seats is 10, it has 9 seats",
-            reports("3 sold for 28.50"),
+            reports("3 sold for 2850 minor units"),
         ],
     ),
     "a booked seat is held": (
         seat(1, f"held_until = {SOME_TIME}"),
-        ["booking 1 @: is booked, its seat 1/1 is held until @", reports("3 sold for 28.50")],
+        [
+            "booking 1 @: is booked, its seat 1/1 is held until @",
+            reports("3 sold for 2850 minor units"),
+        ],
     ),
     "a booked seat has another price": (
         seat(1, "price_cents = 800"),
         [
-            "booking 1 @: seat 1/1 costs 9.50 on its receipt, 8.00 in its row",
-            reports("4 sold for 36.50"),
+            "booking 1 @: seat 1/1 costs 950 on its receipt, 800 in its row",
+            reports("4 sold for 3650 minor units"),
         ],
     ),
     "a booked seat has no price": (
         seat(1, "price_cents = NULL"),
         [
-            "booking 1 @: seat 1/1 costs 9.50 on its receipt, no price in its row",
-            reports("4 sold for 28.50"),
+            "booking 1 @: seat 1/1 costs 950 on its receipt, no price in its row",
+            reports("4 sold for 2850 minor units"),
         ],
     ),
     "a held seat is free": (
@@ -160,7 +163,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "a held seat is booked": (
         seat(5, "held_until = NULL"),
-        ["booking 3 @: is held until @, its seat 1/5 is booked", reports("5 sold for 47.50")],
+        [
+            "booking 3 @: is held until @, its seat 1/5 is booked",
+            reports("5 sold for 4750 minor units"),
+        ],
     ),
     "a held seat has another end": (
         seat(5, f"held_until = {SOME_TIME}"),
@@ -168,33 +174,39 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "the seat of an expired hold is booked": (
         seat(6, "held_until = NULL"),
-        ["booking 4 @: is held until @, its seat 1/6 is booked", reports("5 sold for 47.50")],
+        [
+            "booking 4 @: is held until @, its seat 1/6 is booked",
+            reports("5 sold for 4750 minor units"),
+        ],
     ),
     "a seat is a cancelled booking's": (
         seat(8, "booking_id = 7"),
-        ["seat 1/8: its owner, booking 7 @, is cancelled", reports("5 sold for 47.50")],
+        ["seat 1/8: its owner, booking 7 @, is cancelled", reports("5 sold for 4750 minor units")],
     ),
     "a booking with seats is cancelled": (
         booking(1, "status = 'cancelled'"),
         [
             "seat 1/1: its owner, booking 1 @, is cancelled",
             "seat 1/2: its owner, booking 1 @, is cancelled",
-            reports("4 sold for 38.00", receipts="2 sold for 19.00"),
+            reports("4 sold for 3800 minor units", receipts="2 sold for 1900 minor units"),
         ],
     ),
     "a seat was given back": (
         seat(4, "booking_id = 2"),
-        ["seat 1/4: its owner, booking 2 @, has given it back", reports("5 sold for 47.50")],
+        [
+            "seat 1/4: its owner, booking 2 @, has given it back",
+            reports("5 sold for 4750 minor units"),
+        ],
     ),
     "a seat's owner does not exist": (
         seat(9, "booking_id = 99"),
-        ["seat 1/9: its owner, booking 99, does not exist", reports("5 sold for 38.00")],
+        ["seat 1/9: its owner, booking 99, does not exist", reports("5 sold for 3800 minor units")],
     ),
     "a hold is booked": (
         booking(3, "status = 'booked', expires_at = NULL"),
         [
             "booking 3 @: is booked, its seat 1/5 is held until @",
-            reports("4 sold for 38.00", receipts="5 sold for 47.50"),
+            reports("4 sold for 3800 minor units", receipts="5 sold for 4750 minor units"),
         ],
     ),
     "a seat is promised twice": (
@@ -205,12 +217,12 @@ CASES: dict[str, tuple[str, list[str]]] = {
             "seat 1/2: promised to booking 1 @ and to booking 2 @",
             "booking 2 @: seat 1/2 is booking 1's",
             "seat 1/3: its owner, booking 2 @, does not have it on its receipt",
-            reports("4 sold for 38.00", receipts="5 sold for 47.50"),
+            reports("4 sold for 3800 minor units", receipts="5 sold for 4750 minor units"),
         ],
     ),
     "a total": (
         booking(1, "total_cents = 0"),
-        ["booking 1 @: its total is 0.00, its seats cost 19.00"],
+        ["booking 1 @: its total is 0, its seats cost 1900 minor units"],
     ),
     "a booking without seats": (
         booking(1, "seats = '[]', total_cents = 0"),
@@ -218,7 +230,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
             "booking 1 @: is booked, and has no seat",
             f"seat 1/1: {NOT_ON_RECEIPT}",
             f"seat 1/2: {NOT_ON_RECEIPT}",
-            reports("4 sold for 38.00", receipts="2 sold for 19.00"),
+            reports("4 sold for 3800 minor units", receipts="2 sold for 1900 minor units"),
         ],
     ),
     "a receipt that names a seat twice": (
@@ -234,7 +246,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
             "booking 1 @: its receipt can't be read",
             f"seat 1/1: {NOT_ON_RECEIPT}",
             f"seat 1/2: {NOT_ON_RECEIPT}",
-            reports("4 sold for 38.00", receipts="2 sold for 19.00"),
+            reports("4 sold for 3800 minor units", receipts="2 sold for 1900 minor units"),
         ],
     ),
     "a booking with an end": (
@@ -253,24 +265,28 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "UPDATE show_sum SET takings_cents = 0",
         [
             "show 2: the sums kept of category 'standard' are 10 seats, 0 blocked, 1 sold "
-            "for 0.00; those of its seats 10 seats, 0 blocked, 1 sold for 9.50",
-            "show 2: reports have 1 sold for 0.00, the receipts 1 sold for 9.50",
+            "for 0 minor units; those of its seats 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units",
+            "show 2: reports have 1 sold for 0 minor units, the receipts 1 sold for 950 "
+            "minor units",
         ],
     ),
     "blocked seats of sums": (
         "UPDATE show_sum SET blocked = 1",
         [
             "show 2: the sums kept of category 'standard' are 10 seats, 1 blocked, 1 sold "
-            "for 9.50; those of its seats 10 seats, 0 blocked, 1 sold for 9.50",
+            "for 950 minor units; those of its seats 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units",
         ],
     ),
     "the category of sums": (
         "UPDATE show_sum SET category = 'vip'",
         [
             "show 2: the sums kept of category 'standard' are 0 seats, 0 blocked, 0 sold "
-            "for 0.00; those of its seats 10 seats, 0 blocked, 1 sold for 9.50",
-            "show 2: the sums kept of category 'vip' are 10 seats, 0 blocked, 1 sold for 9.50; "
-            "those of its seats 0 seats, 0 blocked, 0 sold for 0.00",
+            "for 0 minor units; those of its seats 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units",
+            "show 2: the sums kept of category 'vip' are 10 seats, 0 blocked, 1 sold for 950 "
+            "minor units; those of its seats 0 seats, 0 blocked, 0 sold for 0 minor units",
         ],
     ),
     "a booking's account does not exist": (

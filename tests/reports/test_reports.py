@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import cycle
 from typing import Any
 
@@ -44,8 +45,8 @@ def house(app: Flask, alice: Caller) -> Callable[..., int]:
             movie_id=film,
             screen=screen,
             date_time=starts_at,
-            price_cents=price_cents,
-            prices={"vip": 1210},
+            price=Decimal(price_cents) / 100,
+            prices={"vip": Decimal("12.10")},
             now=NOON,
         )
         return int(show["id"])
@@ -76,7 +77,7 @@ def test_by_day_film_screen_and_category(alice: Caller, house: Callable[..., int
     whole = book(alice, early, "A4")
     booking.cancel(user_id=alice.id, booking_id=whole, now=NOON)
     booking.hold(user_id=alice.id, show_id=early, seat_numbers=["A3"], now=NOON)
-    update_show(show_id=late, price_cents=1, now=NOON)  # touches nothing that is sold
+    update_show(show_id=late, price=Decimal("0.01"), now=NOON)  # touches nothing that is sold
     assert figures("day") == [
         (date(2030, 6, 10), 1, 6, 2, 950 + 1210),
         (date(2030, 6, 11), 1, 6, 2, 950 + 1210),
@@ -217,7 +218,7 @@ def test_over_the_api_as_json_and_as_a_table(
     assert staff.get(coming).json[0]["show"] == show
     coming_table = staff.get(coming, headers={"Accept": "text/csv"})
     assert '"total":1' in coming_table.headers["X-Pagination"]
-    assert coming_table.text.startswith("seats,blocked,sold,occupancy,takings,show,")
+    assert coming_table.text.startswith("seats,blocked,sold,occupancy,takings,currency,show,")
 
 
 @pytest.mark.parametrize(
@@ -373,8 +374,8 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
                 movie_id=film,
                 screen=screen,
                 date_time=NOON + n * DAY,
-                price_cents=333,
-                prices={"vip": 1001},
+                price=Decimal("3.33"),
+                prices={"vip": Decimal("10.01")},
                 now=NOON,
             )["id"]
             for n in (1, 2, 3)
@@ -389,7 +390,7 @@ def test_takings_are_those_of_the_bookings_to_the_cent(
                     taken = take(show_id=shows[which], seat_numbers=names, policy=POLICY, **who)
                     made.append(taken.id)
                 elif what == "price":
-                    update_show(show_id=shows[which], price_cents=len(labels), now=NOON)
+                    update_show(show_id=shows[which], price=Decimal(len(labels)) / 100, now=NOON)
                 elif made:
                     mine = made[which % len(made)]
                     if what == "confirm":

@@ -20,7 +20,7 @@ from flask import Flask
 from flask_migrate import upgrade
 
 import config
-from booking_app.catalog.catalog_file import show_times
+from booking_app.catalog.file_shows import show_times
 from booking_app.core.database import db
 from booking_app.web import limits, problems
 from tests.at_time import seconds_until, set_ahead

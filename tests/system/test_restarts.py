@@ -24,7 +24,7 @@ from tests.promise import broken_promises
 from tests.serving import ROOT, Server, free_port, wait_until
 
 BUYERS = 24  # more than the threads of the server, so that some always wait
-BOOKINGS = 300  # in each of two tests on each of two databases: 1,200 through nginx
+BOOKINGS = 600
 NGINX = shutil.which("nginx")
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
@@ -176,14 +176,14 @@ def test_new_workers_and_a_new_release_beside_the_old_one_fail_no_booking(
     running.callback(nginx.stop)
     buyers = Buyers(nginx.port, show, server.log_in("alice", PASSWORD))
 
-    buyers.book(BOOKINGS // 4, until=30)
+    buyers.book(BOOKINGS // 4, until=10)
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: boots(log) == 4)
     buyers.wait_for(BOOKINGS // 4)
-    buyers.book(BOOKINGS // 4, until=BOOKINGS // 4 + 30)
+    buyers.book(BOOKINGS // 4, until=BOOKINGS // 4 + 10)
     server.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: boots(log) == 6)
-    buyers.book(BOOKINGS // 2, until=BOOKINGS // 2 + 30)
+    buyers.book(BOOKINGS // 2, until=BOOKINGS // 2 + 10)
     server.stop()
     buyers.leave()
 

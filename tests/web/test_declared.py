@@ -262,7 +262,8 @@ def clocks(world: World) -> None:
     hall = staff.post("/api/screens/", {"name": "1", "rows": ROWS, "cinema": made}).json["id"]
     film = world.make_movie("Short", 60)
     place = {"movie_id": film, "screen": hall, "screen_name": None, "total_seats": None}
-    _, coming = (world.make_show(**place, starts_in=n * HOUR) for n in (-0.5, 0.75))
+    _, coming = (world.make_show(**place, starts_in=n * HOUR) for n in (-0.5, 1.25))
+    call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json={"currency": "CHF"})
     earlier = {"timezone": "Etc/GMT-1"}  # one hour ahead of UTC
     call("patch", "/api/cinemas/{cinema_id}/", made, by=staff, json=earlier)
     world.alice.post(f"/api/shows/{coming}/book/", {"seat_number": "A1"})
