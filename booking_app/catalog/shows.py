@@ -70,10 +70,10 @@ class ShowChanges(TypedDict, total=False):
 
 
 class ShowTerms(ShowChanges, total=False):
-    """What a show is beside when it begins. Either a `screen` with a seat plan, which the show
-    copies, or the short form: the seats are "1" to `total_seats`, and `screen_name` is found or
-    made in the default cinema (itself made in `timezone` where there is none yet). `prices` are
-    by category. `currency` is that of cinemas that name none."""
+    """What a show is beside when it begins. Either a `screen`, whose seat plan the show copies (or
+    `total_seats` where it has none), or the short form: the seats are "1" to `total_seats`, and
+    `screen_name` is found or made in the default cinema (itself made in `timezone` where there is
+    none yet). `prices` are by category. `currency` is that of cinemas that name none."""
 
     movie_id: Required[int]
     screen: int | None
@@ -133,9 +133,12 @@ def insert_show(
     _refuse_new_rules(connection, columns)
     if screen is not None:
         place = _lock_screen(connection, screen)
-        if not place.rows:
+        if place.rows:
+            seats = seat_plans.plan_seats(seat_plans.read_plan(place.rows))
+        elif total_seats is None:
             raise Invalid("screen", "This screen has no seat plan; give it one, or total_seats.")
-        seats = seat_plans.plan_seats(seat_plans.read_plan(place.rows))
+        else:
+            seats = seat_plans.numbered_seats(1, total_seats)
     else:
         cinema_id = venues.default_cinema(connection, timezone, by)
         place = screen_locks.lock_named_screen(

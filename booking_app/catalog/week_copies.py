@@ -34,7 +34,6 @@ COPIED = (
     Show.prices,
     Movie.title,
     Screen.name.label("screen_name"),
-    Screen.rows,
     Show.currency,
     Show.price_cents,
     Screen.cinema_id,
@@ -156,10 +155,7 @@ def _copy(
         raise Invalid("screen", f"It is sold in {show.currency}, and the cinema now in {currency}.")
     terms: dict[str, Any] = {name: getattr(show, name) for name in KEPT}
     terms |= prices_of(show._mapping)
-    if show.rows:
-        terms["screen"] = show.screen_id
-    else:
-        terms |= {"screen_name": show.screen_name, "total_seats": show.total_seats}
+    terms |= {"screen": show.screen_id, "total_seats": show.total_seats}
     for name in ("sales_from", "sales_until"):
         if terms[name] is not None:
             terms[name] = _moment(_later(terms[name], zone, days), zone)

@@ -18,8 +18,10 @@ from booking_app.catalog import (
     venues,
     week_copies,
 )
+from booking_app.catalog.models import Screen
+from booking_app.core.database import writes
 from booking_app.core.errors import Invalid
-from tests.conftest import NOON
+from tests.conftest import NOON, rows
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 DAY = NOON + timedelta(days=1)
@@ -52,6 +54,25 @@ def test_a_week_of_shows_with_external_ids_can_be_copied(
     assert copy.error is None
     copied = show_queries.list_shows(page=1, page_size=9, now=NOON).items[1]
     assert (copied["starts_at"], copied["price_cents"]) == (DAY + timedelta(days=7), 950)
+
+
+def test_a_copy_stays_in_its_hall_also_where_that_has_no_plan(
+    hall: dict[str, int], make_show: Callable[..., int]
+) -> None:
+    """It went to the default cinema, and made a hall there."""
+    show = make_show(now=NOON, starts_in=timedelta(days=1))
+    bare = writes(venues.insert_screen)(hall["cinema"], "Bare", ())
+    shows.update_show(show_id=show, screen=bare, total_seats=7, now=NOON)
+    before = len(rows(Screen))
+    week_copies.copy_week(
+        cinema_id=hall["cinema"],
+        first_day=DAY.date(),
+        to_first_day=DAY.date() + timedelta(days=7),
+        now=NOON,
+    )
+    copied = show_queries.list_shows(page=1, page_size=9, now=NOON).items[1]
+    assert (copied["screen_id"], copied["total_seats"]) == (bare, 7)
+    assert len(rows(Screen)) == before
 
 
 def test_a_longer_film_that_follows_itself_is_told_which_show_comes_next(
