@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import marshmallow as ma
@@ -253,8 +252,13 @@ class AnswerSchema(ma.Schema):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._columns = [
-            (name, one.attribute or name, self._converter(one), self._is_money(one))
+            (name, one.attribute or name, self._converter(one))
             for name, one in self.dump_fields.items()
+        ]
+        self._amounts = [
+            (name, self._amount_converter(one))
+            for name, one in self.dump_fields.items()
+            if self._is_money(one)
         ]
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
@@ -263,34 +267,44 @@ class AnswerSchema(ma.Schema):
         return self._one(obj)
 
     def _one(self, item: Any) -> dict[str, Any]:
-        value_of = item.__getitem__ if isinstance(item, Mapping) else partial(getattr, item)
-        dumped = {}
-        for name, key, convert, is_money in self._columns:
-            value = value_of(key)
-            if is_money:
-                value = convert(value, value_of("currency"))
-            elif convert is not None:
-                value = convert(value)
-            dumped[name] = value
+        if isinstance(item, Mapping):
+            dumped = {
+                name: item[key] if convert is None else convert(item[key])
+                for name, key, convert in self._columns
+            }
+        else:
+            dumped = {
+                name: getattr(item, key) if convert is None else convert(getattr(item, key))
+                for name, key, convert in self._columns
+            }
+        if self._amounts:
+            currency = item["currency"] if isinstance(item, Mapping) else item.currency
+            for name, convert in self._amounts:
+                dumped[name] = convert(dumped[name], currency)
         return dumped
 
     @staticmethod
     def _is_money(one: fields.Field[Any]) -> bool:
         return isinstance(one.value_field if isinstance(one, fields.Dict) else one, Money)
 
+    @staticmethod
+    def _amount_converter(one: fields.Field[Any]) -> Any:
+        """A function of minor units, or of them by name, and their currency."""
+        if isinstance(one, fields.Dict):
+            return lambda amounts, currency: {
+                name: decimal_string(amount, currency) for name, amount in amounts.items()
+            }
+        return decimal_string
+
     def _converter(self, one: fields.Field[Any]) -> Any:
+        if self._is_money(one):
+            return None  # converted afterwards, by its currency
         if isinstance(one, fields.Nested):
             dump = one.schema.dump
             return (lambda value: value and dump(value)) if one.allow_none else dump
         if isinstance(one, fields.List) and isinstance(one.inner, fields.Nested):
             schema = one.inner.schema
             return lambda items: schema.dump(items, many=True)
-        if isinstance(one, Money):
-            return decimal_string
-        if isinstance(one, fields.Dict) and isinstance(one.value_field, Money):
-            return lambda prices, currency: {
-                name: decimal_string(amount, currency) for name, amount in prices.items()
-            }
         if isinstance(one, Instant):
             return lambda value: None if value is None else iso(value)
         if isinstance(one, self._plain):
