@@ -22,8 +22,8 @@ def shown(amount: int, currency: str, locale: str) -> str:
 
 
 def typed(text: str) -> str:
-    """What is typed as it stands on the wire: "9,50" and "9.50" are both "9.50". Anything else is
-    left as it is, for the API to refuse."""
+    """Turn a typed amount into its form on the wire: "9,50" and "9.50" are both "9.50". Other texts
+    stay as they are, for the API to refuse."""
     found = re.fullmatch(TYPED, text)
     return text if found is None else ".".join(part for part in found.groups() if part)
 

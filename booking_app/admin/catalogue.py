@@ -204,7 +204,7 @@ class _Reached:
 
 
 def _told(show: ChangedShow) -> str:
-    """What the plan changes of the show."""
+    """Describe how the plan changes the show."""
     parts = [
         f"{len(labels)} seats {what}: {', '.join(at_most(labels, SEATS_NAMED))}"
         for labels, what in (

@@ -30,7 +30,7 @@ Path = tuple[str | int, ...]  # to what a message is about
 
 
 class Unreadable(ValueError):
-    """What is typed can't be turned into a value of the wire."""
+    """The typed text can't be turned into a value of the wire."""
 
 
 class Line(StringField):
@@ -64,13 +64,21 @@ class Number(Line):
         return int(text) if text and re.fullmatch("-?[0-9]{1,18}", text) else text
 
 
-class Amount(Line):
-    """An amount of money. It must be given: what is free is 0."""
+class OptionalAmount(Line):
+    """An amount of money, with a point or a comma."""
+
+    def wire(self) -> Any:
+        text = super().wire()
+        return text and amounts.typed(text)
+
+
+class Amount(OptionalAmount):
+    """An amount that must be given: 0 is free of charge."""
 
     def wire(self) -> Any:
         if not (text := super().wire()):
             raise Unreadable("Give an amount, such as 9.50; what is free costs 0.")
-        return amounts.typed(text)
+        return text
 
 
 class Words(Line):
@@ -138,7 +146,7 @@ class Plan(Block):
 
 
 class Password(PasswordField):
-    """What is typed, as it is."""
+    """A password, exactly as it is typed."""
 
     def wire(self) -> Any:
         return self.data or None

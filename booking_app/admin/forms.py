@@ -20,6 +20,7 @@ from booking_app.admin.form_fields import (
     LocalTime,
     Note,
     Number,
+    OptionalAmount,
     Password,
     Path,
     Plan,
@@ -233,9 +234,9 @@ class ManyShowsForm(_Days, _Place, _Terms, _Presentation):
 
 
 class ChangeShowsForm(Form):
-    """What is left empty stays."""
+    """Terms for many shows. Fields that are left empty change nothing."""
 
-    price = Line(
+    price = OptionalAmount(
         "Price",
         description="Such as 9.50; empty: stays.",
         render_kw={"inputmode": "decimal"},

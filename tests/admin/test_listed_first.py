@@ -59,7 +59,7 @@ def test_ticked_shows_are_changed_together(site: Site, make: Callable[..., int])
     form = {
         "id": [str(first), str(second)],
         "url": "/admin/shows/?page=1",
-        "price": "12.00",
+        "price": "12,00",
         "prices": "",
         "sale": "withdraw",
         "note": "Moved",
