@@ -1,6 +1,6 @@
 """Many shows at once: making and changing them, and closing a screen."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import plan_changes, seat_plans
-from booking_app.catalog.models import SHOWS_AT_ONCE, Movie, Screen, Show, ShowSeat
+from booking_app.catalog.models import SHOWS_AT_ONCE, Movie, Screen, Show
 from booking_app.catalog.show_rules import (
-    AUDITED,
     ShowOverlap,
+    audited_shows,
+    categories_of,
     check_prices,
+    record_created,
     renew_versions,
 )
 from booking_app.catalog.shows import ShowTerms, insert_show, stored_terms
@@ -85,8 +87,7 @@ def create_shows(
         planned.append(Planned(date_time, error))
     if dry_run or any(show.error for show in planned):
         raise Undo(planned)
-    for own in _audited(connection, made):
-        audit.record(connection, "show.created", by=by, object_id=own["id"], after=own)
+    record_created(connection, made, by)
     return planned
 
 
@@ -166,7 +167,7 @@ def change_shows(
         raise Invalid("ids", f"1 to {SHOWS_AT_ONCE} shows can be changed at once.")
     terms: dict[str, Any] = {**columns} | ({} if prices is None else {"prices": prices})
     shows = _lock_shows(connection, Show.id.in_(ids))
-    categories = _categories(connection, ids) if prices else {}
+    categories = categories_of(connection, ids) if prices else {}
     changes = [_change(show_id, shows.get(show_id), terms, categories) for show_id in ids]
     if dry_run:
         raise Undo(changes)
@@ -222,24 +223,16 @@ def _lock_shows(connection: sa.Connection, which: sa.ColumnElement[bool]) -> dic
     return {show.id: show for show in connection.execute(by_time)}
 
 
-def _categories(connection: sa.Connection, show_ids: Sequence[int]) -> dict[int, set[str]]:
-    query = sa.select(ShowSeat.show_id, ShowSeat.category).where(ShowSeat.show_id.in_(show_ids))
-    found: dict[int, set[str]] = {}
-    for show_id, category in connection.execute(query.distinct()):
-        found.setdefault(show_id, set()).add(category)
-    return found
-
-
 def _write_terms(
     connection: sa.Connection, show_ids: Sequence[int], terms: Mapping[str, Any], by: Actor
 ) -> None:
     """Give the shows, whose rows are locked, these terms and new versions."""
     if not show_ids:
         return
-    before = _audited(connection, show_ids)
+    before = audited_shows(connection, show_ids)
     connection.execute(sa.update(Show).where(Show.id.in_(show_ids)).values(**terms))
     renew_versions(connection, Show.id.in_(show_ids))
-    for was, is_ in zip(before, _audited(connection, show_ids), strict=True):
+    for was, is_ in zip(before, audited_shows(connection, show_ids), strict=True):
         audit.record(connection, "show.changed", by=by, object_id=was["id"], before=was, after=is_)
 
 
@@ -296,8 +289,3 @@ def close_screen(
     unsold = [show.show_id for show in closed if not show.taken]
     _write_terms(connection, unsold, {"on_sale": False}, by)
     return closed
-
-
-def _audited(connection: sa.Connection, show_ids: Collection[int]) -> Sequence[sa.RowMapping]:
-    query = sa.select(*AUDITED).where(Show.id.in_(show_ids)).order_by(Show.id)
-    return connection.execute(query).mappings().all()

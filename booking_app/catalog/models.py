@@ -239,6 +239,17 @@ class ShowSeat(Base):
     blocked_reason: Mapped[str | None] = mapped_column(sa.String(REASON_MAX))
 
 
+# How a show is presented, and when it is on sale.
+PRESENTATION = (
+    Show.format,
+    Show.language,
+    Show.subtitles,
+    Show.note,
+    Show.preshow_minutes,
+    Show.intermission_minutes,
+    Show.sales_from,
+    Show.sales_until,
+)
 # When customers can't buy any more.
 SALES_END = sa.func.coalesce(Show.sales_until, Show.starts_at)
 # Shows that have not begun or are still on sale, with the parameter `now`. The first condition,
@@ -256,6 +267,17 @@ NUMBER = sa.func.coalesce(
     ShowSeat.number, sa.func.substr(ShowSeat.label, sa.func.length(ShowSeat.row_label) + 1)
 ).label("number")
 KIND = sa.case((ShowSeat.accessible, WHEELCHAIR), else_=ShowSeat.kind).label("kind")
+# A seat of a show, as its plan describes it.
+PLANNED_SEAT = (
+    ShowSeat.label,
+    ShowSeat.block,
+    ShowSeat.row_label,
+    NUMBER,
+    ShowSeat.category,
+    KIND,
+    ShowSeat.x,
+    ShowSeat.y,
+)
 
 
 class ShowSum(Base):

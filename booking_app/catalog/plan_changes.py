@@ -14,11 +14,10 @@ from booking_app.catalog import seat_plans
 from booking_app.catalog.blocked_seats import BLOCK, lock_coming_shows
 from booking_app.catalog.models import (
     HOUSE,
-    KIND,
     LABELS_TOLD,
     NO_CATEGORY,
-    NUMBER,
     OUT_OF_ORDER,
+    PLANNED_SEAT,
     SOLD,
     TOO_MANY,
     Movie,
@@ -156,17 +155,13 @@ class AppliedPlan:
     kept: list[KeptShow]
 
 
+Block = tuple[str, str | None]  # its kind, and what staff noted
+UNBLOCKED = (None, None)
+
 # A show's seats, with the columns of a plan's.
 SEATS = (
     sa.select(
-        ShowSeat.label,
-        ShowSeat.block,
-        ShowSeat.row_label,
-        NUMBER,
-        ShowSeat.category,
-        KIND,
-        ShowSeat.x,
-        ShowSeat.y,
+        *PLANNED_SEAT,
         ShowSeat.blocked,
         ShowSeat.blocked_reason,
     )
@@ -203,7 +198,6 @@ def replace_seats(
     *,
     prices: Mapping[str, int] | None = None,
     out_of_order_before: Collection[str] | None = None,
-    dry_run: bool = False,
 ) -> SeatChanges:
     """Give a show the seats of `room`, its `total_seats` and a new version; what that changes.
 
@@ -219,8 +213,14 @@ def replace_seats(
         prices = connection.execute(sa.select(Show.prices).where(Show.id == show_id)).scalar_one()
     check_prices(prices, room.categories)
     changes, blocked = _compared(connection, show_id, room, out_of_order_before)
-    if dry_run or not changes:
-        return changes
+    if changes:
+        _write_seats(connection, show_id, room, blocked)
+    return changes
+
+
+def _write_seats(
+    connection: sa.Connection, show_id: int, room: Room, blocked: Mapping[str, Block]
+) -> None:
     connection.execute(sa.delete(ShowSeat).where(ShowSeat.show_id == show_id))
     insert_seats(connection, show_id, room.seats)
     if blocked:
@@ -237,7 +237,6 @@ def replace_seats(
         .values(total_seats=len(room.seats), version=new_version())
     )
     forget_sums(connection, [show_id])
-    return changes
 
 
 def apply_plan(
@@ -266,9 +265,10 @@ def apply_plan(
     written = 0
     for show_id, starts_at in coming:
         show = found[show_id]
+        changes, blocked = _compared(connection, show_id, room, out_of_order_before)
         if written + len(room.seats) > SEATS_AT_ONCE:
             why = TOO_MANY, f"At most {SEATS_AT_ONCE} seats change at once. Apply the plan again."
-        elif not (changes := _compared(connection, show_id, room, out_of_order_before)[0]):
+        elif not changes:
             continue
         elif seats := taken.get(show_id):
             why = SOLD, f"{len(seats)} sold or held: {', '.join(_at_most(seats))}."
@@ -278,13 +278,8 @@ def apply_plan(
                 f"It has a price for {', '.join(lacking)}; the plan has no such seat.",
             )
         else:
-            replace_seats(
-                connection,
-                show_id,
-                room,
-                out_of_order_before=out_of_order_before,
-                dry_run=dry_run,
-            )
+            if not dry_run:
+                _write_seats(connection, show_id, room, blocked)
             written += len(room.seats)
             applied.changed.append(ChangedShow(show_id, starts_at, show.title, changes))
             _record(connection, show, changes, len(room.seats), by)
@@ -316,10 +311,6 @@ def _record(
 def _at_most(labels: Sequence[str]) -> list[str]:
     more = len(labels) - LABELS_TOLD
     return [*labels[:LABELS_TOLD], *([f"{more} more"] if more > 0 else [])]
-
-
-Block = tuple[str, str | None]  # its kind, and what staff noted
-UNBLOCKED = (None, None)
 
 
 def _blocked(

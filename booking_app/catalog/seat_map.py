@@ -12,8 +12,7 @@ from booking_app.catalog.models import (
     BLOCKED,
     BOOKED,
     HELD,
-    KIND,
-    NUMBER,
+    PLANNED_SEAT,
     Show,
     ShowSeat,
     is_free,
@@ -28,14 +27,7 @@ SHOW = sa.select(Show.id, Show.price_cents, Show.prices, Show.currency).where(
 # In the order of the room; with the parameter `now`.
 SEATS = (
     sa.select(
-        ShowSeat.label,
-        ShowSeat.block,
-        ShowSeat.row_label,
-        NUMBER,
-        ShowSeat.category,
-        KIND,
-        ShowSeat.x,
-        ShowSeat.y,
+        *PLANNED_SEAT,
         ShowSeat.accessible,
         ShowSeat.aisle_after,
         is_free(NOW).label("free"),

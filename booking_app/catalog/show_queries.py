@@ -10,6 +10,7 @@ from booking_app.catalog import movies
 from booking_app.catalog.models import (
     FILM_SEARCHED,
     IS_UPCOMING,
+    PRESENTATION,
     Movie,
     Screen,
     Show,
@@ -38,14 +39,7 @@ SHOWS: Query = (
         Show.no_single_gaps,
         Show.max_seats_per_account,
         sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
-        Show.format,
-        Show.language,
-        Show.subtitles,
-        Show.note,
-        Show.preshow_minutes,
-        Show.intermission_minutes,
-        Show.sales_from,
-        Show.sales_until,
+        *PRESENTATION,
     )
     .join(Movie, Movie.id == Show.movie_id)
     .join(Screen, Screen.id == Show.screen_id)

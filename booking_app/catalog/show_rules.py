@@ -1,6 +1,7 @@
 """What holds for every change of shows: overlaps, times, prices, and the seats that are sold."""
 
 import secrets
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,7 +10,15 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import Actor
-from booking_app.catalog.models import OUT_OF_ORDER, Movie, Screen, Show, ShowSeat, ShowSum
+from booking_app.catalog.models import (
+    OUT_OF_ORDER,
+    PRESENTATION,
+    Movie,
+    Screen,
+    Show,
+    ShowSeat,
+    ShowSum,
+)
 from booking_app.catalog.neighbours import SeatInRow, missing_partners
 from booking_app.catalog.seat_plans import Seat, seat_columns
 from booking_app.core import formats
@@ -57,14 +66,7 @@ AUDITED = (
     Show.no_single_gaps,
     Show.max_seats_per_account,
     Show.on_sale,
-    Show.format,
-    Show.language,
-    Show.subtitles,
-    Show.note,
-    Show.preshow_minutes,
-    Show.intermission_minutes,
-    Show.sales_from,
-    Show.sales_until,
+    *PRESENTATION,
 )
 
 
@@ -181,6 +183,29 @@ def check_prices(priced: Collection[str], known: set[str]) -> None:
             "prices",
             f"No seat is {unknown[0]!r}; the categories are {', '.join(sorted(known))}.",
         )
+
+
+def categories_of(
+    connection: sa.Connection, show_ids: Collection[int]
+) -> defaultdict[int, set[str]]:
+    """The categories of the seats of each of these shows."""
+    query = sa.select(ShowSeat.show_id, ShowSeat.category).where(ShowSeat.show_id.in_(show_ids))
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for show_id, category in connection.execute(query.distinct()):
+        found[show_id].add(category)
+    return found
+
+
+def audited_shows(connection: sa.Connection, show_ids: Collection[int]) -> Sequence[sa.RowMapping]:
+    """The columns of these shows that the audit log records, by their ids."""
+    query = sa.select(*AUDITED).where(Show.id.in_(show_ids)).order_by(Show.id)
+    return connection.execute(query).mappings().all()
+
+
+def record_created(connection: sa.Connection, show_ids: Collection[int], by: Actor) -> None:
+    """Write down that these shows were made."""
+    for show in audited_shows(connection, show_ids):
+        audit.record(connection, "show.created", by=by, object_id=show["id"], after=show)
 
 
 def lock_seats(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:

@@ -19,9 +19,10 @@ from booking_app.catalog.cinema_clocks import business_day
 from booking_app.catalog.models import Movie, Screen, Show, ShowSeat, is_free
 from booking_app.catalog.show_queries import read_show
 from booking_app.catalog.show_rules import (
-    AUDITED,
     HasBookings,
     SeatsSold,
+    audited_shows,
+    categories_of,
     check_ahead,
     check_prices,
     check_sale,
@@ -32,6 +33,7 @@ from booking_app.catalog.show_rules import (
     minor_units,
     new_version,
     prices_in_minor_units,
+    record_created,
     refuse_overlap,
     require_finished_upgrade,
 )
@@ -95,8 +97,7 @@ def create_show(
 ) -> sa.RowMapping:
     """Put a film on a screen; raises what `insert_show` raises."""
     show_id = insert_show(connection, date_time=date_time, by=by, now=now, **terms)
-    own = audited_show(connection, show_id)
-    audit.record(connection, "show.created", by=by, object_id=show_id, after=own)
+    record_created(connection, [show_id], by)
     return read_show(connection, show_id, now)
 
 
@@ -198,7 +199,7 @@ def update_show(
     ShowOverlap, and UpgradeUnfinished for what the release before does not know.
     """
     show = _lock_show(connection, show_id)
-    before = audited_show(connection, show_id)
+    (before,) = audited_shows(connection, [show_id])
     _refuse_new_rules(connection, columns)
     terms = dict(columns) if prices is None else {"prices": prices, **columns}
     changes = stored_terms(terms, show.currency)
@@ -222,7 +223,7 @@ def update_show(
         _resize(connection, show, total_seats, now)
         changes["total_seats"] = total_seats
     if prices is not None:
-        check_prices(prices, _categories(connection, show_id))
+        check_prices(prices, categories_of(connection, [show_id])[show_id])
     after_columns = {**show._mapping, **changes}
     ends_at = starts_at + _lasts(show.duration_minutes, after_columns)
     if (place.id, starts_at, ends_at) != (show.screen_id, show.starts_at, show.ends_at):
@@ -238,7 +239,7 @@ def update_show(
     if changes:
         changes["version"] = new_version()
         connection.execute(sa.update(Show).where(Show.id == show_id).values(**changes))
-    after = audited_show(connection, show_id)
+    (after,) = audited_shows(connection, [show_id])
     audit.record(connection, "show.changed", by=by, object_id=show_id, before=before, after=after)
     return read_show(connection, show_id, now)
 
@@ -248,11 +249,6 @@ def delete_show(connection: sa.Connection, *, show_id: int, by: Actor = OPERATOR
     """Delete a show; raises NotFound, and HasBookings where it was ever booked."""
     if not delete_shows(connection, Show.id == show_id, "show", by):
         raise NotFound("show", show_id)
-
-
-def audited_show(connection: sa.Connection, show_id: int) -> sa.RowMapping:
-    """The columns that the audit log records."""
-    return connection.execute(sa.select(*AUDITED).where(Show.id == show_id)).mappings().one()
 
 
 def _lock_show(connection: sa.Connection, show_id: int) -> Row:
@@ -418,8 +414,3 @@ def _resize(connection: sa.Connection, show: Row, total_seats: int, now: datetim
             f"{len(sold)} of the seats that would vanish are sold; keep at least those.", seats=sold
         )
     connection.execute(sa.delete(ShowSeat).where(beyond))
-
-
-def _categories(connection: sa.Connection, show_id: int) -> set[str]:
-    query = sa.select(ShowSeat.category).where(ShowSeat.show_id == show_id).distinct()
-    return set(connection.execute(query).scalars())

@@ -8,13 +8,12 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import currencies
 from booking_app.catalog.many_shows import SEATS_AT_ONCE
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, with_places
-from booking_app.catalog.show_rules import ShowOverlap
-from booking_app.catalog.shows import ShowChanges, audited_show, insert_show, prices_of
+from booking_app.catalog.show_rules import ShowOverlap, record_created
+from booking_app.catalog.shows import ShowChanges, insert_show, prices_of
 from booking_app.catalog.times import NoSuchTime, instant
 from booking_app.core.database import Row, Undo, writes
 from booking_app.core.errors import DomainError, Invalid, NotFound
@@ -117,9 +116,7 @@ def copy_week(
         copies.append(CopiedShow(show.id, show.title, show.screen_name, local, date_time, error))
     if dry_run or any(copy.error for copy in copies):
         raise Undo(copies)
-    for show_id in made:
-        own = audited_show(connection, show_id)
-        audit.record(connection, "show.created", by=by, object_id=show_id, after=own)
+    record_created(connection, made, by)
     return copies
 
 
