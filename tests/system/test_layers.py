@@ -74,6 +74,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("models", "policy", "seat_choice"),
             ("idempotency", "queries", "schemas", "seat_parties"),
             ("caps", "locks", "seats"),
+            ("expectations",),
             ("service",),
             ("routes",),
         ),
