@@ -25,7 +25,10 @@ from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
 
 blp = Blueprint(
-    "catalog", __name__, url_prefix="/api", description="Cinemas, screens, films and shows"
+    "catalog",
+    __name__,
+    url_prefix="/api",
+    description="Films, shows and their seats, cinemas and screens.",
 )
 
 EXAMPLE_MOVIE = {
@@ -186,7 +189,7 @@ def get_show(show_id: int) -> Any:
     200, schema={"type": "string"}, content_type=SVG, description="The map as a picture."
 )
 @blp.problems("not_found")
-def get_seats(show_id: int) -> Any:
+def get_show_seats(show_id: int) -> Any:
     """Show a show's seats
 
     By row from the front, with the status, category and price of each. With
