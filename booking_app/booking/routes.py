@@ -22,6 +22,7 @@ from booking_app.booking.idempotency import Attempt, StoredAnswer
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.core.database import UseCase
+from booking_app.web.fields import Coded
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint, View
 from booking_app.web.paging import HEADER, page_headers
@@ -29,7 +30,12 @@ from booking_app.web.problems import invalid
 
 P = ParamSpec("P")
 
-blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
+blp = Blueprint(
+    "booking",
+    __name__,
+    url_prefix="/api",
+    description="Book or hold seats, confirm, cancel, and list what is booked.",
+)
 
 LOCATION = {"Location": {"description": "The booking's path.", "schema": {"type": "string"}}}
 KEY_HEADER = "Idempotency-Key"
@@ -64,7 +70,9 @@ def retriable(view: View) -> View:
         "same call it gives the first answer again, with `Idempotent-Replayed: true`.",
         "schema": {"type": "string", "pattern": f"^{schemas.KEY_PATTERN}$"},
     }
+    replayed = {"description": "`true`: the first answer again.", "schema": {"type": "string"}}
     documented: View = Blueprint.doc(parameters=[parameter])(view)
+    documented.answer_headers = {"Idempotent-Replayed": replayed}  # type: ignore[attr-defined]
     return Blueprint.problems("idempotency_key_reused", "idempotency_in_progress")(documented)
 
 
@@ -75,7 +83,8 @@ def retriable(view: View) -> View:
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS)
-def book(data: dict[str, Any], show_id: int) -> Response:
+@blp.leads_to("getBooking", "cancelBooking", booking_id="/id")
+def book_seats(data: dict[str, Any], show_id: int) -> Response:
     """Book seats
 
     One by `seat_number`, several by `seat_numbers`: all of them or none, and where one is taken,
@@ -94,7 +103,8 @@ def book(data: dict[str, Any], show_id: int) -> Response:
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS, "too_many_holds")
-def hold(data: dict[str, Any], show_id: int) -> Response:
+@blp.leads_to("getBooking", "confirmBooking", "extendHold", "cancelBooking", booking_id="/id")
+def hold_seats(data: dict[str, Any], show_id: int) -> Response:
     """Hold seats
 
     Nobody else can take them until `expires_at`. Confirm in time; a hold that is not confirmed
@@ -113,7 +123,8 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
-def confirm(data: dict[str, Any], booking_id: int) -> Response:
+@blp.leads_to("getBooking", "cancelBooking", booking_id="/id")
+def confirm_booking(data: dict[str, Any], booking_id: int) -> Response:
     """Confirm a hold
 
     It becomes a booking. Staff confirm anybody's.
@@ -131,7 +142,8 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
 @blp.problems("hold_limit")
-def extend(data: dict[str, Any], booking_id: int) -> Response:
+@blp.leads_to("confirmBooking", "cancelBooking", booking_id="/id")
+def extend_hold(data: dict[str, Any], booking_id: int) -> Response:
     """Hold for longer
 
     From now, but not without end, and not beyond the start of the show.
@@ -154,7 +166,7 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
 @blp.problems("pair_split")
-def cancel(data: dict[str, Any], booking_id: int) -> Response:
+def cancel_booking(data: dict[str, Any], booking_id: int) -> Response:
     """Cancel a booking
 
     All of it, or some of its seats by `seat_numbers`; or let go of a hold. The seats can be booked
@@ -176,7 +188,8 @@ def cancel(data: dict[str, Any], booking_id: int) -> Response:
 @signed_in
 @blp.arguments(schemas.BookingQuery, location="query")
 @blp.response(200, schemas.Booking(many=True), headers=HEADER)
-def my_bookings(query: dict[str, Any]) -> Any:
+@blp.leads_to("getBooking", "cancelBooking", booking_id="/0/id")
+def list_my_bookings(query: dict[str, Any]) -> Any:
     """List your bookings
 
     Newest first, cancelled ones too; `status` narrows the list.
@@ -244,7 +257,8 @@ def _respond(
     fingerprint = ""
     if key is not None:
         if not re.fullmatch(schemas.KEY_PATTERN, key):
-            raise invalid("headers", {KEY_HEADER: ["Must be 1 to 255 visible ASCII characters."]})
+            message = Coded("Must be 1 to 255 visible ASCII characters.", "invalid_format")
+            raise invalid("headers", {KEY_HEADER: [message]})
         place = f"{request.method} {request.path.rstrip('/')}\n".encode()
         fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
 

@@ -25,7 +25,10 @@ from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
 
 blp = Blueprint(
-    "catalog", __name__, url_prefix="/api", description="Cinemas, screens, films and shows"
+    "catalog",
+    __name__,
+    url_prefix="/api",
+    description="Films, shows and their seats, cinemas and screens.",
 )
 
 EXAMPLE_MOVIE = {
@@ -61,6 +64,7 @@ JSON, SVG = "application/json", "image/svg+xml"
 @blp.public(A_MINUTE)
 @blp.arguments(schemas.MovieQuery, location="query")
 @blp.response(200, schemas.Movie(many=True), headers=HEADER)
+@blp.leads_to("getMovie", "listMovieShows", movie_id="/0/id")
 def list_movies(query: dict[str, Any]) -> Any:
     """List films
 
@@ -77,6 +81,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
 @blp.response(201, schemas.Movie)
 @blp.problems("external_id_taken")
+@blp.leads_to("getMovie", "updateMovie", "createShow", "deleteMovie", movie_id="/id")
 def create_movie(data: dict[str, Any]) -> Any:
     """Add a film
 
@@ -129,6 +134,7 @@ def delete_movie(movie_id: int) -> Any:
 @blp.arguments(schemas.MovieShowsQuery, location="query")
 @blp.response(200, schemas.Show(many=True), headers=HEADER)
 @blp.problems("not_found")
+@blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/0/id")
 def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
     """List a film's shows
 
@@ -144,6 +150,8 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show)
 @blp.problems("not_found", "show_overlap", "upgrade_unfinished")
+@blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/id")
+@blp.leads_to("updateShow", "deleteShow", show_id="/id")
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
 
@@ -158,6 +166,7 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
 @blp.public()
 @blp.arguments(schemas.ShowQuery, location="query")
 @blp.response(200, schemas.Show(many=True), headers=HEADER)
+@blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/0/id")
 def list_shows(query: dict[str, Any]) -> Any:
     """List shows
 
@@ -171,6 +180,7 @@ def list_shows(query: dict[str, Any]) -> Any:
 @blp.public()
 @blp.response(200, schemas.Show)
 @blp.problems("not_found")
+@blp.leads_to("getShowSeats", "bookSeats", "holdSeats", show_id="/id")
 def get_show(show_id: int) -> Any:
     """Show a show
 
@@ -186,7 +196,7 @@ def get_show(show_id: int) -> Any:
     200, schema={"type": "string"}, content_type=SVG, description="The map as a picture."
 )
 @blp.problems("not_found")
-def get_seats(show_id: int) -> Any:
+def get_show_seats(show_id: int) -> Any:
     """Show a show's seats
 
     By row from the front, with the status, category and price of each. With
@@ -298,6 +308,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 @blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
 @blp.response(201, cinema_schemas.Cinema)
 @blp.problems("name_taken", "upgrade_unfinished")
+@blp.leads_to("getCinema", "updateCinema", "deleteCinema", cinema_id="/id")
 def create_cinema(data: dict[str, Any]) -> Any:
     """Add a cinema
 
@@ -364,6 +375,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 @blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
 @blp.response(201, venue_schemas.Screen)
 @blp.problems("name_taken", "upgrade_unfinished", "pair_split")
+@blp.leads_to("getScreen", "updateScreen", "deleteScreen", screen_id="/id")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
 

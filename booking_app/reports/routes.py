@@ -11,7 +11,12 @@ from booking_app.web import csv
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, page_headers
 
-blp = Blueprint("reports", __name__, url_prefix="/api/reports", description="What was sold")
+blp = Blueprint(
+    "reports",
+    __name__,
+    url_prefix="/api/reports",
+    description="For staff: what was sold, and what is to come.",
+)
 
 SALES, COMING = schemas.Sales(), schemas.ComingShow()
 JSON, CSV = "application/json", csv.MEDIA_TYPE
@@ -22,7 +27,7 @@ JSON, CSV = "application/json", csv.MEDIA_TYPE
 @blp.arguments(schemas.SalesQuery, location="query")
 @blp.response(200, schemas.Sales(many=True))
 @blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")
-def sales(query: dict[str, Any]) -> Response:
+def report_sales(query: dict[str, Any]) -> Response:
     """Report sales
 
     For staff. Seats, sold ones, occupancy and takings of the shows from `since` to `until`, days in
@@ -37,7 +42,7 @@ def sales(query: dict[str, Any]) -> Response:
 @blp.arguments(schemas.ComingQuery, location="query")
 @blp.response(200, schemas.ComingShow(many=True), headers=HEADER)
 @blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")
-def coming_shows(query: dict[str, Any]) -> Response:
+def report_coming_shows(query: dict[str, Any]) -> Response:
     """Report the shows to come
 
     For staff. By time, with what is sold, held and taken in so far. With `Accept: text/csv` it is a
