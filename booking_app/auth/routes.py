@@ -27,6 +27,7 @@ from booking_app.auth.access import (
 from booking_app.web.limits import limited, reset
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
+from booking_app.web.prefix import LOCATION, location
 
 blp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts and sessions")
 
@@ -42,14 +43,14 @@ EXAMPLE_PASSWORD = {
 @blp.arguments(schemas.SignupBody, example={**EXAMPLE_LOGIN, "email": "alice@example.org"})
 @limited("sign_up_name", by_name)
 @limited("sign_up")
-@blp.response(201, schemas.Account)
+@blp.response(201, schemas.Account, headers=LOCATION)
 @blp.problems("username_taken")
 def signup(data: dict[str, Any]) -> Any:
     """Sign up
 
     Makes an account. Then log in to get tokens.
     """
-    return accounts.create_user(by=anonymous(), **data)
+    return accounts.create_user(by=anonymous(), **data), location("/api/me/")
 
 
 @blp.route("/login/", methods=["POST"])

@@ -24,13 +24,13 @@ from booking_app.core.database import UseCase
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint, View
 from booking_app.web.paging import HEADER, page_headers
+from booking_app.web.prefix import LOCATION, location
 from booking_app.web.problems import invalid
 
 P = ParamSpec("P")
 
 blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
 
-LOCATION = {"Location": {"description": "The booking's path.", "schema": {"type": "string"}}}
 KEY_HEADER = "Idempotency-Key"
 BOOKING = schemas.Booking()
 REFUSALS = (
@@ -105,12 +105,12 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
 @signed_in
 @retriable
-@blp.arguments(schemas.NoBody, required=False, example={})
+@blp.no_body
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
-def confirm(data: dict[str, Any], booking_id: int) -> Response:
+def confirm(booking_id: int) -> Response:
     """Confirm a hold
 
     It becomes a booking. Staff confirm anybody's.
@@ -122,13 +122,13 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
 @signed_in
 @retriable
-@blp.arguments(schemas.NoBody, required=False, example={})
+@blp.no_body
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
 @blp.problems("hold_limit")
-def extend(data: dict[str, Any], booking_id: int) -> Response:
+def extend(booking_id: int) -> Response:
     """Hold for longer
 
     From now, but not without end, and not beyond the start of the show.
@@ -243,14 +243,14 @@ def _respond(
         fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
 
     def render(booking: BookingDetails) -> StoredAnswer:
-        location = f"{blp.url_prefix}/bookings/{booking.id}/" if status == 201 else None
-        return StoredAnswer(status, json.dumps(BOOKING.dump(booking)), location)
+        made_at = f"{blp.url_prefix}/bookings/{booking.id}/" if status == 201 else None
+        return StoredAnswer(status, json.dumps(BOOKING.dump(booking)), made_at)
 
     attempt = Attempt(current_user_id(), render, key, fingerprint)
     answer = attempt.run(use_case, *args, **kwargs)
     response = Response(answer.body, answer.status, mimetype="application/json")
     if answer.location is not None:
-        response.headers["Location"] = answer.location
+        response.headers.update(location(answer.location))
     if answer.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response

@@ -23,6 +23,7 @@ from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import seat_picture
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
+from booking_app.web.prefix import LOCATION, location
 
 blp = Blueprint(
     "catalog", __name__, url_prefix="/api", description="Cinemas, screens, films and shows"
@@ -75,14 +76,15 @@ def list_movies(query: dict[str, Any]) -> Any:
 @blp.route("/movies/", methods=["POST"])
 @staff_only
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
-@blp.response(201, schemas.Movie)
+@blp.response(201, schemas.Movie, headers=LOCATION)
 @blp.problems("external_id_taken")
 def create_movie(data: dict[str, Any]) -> Any:
     """Add a film
 
     For staff. Only the title and the running time are needed.
     """
-    return movies.create_movie(by=actor(), **data)
+    made = movies.create_movie(by=actor(), **data)
+    return made, location(f"/api/movies/{made['id']}/")
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["GET"])
@@ -142,7 +144,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @blp.route("/movies/<id:movie_id>/shows/", methods=["POST"])
 @staff_only
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
-@blp.response(201, schemas.Show)
+@blp.response(201, schemas.Show, headers=LOCATION)
 @blp.problems("not_found", "show_overlap", "upgrade_unfinished")
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
@@ -151,7 +153,8 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
     `screen_name`, found or made in the default cinema, and `total_seats`, numbered "1" to "N".
     """
     house = {name: current_app.config[name.upper()] for name in ("timezone", "currency")}
-    return shows.create_show(movie_id=movie_id, by=actor(), **house, **data)
+    made = shows.create_show(movie_id=movie_id, by=actor(), **house, **data)
+    return made, location(f"/api/shows/{made['id']}/")
 
 
 @blp.route("/shows/", methods=["GET"])
@@ -296,7 +299,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 @blp.route("/cinemas/", methods=["POST"])
 @staff_only
 @blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
-@blp.response(201, cinema_schemas.Cinema)
+@blp.response(201, cinema_schemas.Cinema, headers=LOCATION)
 @blp.problems("name_taken", "upgrade_unfinished")
 def create_cinema(data: dict[str, Any]) -> Any:
     """Add a cinema
@@ -304,7 +307,8 @@ def create_cinema(data: dict[str, Any]) -> Any:
     For staff. Its time zone and `day_starts_at` decide which day a show belongs to: where the day
     starts at 06:00, a show at 01:45 belongs to the evening before.
     """
-    return venues.create_cinema(by=actor(), **data)
+    made = venues.create_cinema(by=actor(), **data)
+    return made, location(f"/api/cinemas/{made['id']}/")
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
@@ -362,7 +366,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 @blp.route("/screens/", methods=["POST"])
 @staff_only
 @blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
-@blp.response(201, venue_schemas.Screen)
+@blp.response(201, venue_schemas.Screen, headers=LOCATION)
 @blp.problems("name_taken", "upgrade_unfinished", "pair_split")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
@@ -371,7 +375,8 @@ def create_screen(data: dict[str, Any]) -> Any:
     left to right, seen towards the screen. A seat is booked by its block, row and number: `B7`,
     `11-1`, `Balcony A1`. The answer gives every row as a list.
     """
-    return venues.create_screen(timezone=current_app.config["TIMEZONE"], by=actor(), **data)
+    made = venues.create_screen(timezone=current_app.config["TIMEZONE"], by=actor(), **data)
+    return made, location(f"/api/screens/{made.id}/")
 
 
 @blp.route("/screens/<id:screen_id>/", methods=["GET"])

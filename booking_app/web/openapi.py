@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import flask_smorest
+import marshmallow as ma
 import orjson
 from apispec import BasePlugin
 from flask import Flask, Response
@@ -19,10 +20,11 @@ from marshmallow import fields
 from werkzeug.exceptions import HTTPException
 
 from booking_app.core.outages import is_unavailable
-from booking_app.web import problems
+from booking_app.web import limits, problems
 from booking_app.web.fields import ByType, Day, Instant, Money
 from booking_app.web.headers import cacheable
-from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
+from booking_app.web.prefix import at
+from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser, in_words
 
 RETRY_AFTER = {
     "Retry-After": {"description": "In so many seconds.", "schema": {"type": "string"}},
@@ -39,6 +41,8 @@ PATH_PARAMETERS = {
     "session_id": "The `id` of one of your sessions.",
 }
 
+NOTHING = in_words(ma.Schema())
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -50,7 +54,7 @@ class Blueprint(flask_smorest.Blueprint):
     def arguments(
         self, schema: Any, *, location: str = "json", **kwargs: Any
     ) -> Callable[[View], View]:
-        schema = schema()  # once: webargs would make a class anew for each request
+        schema = in_words(schema())  # once: webargs would make a class anew for each request
         decorate = super().arguments(schema, location=location, **kwargs)
 
         def decorator(view: View) -> View:
@@ -62,6 +66,18 @@ class Blueprint(flask_smorest.Blueprint):
 
         return decorator
 
+    @classmethod
+    def no_body(cls, view: View) -> View:
+        """Decorator: the call takes no body. `{}` and `null`, which clients send for none, count as
+        none; anything in it is refused."""
+
+        @wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            cls.ARGUMENTS_PARSER.parse(NOTHING, location="json")
+            return view(*args, **kwargs)
+
+        return checked  # type: ignore[return-value]
+
     @staticmethod
     def problems(*codes: str) -> Callable[[View], View]:
         """Decorator: the codes, beyond those of every endpoint, that the view can answer."""
@@ -72,6 +88,12 @@ class Blueprint(flask_smorest.Blueprint):
             return view
 
         return decorator
+
+    @staticmethod
+    def without_database(view: View) -> View:
+        """Decorator: the view asks no database, so it is never missing."""
+        view.without_database = True  # type: ignore[attr-defined]
+        return view
 
     @staticmethod
     def public(shared_seconds: int = 0) -> Callable[[View], View]:
@@ -112,14 +134,19 @@ class Answers(BasePlugin):
                 responses[304] = {
                     "description": "Nothing has changed since the `If-None-Match` of the request."
                 }
-            responses |= _errors(method, getattr(view, "problems", ()))
+            errors = _errors(method, getattr(view, "problems", ()))
+            if getattr(view, "without_database", False):
+                del errors[problems.CODES["database_unavailable"].status]
+            responses |= errors
+            for response in responses.values():
+                response["headers"] = {**response.get("headers", {}), **limits.HEADERS}
 
 
 def _errors(method: str, codes: Iterable[str]) -> dict[int, Any]:
     """The responses for the problems with these codes, and for those of every endpoint."""
-    # A query that no endpoint takes is refused everywhere, as is who asks too often; and any may
-    # find no database.
-    every = {"validation_failed", "rate_limited", "database_unavailable", *codes}
+    # A query that no endpoint takes or that can't be read is refused everywhere, as is who asks too
+    # often; and any may find no database.
+    every = {"validation_failed", "bad_request", "rate_limited", "database_unavailable", *codes}
     if method.upper() in METHODS_WITH_BODY:
         every |= {"body_too_large", "malformed_body", "unsupported_media_type"}
     by_status = defaultdict(list)
@@ -193,7 +220,8 @@ class Api(flask_smorest.Api):
             for operation in path.values():
                 if isinstance(operation, dict):
                     _fill_example(operation, values)
-        return Response(orjson.dumps(document), mimetype="application/json")
+        document["servers"] = [{"url": at("") or "/"}]
+        return cacheable(Response(orjson.dumps(document), mimetype="application/json"))
 
 
 def _fill_example(operation: dict[str, Any], values: dict[str, Any]) -> None:
