@@ -192,8 +192,8 @@ SETTINGS = (
     Setting(
         "TRUSTED_PROXIES",
         "0",
-        "how many proxies in front add to `X-Forwarded-For` and `X-Forwarded-Proto`; only their "
-        "entries are believed",
+        "how many proxies in front add to `X-Forwarded-For`, `X-Forwarded-Proto` and "
+        "`X-Forwarded-Prefix`; only their entries are believed",
         _whole(0, 10),
     ),
     Setting(

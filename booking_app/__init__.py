@@ -17,7 +17,17 @@ from booking_app.catalog.examples import bookable_example
 from booking_app.catalog.routes import blp as catalog_blp
 from booking_app.core import backups, database
 from booking_app.reports.routes import blp as reports_blp
-from booking_app.web import deadline, headers, health, limits, openapi, pages, problems, requests
+from booking_app.web import (
+    deadline,
+    entry,
+    headers,
+    health,
+    limits,
+    openapi,
+    pages,
+    problems,
+    requests,
+)
 from booking_app.web.json import OrjsonProvider
 
 VERSION = "2.0.0"
@@ -74,7 +84,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     Migrate(app, database.db)
     openapi.api.live_examples = bookable_example
     openapi.api.init_app(app)
-    for blueprint in (auth_blp, catalog_blp, booking_blp, reports_blp):
+    for blueprint in (entry.blp, auth_blp, catalog_blp, booking_blp, reports_blp):
         openapi.api.register_blueprint(blueprint)
     app.register_blueprint(health.blp)
     app.register_blueprint(pages.blp)

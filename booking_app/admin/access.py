@@ -34,6 +34,7 @@ from booking_app.audit.service import Actor
 from booking_app.auth import accounts, sessions
 from booking_app.auth.access import anonymous
 from booking_app.web.limits import by_address
+from booking_app.web.prefix import at
 from booking_app.web.problems import MEDIA_TYPE, BadRequest
 from booking_app.web.requests import (
     ANONYMOUS_BODY_BYTES,
@@ -67,6 +68,9 @@ class CookieSession(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         return super().open_session(app, request) if of_admin(request.path) else None
+
+    def get_cookie_path(self, app: Flask) -> str:
+        return at(ROOT)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
@@ -136,7 +140,7 @@ def actor() -> Actor:
 def safe_next(path: str) -> str:
     """The path to go on to after the log-in: one of the admin site, whatever was sent."""
     plain = path.isprintable() and "\\" not in path and len(path) <= NEXT_MAX
-    return path if plain and path.startswith(HOME) else HOME
+    return path if plain and path.startswith(at(HOME)) else at(HOME)
 
 
 def _check() -> AnyResponse | None:
@@ -148,7 +152,7 @@ def _check() -> AnyResponse | None:
     found = sessions.find_session(**named) if named and not logs_in else None
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         _check_form(known=found is not None)
-    target = request.values.get("url", HOME)  # where a form goes on to
+    target = request.values.get("url", at(HOME))  # where a form goes on to
     if target != safe_next(target):
         raise BadRequest("bad_request", "url must be a page of this site.")
     if logs_in:
@@ -159,7 +163,7 @@ def _check() -> AnyResponse | None:
             flash("Your session has ended; log in again.", "info")
         methods = request.url_rule.methods if request.url_rule else None
         onward = request.full_path.rstrip("?") if "GET" in (methods or ()) else HOME
-        return redirect(f"{LOG_IN}?{urlencode({'next': onward})}", 303)
+        return redirect(f"{at(LOG_IN)}?{urlencode({'next': at(onward)})}", 303)
     g.staff = found
     if request.path.rstrip("/") != LOG_OUT.rstrip("/"):
         accounts.require_staff(found)
@@ -219,7 +223,6 @@ def init_app(app: Flask, *, secret_key: str, previous: str) -> None:
         SECRET_KEY=signing_key(secret_key),
         SECRET_KEY_FALLBACKS=[signing_key(previous)] if previous else [],
         SESSION_COOKIE_NAME=COOKIE,
-        SESSION_COOKIE_PATH=ROOT,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # a form is good as long as its session

@@ -35,6 +35,7 @@ from booking_app.catalog.times import local_time
 from booking_app.reports import schemas as report_schemas
 from booking_app.reports import service as reports
 from booking_app.web.limits import limited, reset
+from booking_app.web.prefix import at
 
 LOGIN, ACCOUNT = schemas.LoginBody(), schemas.AccountPatch()
 COMING = report_schemas.ComingQuery(only=["page", "page_size"])
@@ -76,7 +77,7 @@ def login() -> AnyResponse:
 @home.post("/logout/")
 def logout() -> AnyResponse:
     access.log_out()
-    return redirect(access.LOG_IN, 303)
+    return redirect(at(access.LOG_IN), 303)
 
 
 def _login_page(form: Form) -> Response:

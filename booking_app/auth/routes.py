@@ -27,6 +27,7 @@ from booking_app.auth.access import (
 from booking_app.web.limits import limited, reset
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
+from booking_app.web.prefix import LOCATION, location
 
 blp = Blueprint(
     "auth",
@@ -47,7 +48,7 @@ EXAMPLE_PASSWORD = {
 @blp.arguments(schemas.SignupBody, example={**EXAMPLE_LOGIN, "email": "alice@example.org"})
 @limited("sign_up_name", by_name)
 @limited("sign_up")
-@blp.response(201, schemas.Account)
+@blp.response(201, schemas.Account, headers=LOCATION)
 @blp.problems("username_taken")
 @blp.leads_to(
     "logIn", body={"username": "$request.body#/username", "password": "$request.body#/password"}
@@ -57,7 +58,7 @@ def sign_up(data: dict[str, Any]) -> Any:
 
     Makes an account. Then log in to get tokens.
     """
-    return accounts.create_user(by=anonymous(), **data)
+    return accounts.create_user(by=anonymous(), **data), location("/api/me/")
 
 
 @blp.route("/login/", methods=["POST"])

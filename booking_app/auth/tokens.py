@@ -47,10 +47,11 @@ def _key_of(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
 
 
 def read_bearer_token() -> str:
-    """The token of the `Authorization` header. Nothing between two commas is no fault there
-    (RFC 9110, section 5.6.1). Raises BadRequest for a header without one, or with several."""
+    """The token of the `Authorization` header, whose scheme may be in any case (RFC 9110, section
+    11.1). Nothing between two commas is no fault there (section 5.6.1). Raises BadRequest for a
+    header without one, or with several."""
     values = [value.split() for value in request.headers.get("Authorization", "").split(",")]
-    bearers = [words for words in values if words and words[0] == "Bearer"]
+    bearers = [words for words in values if words and words[0].lower() == "bearer"]
     if len(bearers) != 1:
         raise BadRequest("not_authenticated", "Send the header `Authorization: Bearer <token>`.")
     if len(bearers[0]) != 2:

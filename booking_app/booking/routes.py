@@ -26,6 +26,7 @@ from booking_app.web.fields import Coded
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint, View
 from booking_app.web.paging import HEADER, page_headers
+from booking_app.web.prefix import LOCATION, location
 from booking_app.web.problems import invalid
 
 P = ParamSpec("P")
@@ -37,7 +38,6 @@ blp = Blueprint(
     description="Book or hold seats, confirm, cancel, and list what is booked.",
 )
 
-LOCATION = {"Location": {"description": "The booking's path.", "schema": {"type": "string"}}}
 KEY_HEADER = "Idempotency-Key"
 BOOKING = schemas.Booking()
 REFUSALS = (
@@ -118,13 +118,13 @@ def hold_seats(data: dict[str, Any], show_id: int) -> Response:
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
 @signed_in
 @retriable
-@blp.arguments(schemas.NoBody, required=False, example={})
+@blp.no_body
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
 @blp.leads_to("getBooking", "cancelBooking", booking_id="/id")
-def confirm_booking(data: dict[str, Any], booking_id: int) -> Response:
+def confirm_booking(booking_id: int) -> Response:
     """Confirm a hold
 
     It becomes a booking. Staff confirm anybody's.
@@ -136,14 +136,14 @@ def confirm_booking(data: dict[str, Any], booking_id: int) -> Response:
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
 @signed_in
 @retriable
-@blp.arguments(schemas.NoBody, required=False, example={})
+@blp.no_body
 @limited("booking", by_account)
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
 @blp.problems("hold_limit")
 @blp.leads_to("confirmBooking", "cancelBooking", booking_id="/id")
-def extend_hold(data: dict[str, Any], booking_id: int) -> Response:
+def extend_hold(booking_id: int) -> Response:
     """Hold for longer
 
     From now, but not without end, and not beyond the start of the show.
@@ -263,14 +263,14 @@ def _respond(
         fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
 
     def render(booking: BookingDetails) -> StoredAnswer:
-        location = f"{blp.url_prefix}/bookings/{booking.id}/" if status == 201 else None
-        return StoredAnswer(status, json.dumps(BOOKING.dump(booking)), location)
+        made_at = f"{blp.url_prefix}/bookings/{booking.id}/" if status == 201 else None
+        return StoredAnswer(status, json.dumps(BOOKING.dump(booking)), made_at)
 
     attempt = Attempt(current_user_id(), render, key, fingerprint)
     answer = attempt.run(use_case, *args, **kwargs)
     response = Response(answer.body, answer.status, mimetype="application/json")
     if answer.location is not None:
-        response.headers["Location"] = answer.location
+        response.headers.update(location(answer.location))
     if answer.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response

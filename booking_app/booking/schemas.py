@@ -105,10 +105,6 @@ class CancelBody(ma.Schema):
     seat_numbers = _seat_numbers("Only these seats of it.")
 
 
-class NoBody(ma.Schema):
-    """Nothing can be said here."""
-
-
 class BookingQuery(PageQuery):
     status = fields.String(validate=validate.OneOf(STATUSES))
 

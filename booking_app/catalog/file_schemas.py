@@ -56,6 +56,8 @@ class LocalTime(Instant):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:
         local = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?"
         if not isinstance(value, str) or not re.fullmatch(local, value):
+            if isinstance(value, str):  # people leave the seconds out
+                value = re.sub(r"(T[0-9]{2}:[0-9]{2})(?=[Zz+-])", r"\1:00", value)
             return super()._deserialize(value, attr, data, **kwargs)
         try:
             return datetime.fromisoformat(value)

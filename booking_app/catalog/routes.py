@@ -23,6 +23,7 @@ from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import seat_picture
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
+from booking_app.web.prefix import LOCATION, location
 
 blp = Blueprint(
     "catalog",
@@ -79,7 +80,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 @blp.route("/movies/", methods=["POST"])
 @staff_only
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
-@blp.response(201, schemas.Movie)
+@blp.response(201, schemas.Movie, headers=LOCATION)
 @blp.problems("external_id_taken")
 @blp.leads_to("getMovie", "updateMovie", "createShow", "deleteMovie", movie_id="/id")
 def create_movie(data: dict[str, Any]) -> Any:
@@ -87,7 +88,8 @@ def create_movie(data: dict[str, Any]) -> Any:
 
     For staff. Only the title and the running time are needed.
     """
-    return movies.create_movie(by=actor(), **data)
+    made = movies.create_movie(by=actor(), **data)
+    return made, location(f"/api/movies/{made['id']}/")
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["GET"])
@@ -148,7 +150,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @blp.route("/movies/<id:movie_id>/shows/", methods=["POST"])
 @staff_only
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
-@blp.response(201, schemas.Show)
+@blp.response(201, schemas.Show, headers=LOCATION)
 @blp.problems("not_found", "show_overlap", "upgrade_unfinished")
 @blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/id")
 @blp.leads_to("updateShow", "deleteShow", show_id="/id")
@@ -159,7 +161,8 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
     `screen_name`, found or made in the default cinema, and `total_seats`, numbered "1" to "N".
     """
     house = {name: current_app.config[name.upper()] for name in ("timezone", "currency")}
-    return shows.create_show(movie_id=movie_id, by=actor(), **house, **data)
+    made = shows.create_show(movie_id=movie_id, by=actor(), **house, **data)
+    return made, location(f"/api/shows/{made['id']}/")
 
 
 @blp.route("/shows/", methods=["GET"])
@@ -306,7 +309,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 @blp.route("/cinemas/", methods=["POST"])
 @staff_only
 @blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
-@blp.response(201, cinema_schemas.Cinema)
+@blp.response(201, cinema_schemas.Cinema, headers=LOCATION)
 @blp.problems("name_taken", "upgrade_unfinished")
 @blp.leads_to("getCinema", "updateCinema", "deleteCinema", cinema_id="/id")
 def create_cinema(data: dict[str, Any]) -> Any:
@@ -315,7 +318,8 @@ def create_cinema(data: dict[str, Any]) -> Any:
     For staff. Its time zone and `day_starts_at` decide which day a show belongs to: where the day
     starts at 06:00, a show at 01:45 belongs to the evening before.
     """
-    return venues.create_cinema(by=actor(), **data)
+    made = venues.create_cinema(by=actor(), **data)
+    return made, location(f"/api/cinemas/{made['id']}/")
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
@@ -373,7 +377,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 @blp.route("/screens/", methods=["POST"])
 @staff_only
 @blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
-@blp.response(201, venue_schemas.Screen)
+@blp.response(201, venue_schemas.Screen, headers=LOCATION)
 @blp.problems("name_taken", "upgrade_unfinished", "pair_split")
 @blp.leads_to("getScreen", "updateScreen", "deleteScreen", screen_id="/id")
 def create_screen(data: dict[str, Any]) -> Any:
@@ -383,7 +387,8 @@ def create_screen(data: dict[str, Any]) -> Any:
     left to right, seen towards the screen. A seat is booked by its block, row and number: `B7`,
     `11-1`, `Balcony A1`. The answer gives every row as a list.
     """
-    return venues.create_screen(timezone=current_app.config["TIMEZONE"], by=actor(), **data)
+    made = venues.create_screen(timezone=current_app.config["TIMEZONE"], by=actor(), **data)
+    return made, location(f"/api/screens/{made.id}/")
 
 
 @blp.route("/screens/<id:screen_id>/", methods=["GET"])

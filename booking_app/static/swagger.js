@@ -1,6 +1,6 @@
 // In a file of its own: an inline script would need 'unsafe-inline' in a content security policy.
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: document.getElementById("swagger-ui").dataset.document,
   dom_id: "#swagger-ui",
   deepLinking: true,
   defaultModelsExpandDepth: 0,

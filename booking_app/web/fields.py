@@ -7,7 +7,7 @@ a NUL that PostgreSQL can't keep. Each field here takes one form and names it wh
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
 from typing import Any, Self
@@ -18,8 +18,9 @@ from marshmallow import fields, validate
 from booking_app.core.formats import decimal_string, iso
 
 INT64_MAX = 2**63 - 1
-RFC3339 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
-RFC3339 += r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+# RFC 3339, section 5.6: the seconds are there, in any number of digits; 60 is a leap second.
+RFC3339 = r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
+RFC3339 += r"(\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 SPACES_TRIMMED = 100
 VISIBLE = "LMNPS"  # letters, marks, numbers, punctuation, symbols
 # The last two code points of each plane. U+FFFE and U+FFFF can't stand in XML, so not in a picture.
@@ -95,6 +96,12 @@ class Text(fields.String):
         return text
 
 
+def whole(value: Any) -> Any:
+    """A JSON number without a fraction as a Python int: 2017.0 is 2017, as it is to those who
+    write no other numbers (JSON Schema, `integer`). Anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def optional_text(max_length: int, multiline: bool = False, description: str = "") -> Text:
     """Text, or null for none."""
     metadata = {"description": description} if description else {}
@@ -115,9 +122,10 @@ class StrictInteger(fields.Integer):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
         if self.query and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
             return int(value)
-        if self.query or type(value) is not int:  # a bool is an int too
+        number = whole(value)
+        if self.query or type(number) is not int:  # a bool is an int too
             raise self.make_error("invalid")
-        return value
+        return number
 
 
 class StrictBoolean(fields.Boolean):
@@ -162,7 +170,7 @@ class Money(fields.Field[Decimal]):
 
 
 class Instant(fields.Field[datetime]):
-    """ISO 8601 with an offset on the wire, an aware datetime in UTC inside."""
+    """RFC 3339 on the wire, an aware datetime in UTC inside; beyond microseconds it is cut off."""
 
     default_error_messages = {
         "invalid": "Must be a time with an offset, such as 2030-01-31T20:00:00Z."
@@ -172,10 +180,17 @@ class Instant(fields.Field[datetime]):
         return None if value is None else iso(value)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> datetime:
-        if not isinstance(value, str) or not re.fullmatch(RFC3339, value):
+        found = re.fullmatch(RFC3339, value) if isinstance(value, str) else None
+        if found is None:
             raise self.make_error("invalid")
+        leaps = found[3] == "60"
         try:
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+            if leaps:  # Python has no such second: it is the one after :59
+                value = f"{value[: found.start(3)]}59{value[found.end(3) :]}"
+            instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
+            if leaps and (instant.hour, instant.minute) != (23, 59):
+                raise self.make_error("invalid")
+            return instant + timedelta(seconds=leaps)
         except (ValueError, OverflowError) as error:  # OverflowError: the year 0 in UTC
             raise self.make_error("invalid") from error
 
@@ -209,7 +224,7 @@ class ByType(fields.Field[Any]):
 
     def for_value(self, value: Any) -> fields.Field[Any] | None:
         """The field that reads `value`."""
-        return self.alternatives.get(type(value))
+        return self.alternatives.get(type(whole(value)))
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         field = self.for_value(value)
@@ -239,8 +254,9 @@ class SeatLabel(Text):
     """A seat's label. A whole number is taken for its digits: 5 means "5"."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
-        if type(value) is int:
-            value = str(value)
+        number = whole(value)
+        if type(number) is int:
+            value = str(number)
         return super()._deserialize(value, attr, data, **kwargs)
 
 

@@ -17,6 +17,8 @@ HEADERS: dict[str, dict[str, Any]] = {
     "ETag": header("Of what is answered, for `If-None-Match`.", example='"5d41402abc4b"'),
     "CacheControl": header("How long the answer may be kept, and by whom."),
     "WwwAuthenticate": header("RFC 6750: `Bearer`, with `error` where a token was sent."),
+    "RateLimit": header("Of the limit that is nearest: `r` calls are left for `t` seconds."),
+    "RateLimitPolicy": header("The limits that this call counts for: `q` calls in `w` seconds."),
     "RetryAfter": header("In so many seconds.", pattern="^[0-9]+$", example="1"),
 }
 # Of requests.
@@ -37,12 +39,15 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string"},
     },
 }
+ALWAYS = ("RequestId", "RateLimit", "RateLimitPolicy")
 KEPT = ("ETag", "CacheControl")
 NAMES = {
     "RequestId": REQUEST_ID,
     "ETag": "ETag",
     "CacheControl": "Cache-Control",
     "WwwAuthenticate": "WWW-Authenticate",
+    "RateLimit": "RateLimit",
+    "RateLimitPolicy": "RateLimit-Policy",
     "RetryAfter": "Retry-After",
 }
 
@@ -50,7 +55,7 @@ NAMES = {
 def add_headers(response: dict[str, Any], *names: str) -> None:
     """Say that the answer has these headers, and those of every answer."""
     headers = response.setdefault("headers", {})
-    for name in ("RequestId", *names):
+    for name in (*ALWAYS, *names):
         headers[NAMES[name]] = {"$ref": f"#/components/headers/{name}"}
 
 

@@ -1,5 +1,5 @@
-"""What every answer carries, whatever it is: its request id, the headers that keep browsers
-careful, how long it may be kept, who else's pages may read it; and its line in the log.
+"""What every answer carries, whatever it is: the headers that keep browsers careful, how long it
+may be kept, who else's pages may read it, its request id; and its line in the log.
 
 Where a view says nothing, an answer may not be kept at all; `cacheable` says otherwise.
 """
@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 import flask_cors
@@ -18,6 +19,7 @@ from werkzeug.http import generate_etag
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from booking_app.audit.models import ADDRESS_MAX, REQUEST_ID_MAX
+from booking_app.web import prefix
 
 REQUEST_ID = "X-Request-ID"
 WELL_FORMED_ID = rf"[A-Za-z0-9._:/+=@-]{{1,{REQUEST_ID_MAX}}}"
@@ -28,13 +30,32 @@ ALWAYS = {
     "Referrer-Policy": "no-referrer",
 }
 UNLESS_SET = {"Content-Security-Policy": API_POLICY, "Cache-Control": "no-store"}
+# The headers, beyond those that need no leave, that pages of other origins may send and read.
+READ = ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", REQUEST_ID]
+SENT = [
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Patch",
+    "Allow",
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Pagination",
+    REQUEST_ID,
+]
 ONE_YEAR = 365 * 24 * 3600
 
 log = logging.getLogger("booking_app.access")
 
 
 def request_id() -> str:
-    """This request's id: in the log, in the answer's `X-Request-ID` and in every problem."""
+    """This request's id: in the log, in every problem, and in the `X-Request-ID` of an answer that
+    nobody may keep."""
     return str(g.request_id)
 
 
@@ -70,37 +91,35 @@ def cacheable(response: Response, *, shared_seconds: int = 0) -> Response:
     return response
 
 
+def may_be_kept(response: Response) -> bool:
+    """Whether a cache may keep the answer, and give it to others."""
+    return "no-store" not in response.headers.get("Cache-Control", "no-store")
+
+
 def init_app(app: Flask) -> None:
     """Set up proxies, request ids, headers, CORS and the log of requests."""
     if hops := app.config["TRUSTED_PROXIES"]:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0, x_prefix=0
         )
+    prefix.init_app(app)
     app.before_request(_identify)
     app.after_request(_finish)
+    # Any page may read the document: it has nothing of anybody's.
+    resources: dict[str | re.Pattern[str], dict[str, Any]] = {
+        "/openapi.json": {"origins": "*", "methods": ["GET"]}
+    }
     if app.config["CORS_ORIGINS"]:
-        flask_cors.CORS(
-            app,
-            resources=r"/api/.*",
-            origins=list(app.config["CORS_ORIGINS"]),
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-None-Match",
-                REQUEST_ID,
-            ],
-            expose_headers=[
-                "ETag",
-                "Idempotent-Replayed",
-                "Location",
-                "Retry-After",
-                "X-Pagination",
-                REQUEST_ID,
-            ],
-            max_age=600,
-            vary_header=False,  # it leaves refused origins out, which a cache would then mix up
-        )
+        resources[r"/api(/.*)?$"] = {"origins": list(app.config["CORS_ORIGINS"])}
+    flask_cors.CORS(
+        app,
+        resources=resources,
+        allow_headers=READ,
+        expose_headers=SENT,
+        max_age=600,
+        send_wildcard=True,
+        vary_header=False,  # it leaves refused origins out, which a cache would then mix up
+    )
 
 
 def _identify() -> None:
@@ -111,11 +130,16 @@ def _identify() -> None:
 
 def _finish(response: Response) -> Response:
     headers = response.headers
-    headers.add(REQUEST_ID, request_id())
     for name, value in ALWAYS.items():
         headers.add(name, value)
     for name, value in UNLESS_SET.items():
         headers.setdefault(name, value)
+    if may_be_kept(response):
+        # A cache gives a kept answer to others, for whom its ids, paths and counts are not.
+        if current_app.config["TRUSTED_PROXIES"]:
+            response.vary.add(prefix.HEADER)
+    else:
+        headers.add(REQUEST_ID, request_id())
     if current_app.config["CORS_ORIGINS"]:
         response.vary.add("Origin")
     if request.is_secure:

@@ -1,4 +1,5 @@
-"""How often what may be called: `RULES`. Over it the answer is 429.
+"""How often what may be called: `RULES`. Over it the answer is 429; every answer tells what is left
+in `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
 
 The counters stand in Redis where REDIS_URL is set, else in each worker's memory; where Redis
 does not answer, in memory too, until it is back. A window begins with its first call.
@@ -21,7 +22,7 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from booking_app.web import problems
-from booking_app.web.headers import client_address
+from booking_app.web.headers import client_address, may_be_kept
 
 log = logging.getLogger(__name__)
 
@@ -125,10 +126,15 @@ class Count:
     item: RateLimitItemPerMinute
     name: str
     counted_by: str
+    used: int = 0  # calls of the window, this one too; 0: it does not count
 
     def hit(self) -> bool:
         """Count one; False where that is more than is allowed."""
-        return self.counters.ask(lambda by: by.hit(self.item, self.counted_by, self.name))
+        key = self.item.key_for(self.counted_by, self.name)
+        seconds = self.item.get_expiry()
+        # As the strategy's own `hit`, which keeps the number to itself.
+        self.used = self.counters.ask(lambda by: by.storage.incr(key, seconds))
+        return self.used <= self.item.amount
 
     def is_open(self) -> bool:
         """Whether one more is allowed."""
@@ -136,14 +142,19 @@ class Count:
 
     def clear(self) -> None:
         """Count anew."""
+        self.used = 0
         self.counters.ask(lambda by: by.clear(self.item, self.counted_by, self.name))
+
+    def seconds_left(self) -> int:
+        """How long the window still lasts."""
+        key = self.item.key_for(self.counted_by, self.name)
+        ends_at = self.counters.ask(lambda by: by.storage.get_expiry(key))
+        return max(1, math.ceil(ends_at - time.time()))
 
     def refusal(self) -> Response:
         """The answer 429."""
-        window = self.counters.ask(
-            lambda by: by.get_window_stats(self.item, self.counted_by, self.name)
-        )
-        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        self.used = self.item.amount  # also where this call was not counted any more
+        seconds = self.seconds_left()
         rule = RULES[self.name]
         return problems.problem(
             "rate_limited",
@@ -159,13 +170,21 @@ def _counters() -> Counters | None:
     return counters
 
 
+def _counts() -> dict[str, Count]:
+    """The counts of this request, by rule."""
+    counts: dict[str, Count] = request.environ.get(COUNTED, {})
+    return counts
+
+
 def _count(counters: Counters, name: str, counted_by: str) -> Count:
     rule = RULES[name]
     amount = rule.amount
     if rule.split and counters.redis is None:
         # Never 1: a slip of the pen must not cost a minute.
         amount = max(2, math.ceil(amount / current_app.config["WEB_CONCURRENCY"]))
-    return Count(counters, _item(amount, rule.minutes), name, counted_by)
+    counted = Count(counters, _item(amount, rule.minutes), name, counted_by)
+    request.environ.setdefault(COUNTED, {})[name] = counted
+    return counted
 
 
 @cache
@@ -208,7 +227,6 @@ def _check(name: str, key: Callable[[], str]) -> None:
     if counters is None:
         return
     counted = _count(counters, name, key())
-    request.environ.setdefault(COUNTED, {})[name] = counted
     if not RULES[name].failures:
         if not counted.hit():
             abort(counted.refusal())
@@ -225,7 +243,7 @@ def _check(name: str, key: Callable[[], str]) -> None:
 
 def reset(name: str) -> None:
     """Count this caller's calls under the rule of this name anew."""
-    counted: Count | None = request.environ.get(COUNTED, {}).get(name)
+    counted = _counts().get(name)
     if counted is not None:
         counted.clear()
 
@@ -255,8 +273,24 @@ def _count_all() -> Response | None:
     return None if counted.hit() else counted.refusal()
 
 
+def _tell(response: Response) -> Response:
+    """Say by which rules the request was counted, and what the tightest of them leaves. That is
+    the caller's own, so no answer has it that a cache may give to others."""
+    counts = [count for count in _counts().values() if count.used]
+    if counts:
+        policies = (f'"{it.name}";q={it.item.amount};w={it.item.get_expiry()}' for it in counts)
+        response.headers["RateLimit-Policy"] = ", ".join(policies)
+        if not may_be_kept(response):
+            tightest = min(counts, key=lambda it: it.item.amount - it.used)
+            left = max(0, tightest.item.amount - tightest.used)
+            value = f'"{tightest.name}";r={left};t={tightest.seconds_left()}'
+            response.headers["RateLimit"] = value
+    return response
+
+
 def init_app(app: Flask) -> None:
     """Set the counters up, unless the limits are off."""
     if app.config["RATELIMIT_ENABLED"]:
         app.extensions[COUNTERS] = Counters(app.config["REDIS_URL"])
         app.before_request(_count_all)
+        app.after_request(_tell)

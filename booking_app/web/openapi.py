@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import flask_smorest
+import marshmallow as ma
 import orjson
 from apispec import BasePlugin
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -32,7 +33,8 @@ from booking_app.web.header_schemas import (
     add_parameters,
 )
 from booking_app.web.headers import cacheable
-from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
+from booking_app.web.prefix import at
+from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser, in_words
 from booking_app.web.validation import ERROR_SCHEMA, with_codes
 
 # What the parameters of paths are.
@@ -46,6 +48,8 @@ PATH_PARAMETERS = {
     "session_id": "The `id` of one of your sessions.",
 }
 
+NOTHING = in_words(ma.Schema())
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -57,7 +61,8 @@ class Blueprint(flask_smorest.Blueprint):
     def arguments(
         self, schema: Any, *, location: str = "json", **kwargs: Any
     ) -> Callable[[View], View]:
-        schema = with_codes(schema())  # once: webargs would make a class anew for each request
+        # once: webargs would make a class anew for each request
+        schema = with_codes(in_words(schema()))
         decorate = super().arguments(schema, location=location, **kwargs)
 
         def decorator(view: View) -> View:
@@ -68,6 +73,18 @@ class Blueprint(flask_smorest.Blueprint):
             return view
 
         return decorator
+
+    @classmethod
+    def no_body(cls, view: View) -> View:
+        """Decorator: the call takes no body. `{}` and `null`, which clients send for none, count as
+        none; anything in it is refused."""
+
+        @wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            cls.ARGUMENTS_PARSER.parse(NOTHING, location="json")
+            return view(*args, **kwargs)
+
+        return checked  # type: ignore[return-value]
 
     @staticmethod
     def problems(*codes: str) -> Callable[[View], View]:
@@ -98,6 +115,12 @@ class Blueprint(flask_smorest.Blueprint):
             return view
 
         return decorator
+
+    @staticmethod
+    def without_database(view: View) -> View:
+        """Decorator: the view asks no database, so it is never missing."""
+        view.without_database = True  # type: ignore[attr-defined]
+        return view
 
     @staticmethod
     def public(shared_seconds: int = 0) -> Callable[[View], View]:
@@ -145,7 +168,10 @@ class Answers(BasePlugin):
                     response["headers"] |= getattr(view, "answer_headers", {})
                     if "content" in response and (links := getattr(view, "links", {})):
                         response["links"] = links
-            responses |= _errors(method, getattr(view, "problems", ()))
+            errors = _errors(method, getattr(view, "problems", ()))
+            if getattr(view, "without_database", False):
+                del errors[problems.CODES["database_unavailable"].status]
+            responses |= errors
 
     def _operation_id(self, name: str) -> str:
         """`book_seats` -> `bookSeats`: what the call is in clients that are generated."""
@@ -159,9 +185,9 @@ class Answers(BasePlugin):
 
 def _errors(method: str, codes: Iterable[str]) -> dict[int | str, Any]:
     """The responses for the problems with these codes, and for those of every endpoint."""
-    # A query that no endpoint takes is refused everywhere, as is who asks too often; and any may
-    # find no database.
-    every = {"validation_failed", "rate_limited", "database_unavailable", *codes}
+    # A query that no endpoint takes or that can't be read is refused everywhere, as is who asks too
+    # often; and any may find no database.
+    every = {"validation_failed", "bad_request", "rate_limited", "database_unavailable", *codes}
     if method.upper() in METHODS_WITH_BODY:
         every |= {"body_too_large", "malformed_body", "unsupported_media_type"}
     by_status = defaultdict(list)
@@ -239,7 +265,8 @@ class Api(flask_smorest.Api):
                 if isinstance(operation, dict):
                     _fill_example(operation, values)
                     _add_examples(operation, document["components"]["schemas"])
-        return Response(orjson.dumps(document), mimetype="application/json")
+        document["servers"] = [{"url": at("") or "/"}]
+        return cacheable(Response(orjson.dumps(document), mimetype="application/json"))
 
 
 def _drop_unused(document: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ CODES: dict[str, Code] = {
     "not_found": Code(404, "Not found"),
     "method_not_allowed": Code(405, "The method is not allowed here"),
     "body_too_large": Code(413, "The body is too large"),
-    "unsupported_media_type": Code(415, "The body is not labelled application/json"),
+    "unsupported_media_type": Code(415, "The body is not plain application/json"),
     "rate_limited": Code(429, "Too many requests", retry=True),
     "validation_failed": Code(422, "A value is not allowed", facts={"errors": ERRORS}),
     # the present state
@@ -201,12 +201,15 @@ def problem(
 
 
 class BadRequest(Exception):
-    """Raised where a request is read: `code` and facts as for `problem`."""
+    """Raised where a request is read: `code`, headers and facts as for `problem`."""
 
-    def __init__(self, code: str, detail: str, **facts: Any) -> None:
+    def __init__(
+        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **facts: Any
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.headers = headers
         self.facts = facts
 
 
@@ -235,7 +238,7 @@ def _domain_error(error: DomainError) -> Response:
 
 
 def _bad_request(error: BadRequest) -> Response:
-    return problem(error.code, error.detail, **error.facts)
+    return problem(error.code, error.detail, headers=error.headers, **error.facts)
 
 
 HTTP_CODES = {

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
 
 import marshmallow as ma
 import orjson
@@ -26,7 +27,11 @@ ANONYMOUS_BODY_BYTES = 16 * KIB
 # 350,000 fit into 1 MiB, and take orjson 0.3 s.
 CONTAINERS_MAX = 20_000
 MAX_HEADER_BYTES = 8 * KIB  # as gunicorn has it for each line
+JSON = "application/json"
 METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
+MUST_BE_OBJECT = "Must be an object, in braces."
+# What can stand in a Host header (RFC 9110, section 7.2); no comma, by which gunicorn joins two.
+HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(:[0-9]*)?"
 PATH_ID_MAX = 10**18 - 1  # 18 digits: no database will ever count further
 # Keys of a request's environment.
 COUNTED_BY = "booking_app.refused_bodies_counted_by"
@@ -37,15 +42,17 @@ class Parser(FlaskParser):
     """Reads bodies and queries; what is wrong is raised as `problems.BadRequest`."""
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
-        """The body. An empty one counts as `{}`: a schema says itself what it must have."""
+        """The body. An empty one counts as `{}`: a schema says itself what it must have. So does
+        `null`, which is what some clients write for none."""
         body = req.get_data()
         if not body:
             return {}
         try:
-            return _parsed(body, schema)
+            sent = _parsed(body, schema)
         except problems.BadRequest:
             _count_refusal()
             raise
+        return {} if sent is None else sent
 
     def handle_error(
         self, error: ma.ValidationError, req: Request, *args: Any, **kwargs: Any
@@ -73,6 +80,27 @@ def _parsed(body: bytes, schema: ma.Schema) -> Any:
     if body.count(b",") > ERRORS_SHOWN and (found := surplus(sent, schema)):
         raise problems.invalid("json", found)
     return sent
+
+
+def in_words(schema: ma.Schema) -> ma.Schema:
+    """The same schema, which says, as do those within it, that an object is due where it is
+    something else: marshmallow's "Invalid input type." tells nobody what to send."""
+    schema.error_messages["type"] = MUST_BE_OBJECT
+    for field in schema.load_fields.values():
+        _in_words(field)
+    return schema
+
+
+def _in_words(field: fields.Field[Any]) -> None:
+    if isinstance(field, fields.Nested):
+        in_words(field.schema)
+    elif isinstance(field, fields.List):
+        _in_words(field.inner)
+    elif isinstance(field, fields.Dict):
+        field.error_messages["invalid"] = MUST_BE_OBJECT
+    elif isinstance(field, ByType):
+        for one in field.alternatives.values():
+            _in_words(one)
 
 
 def surplus(sent: Any, of: ma.Schema | fields.Field[Any]) -> Any:
@@ -133,7 +161,7 @@ class IdConverter(BaseConverter):
 
 
 class HeaderLimit:
-    """WSGI middleware: takes headers that are too large away, and `check_headers` then refuses the
+    """WSGI middleware: takes headers that are too large away, and `check_head` then refuses the
     request. gunicorn takes 100 lines of 8 KiB and makes one header of those with the same name;
     libraries need up to 0.2 s to take such a one apart."""
 
@@ -152,12 +180,22 @@ class HeaderLimit:
         return self.app(environ, start_response)
 
 
-def check_headers() -> None:
-    """Refuse headers that are too large."""
+def check_head() -> None:
+    """Refuse headers that are too large, HTTP/1.1 without its one `Host` (RFC 9112, section 3.2),
+    and a query that is no UTF-8, of which Werkzeug would make question marks."""
     if large := request.environ.get(LARGE_HEADERS):
         raise problems.BadRequest(
             "bad_request", f"A header may have at most 8 KiB, all its lines together: {large[0]}."
         )
+    host = request.environ.get("HTTP_HOST")
+    if host is None and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+        raise problems.BadRequest("bad_request", "HTTP/1.1 needs the header Host.")
+    if host is not None and not re.fullmatch(HOST, host):
+        raise problems.BadRequest("bad_request", "Send one header Host, with a name and a port.")
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError as error:
+        raise problems.BadRequest("bad_request", "The query is not readable UTF-8.") from error
 
 
 def check_request() -> None:
@@ -165,7 +203,7 @@ def check_request() -> None:
     large or is not labelled JSON (a form-labelled one would be read as empty, and an empty body
     can mean "everything"), and unknown or repeated query parameters."""
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or not request.path.startswith("/api/"):
+    if view is None or not f"{request.path}/".startswith("/api/"):
         return
     if request.method in METHODS_WITH_BODY:
         _check_body(getattr(view, "known_caller", None))
@@ -202,10 +240,27 @@ def _check_body(known_caller: Callable[[], str] | None) -> None:
         too_large = "Without a token the body may have at most 16 KiB; with an access token 1 MiB."
     with refusals_limited(counted_by):
         body = read_body(most, too_large)
-        if body and not re.fullmatch(r"application/([a-z0-9.-]+\+)?json", request.mimetype):
-            raise problems.BadRequest(
-                "unsupported_media_type", "Send the body with `Content-Type: application/json`."
-            )
+        if body:
+            _check_label()
+
+
+def _check_label() -> None:
+    """See that the body is JSON as it stands. Formats that are made of JSON, such as JSON Patch,
+    mean something else by it."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise problems.BadRequest(
+            "unsupported_media_type",
+            "Send the body as it is, without a Content-Encoding.",
+            headers={"Accept-Encoding": "identity"},
+        )
+    if request.mimetype != JSON:
+        takes = "Accept-Patch" if request.method == "PATCH" else "Accept"
+        raise problems.BadRequest(
+            "unsupported_media_type",
+            f"Send the body with `Content-Type: {JSON}`.",
+            headers={takes: JSON},
+        )
 
 
 def read_body(most: int, too_large: str) -> bytes:
@@ -266,6 +321,6 @@ def init_app(app: Flask) -> None:
     app.url_map.merge_slashes = False  # and //api//movies/ is no page that redirects
     # Around all others: the one that believes proxies takes headers apart too.
     app.wsgi_app = HeaderLimit(app.wsgi_app)  # type: ignore[method-assign]
-    app.before_request(check_headers)
+    app.before_request(check_head)
     app.before_request(check_request)
     app.after_request(no_type_of_nothing)

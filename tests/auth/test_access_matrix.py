@@ -28,6 +28,7 @@ GONE = (401, 403, 403, 204, 401)
 FOR_STAFF = (STAFF, CREATED, GONE)
 
 MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
+    ("GET", "/api/"): PUBLIC,
     ("POST", "/api/signup/"): (201, 201, 201, 201, 201),
     ("POST", "/api/login/"): (200, 200, 200, 200, 403),
     ("POST", "/api/token/refresh/"): (401, 200, 200, 200, 401),

@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,60 +19,12 @@ from flask import Flask
 
 from booking_app.booking.models import Booking
 from tests.conftest import PASSWORD, rows
+from tests.nginx import Nginx, needs_nginx
 from tests.promise import broken_promises
-from tests.serving import ROOT, Server, free_port, wait_until
+from tests.serving import Server, wait_until
 
 BUYERS = 24  # more than the threads of the server, so that some always wait
 BOOKINGS = 600
-NGINX = shutil.which("nginx")
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
-
-class Nginx:
-    """nginx, set up as docs/operating.md shows, in front of a port of this machine."""
-
-    def __init__(self, folder: Path, upstream_port: int) -> None:
-        self.port = free_port()
-        guide = (ROOT / "docs" / "operating.md").read_text()
-        found = re.search(r"<!-- nginx -->\n```nginx\n(.*?)```\n<!-- /nginx -->", guide, re.DOTALL)
-        assert found
-        shown = found[1]
-        for line, here in (
-            ("server 127.0.0.1:8000;", f"server 127.0.0.1:{upstream_port};"),
-            ("listen 443 ssl;", f"listen 127.0.0.1:{self.port};"),
-            ("ssl_certificate /etc/ssl/tickets.pem;", ""),
-            ("ssl_certificate_key /etc/ssl/tickets.key;", ""),
-        ):
-            assert shown.count(line) == 1
-            shown = shown.replace(line, here)
-        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        folders = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-        configuration = folder / "nginx.conf"
-        configuration.write_text(
-            f"{'user root;' if os.geteuid() == 0 else ''} worker_processes 1;\n"
-            f"daemon off; pid {folder}/nginx.pid;\n"
-            "events { worker_connections 1024; }\n"
-            f"http {{\naccess_log off;\n{folders}{shown}}}\n"
-        )
-        self.errors = folder / "nginx.log"
-        with self.errors.open("ab") as output:
-            self.process = subprocess.Popen(
-                [str(NGINX), "-p", str(folder), "-c", str(configuration), "-e", "stderr"],
-                stdout=output,
-                stderr=output,
-            )
-        wait_until(self.is_up)
-
-    def is_up(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=0.5).close()
-        except OSError:
-            return False
-        return True
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=30)
 
 
 class Buyers:

@@ -249,7 +249,7 @@ def test_unknown_and_missing_fields_in_a_body(
         answer = getattr(staff, method)(path, rest)
         assert answer.status_code == 422
         assert answer.json["errors"]
-    for other in ([], "x", 5, None, True):
+    for other in ([], "x", 5, True):
         answer = getattr(staff, method)(path, data=_dumps(other), content_type="application/json")
         assert answer.status_code == 422, (other, answer.text)
     assert everything() == before

@@ -419,6 +419,7 @@ def everywhere(world: World) -> None:
     for method, template, operation in operations(world.app):
         json = {"content_type": "application/json", "by": staff}
         call(method, template, MISSING, by=staff, query_string={"nothing": "1"})
+        call(method, template, MISSING, by=staff, query_string="nothing=%FF")
         if method != "get":
             call(method, template, MISSING, data=b" " * (MAX_BODY_BYTES + 1), **json)
             call(method, template, MISSING, data=b"x", by=staff, content_type="text/plain")

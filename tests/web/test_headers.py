@@ -51,7 +51,8 @@ def test_security_headers_are_on_every_answer(
         assert scripts is None or scripts[1] == "'self'"
         assert answer.headers["Cache-Control"]
         assert len(answer.headers.getlist("Cache-Control")) == 1
-        assert answer.headers["X-Request-ID"]
+        may_be_kept = "no-store" not in answer.headers["Cache-Control"]
+        assert ("X-Request-ID" in answer.headers) == (not may_be_kept)
         assert "Strict-Transport-Security" not in answer.headers
         assert not answer.headers.getlist("Set-Cookie")
 
@@ -122,6 +123,8 @@ def test_public_answers_may_be_kept_and_private_ones_never(
         for name in ("ETag", "Cache-Control"):
             assert again.headers[name] == answer.headers[name]
         assert client.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
+        for answered in (answer, again):  # they would be another caller's
+            assert "X-Request-ID" not in answered.headers
         public += 1
     assert public >= 10
     assert private >= 7
@@ -176,7 +179,6 @@ def test_no_other_origin_may_read_unless_it_is_named(
     for other in ("https://evil.example", f"{SHOP}.evil.example", "null", "http://localhost:3001"):
         assert allowed(open_, other) is None
     assert allowed(open_, SHOP, "/api/me/") == SHOP  # errors too, or a page could not read them
-    assert allowed(open_, SHOP, "/openapi.json") is None
     # So that a cache keeps the answers apart, also where there is one origin, or a refused one.
     single = make_app(database_url, CORS_ORIGINS=SHOP).test_client()
     for origin in (SHOP, "https://evil.example"):
@@ -185,8 +187,30 @@ def test_no_other_origin_may_read_unless_it_is_named(
             assert "Origin" in answer.headers["Vary"]
     assert "Origin" in single.get("/api/movies/").headers["Vary"]
     kept = open_.get("/api/movies/", headers={"Origin": SHOP})
-    exposed = kept.headers["Access-Control-Expose-Headers"]
-    assert {"X-Pagination", "X-Request-ID", "Retry-After"} <= set(exposed.split(", "))
+    exposed = set(kept.headers["Access-Control-Expose-Headers"].split(", "))
+    assert {"X-Pagination", "Link", "X-Request-ID", "Retry-After", "Location"} <= exposed
+    assert {"RateLimit", "RateLimit-Policy", "ETag", "Idempotent-Replayed"} <= exposed
+
+
+def test_every_page_may_read_the_document_and_ask_whether_it_has_changed(
+    app: Flask, client: FlaskClient, database_url: str
+) -> None:
+    for one in (client, make_app(database_url, CORS_ORIGINS=SHOP).test_client()):
+        sent = {"Origin": "https://tools.example"}
+        answer = one.get("/openapi.json", headers=sent)
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "ETag" in answer.headers["Access-Control-Expose-Headers"].split(", ")
+        tag = {"If-None-Match": answer.headers["ETag"]}
+        again = one.get("/openapi.json", headers=sent | tag)
+        assert (again.status_code, again.data) == (304, b"")
+        assert again.headers["Access-Control-Allow-Origin"] == "*"
+        assert again.headers["ETag"] == answer.headers["ETag"]
+        asks = {"Access-Control-Request-Method": "GET"}
+        asks |= {"Access-Control-Request-Headers": "if-none-match"}
+        before = one.options("/openapi.json", headers=sent | asks)
+        assert before.headers["Access-Control-Allow-Origin"] == "*"
+        assert "if-none-match" in before.headers["Access-Control-Allow-Headers"].lower()
+        assert "Access-Control-Allow-Origin" not in one.get("/api/movies/", headers=sent).headers
 
 
 def test_a_page_of_a_named_origin_asks_first(database_url: str, app: Flask) -> None:
