@@ -10,7 +10,7 @@ from booking_app.web.fields import AnswerSchema
 from booking_app.web.openapi import Blueprint
 from booking_app.web.prefix import at
 
-blp = Blueprint("entry", __name__, url_prefix="/api", description="Where to go")
+blp = Blueprint("entry", __name__, url_prefix="/api", description="Where to go.")
 
 A_MINUTE = 60  # that a CDN may keep it
 LINKS = {
@@ -51,7 +51,7 @@ class Entry(AnswerSchema):
 @blp.public(A_MINUTE)
 @blp.without_database
 @blp.response(200, Entry)
-def entry() -> Any:
+def list_links() -> Any:
     """List where to go
 
     The lists, the calls of accounts, the document and the pages, as paths behind the prefix that
