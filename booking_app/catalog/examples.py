@@ -34,5 +34,6 @@ def bookable_example(*, now: datetime | None = None) -> dict[str, Any]:
     with reading() as connection:
         row = connection.execute(query, {"now": now}).mappings().first()
         present: datetime = connection.execute(sa.select(NOW), {"now": now}).scalar_one()
-    in_a_month = present.replace(microsecond=0) + timedelta(days=30)
-    return {"date_time": iso(in_a_month), **(row or {})}
+    # The same all day long, so that whoever asks again finds the document unchanged.
+    noon = present.replace(hour=12, minute=0, second=0, microsecond=0)
+    return {"date_time": iso(noon + timedelta(days=30)), **(row or {})}

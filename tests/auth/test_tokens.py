@@ -202,8 +202,6 @@ def test_a_session_id_of_another_account(
         "Bearer",
         "Bearer ",
         "Bearer  ",
-        "bearer {token}",
-        "BEARER {token}",
         "Bearer{token}",
         "Bearer: {token}",
         "Bearer {token} x",

@@ -172,7 +172,15 @@ def test_the_examples_are_of_the_databases_time(make_show: Callable[..., int]) -
     later = make_show(starts_in=timedelta(minutes=65))
     example = examples.bookable_example()
     assert (example["show_id"], example["seat_number"]) == (later, "1")
-    assert example["date_time"].startswith("2030-01-31T09:0")
+    assert example["date_time"] == "2030-01-31T12:00:00Z"
+
+
+def test_an_example_stays_the_same_all_day(app: Flask, make_show: Callable[..., int]) -> None:
+    """Or whoever has the document would never have it already."""
+    make_show(now=NOON)
+    morning = examples.bookable_example(now=NOON - timedelta(hours=11))
+    assert examples.bookable_example(now=NOON + timedelta(hours=11, minutes=59)) == morning
+    assert examples.bookable_example(now=NOON + timedelta(hours=13)) != morning
 
 
 # --- staff ----------------------------------------------------------------------------------
