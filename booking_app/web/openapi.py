@@ -21,11 +21,22 @@ from werkzeug.exceptions import HTTPException
 from booking_app.core.outages import is_unavailable
 from booking_app.web import problems
 from booking_app.web.fields import ByType, Day, Instant, Money
-from booking_app.web.headers import cacheable
+from booking_app.web.headers import cacheable, own, tagged
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
 
 RETRY_AFTER = {
     "Retry-After": {"description": "In so many seconds.", "schema": {"type": "string"}},
+}
+ETAG = {
+    "description": "Of what is answered; that of a single thing is for `If-Match` too.",
+    "schema": {"type": "string"},
+}
+IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "required": False,
+    "description": "The `ETag` of the answer that you have: 304 where it still holds.",
+    "schema": {"type": "string"},
 }
 
 # What the parameters of paths are.
@@ -77,16 +88,32 @@ class Blueprint(flask_smorest.Blueprint):
     def public(shared_seconds: int = 0) -> Callable[[View], View]:
         """Decorator: the answer is the same for everybody, and so it may be kept, by shared caches
         for so long without asking (`headers.cacheable`)."""
+        return _answering(lambda answer: cacheable(answer, shared_seconds=shared_seconds))
 
-        def decorator(view: View) -> View:
-            @wraps(view)
-            def kept(*args: Any, **kwargs: Any) -> Response:
-                return cacheable(view(*args, **kwargs), shared_seconds=shared_seconds)
+    @staticmethod
+    def own(view: View) -> View:
+        """Decorator, under `signed_in`: the answer is the caller's own (`headers.own`)."""
+        return _answering(own)(view)
 
-            kept.is_public = True  # type: ignore[attr-defined]
-            return kept  # type: ignore[return-value]
+    @staticmethod
+    def tagged(view: View) -> View:
+        """Decorator, under `staff_only`: the answer may not be kept by any cache, but a caller who
+        still has it gets 304 (`headers.tagged`)."""
+        return _answering(tagged)(view)
 
-        return decorator
+
+def _answering(finish: Callable[[Response], Response]) -> Callable[[View], View]:
+    """Decorator: the view's answer is finished so, with an ETag or as 304."""
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def finished(*args: Any, **kwargs: Any) -> Response:
+            return finish(view(*args, **kwargs))
+
+        finished.has_304 = True  # type: ignore[attr-defined]
+        return finished  # type: ignore[return-value]
+
+    return decorator
 
 
 class Answers(BasePlugin):
@@ -104,15 +131,19 @@ class Answers(BasePlugin):
         view = self.views[kwargs["rule"].endpoint]
         for method, operation in (operations or {}).items():
             responses = operation.setdefault("responses", {})
-            if getattr(view, "is_public", False):
-                responses[200].setdefault("headers", {})["ETag"] = {
-                    "description": "Of what is answered.",
-                    "schema": {"type": "string"},
-                }
+            for status in (200, 201):
+                if _has_etag(view) and status in responses:
+                    responses[status].setdefault("headers", {})["ETag"] = ETAG
+            if getattr(view, "has_304", False):
+                operation.setdefault("parameters", []).append(IF_NONE_MATCH)
                 responses[304] = {
                     "description": "Nothing has changed since the `If-None-Match` of the request."
                 }
             responses |= _errors(method, getattr(view, "problems", ()))
+
+
+def _has_etag(view: Callable[..., Any]) -> bool:
+    return any(getattr(view, name, False) for name in ("has_304", "has_edition"))
 
 
 def _errors(method: str, codes: Iterable[str]) -> dict[int, Any]:
