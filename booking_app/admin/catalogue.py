@@ -23,12 +23,21 @@ from booking_app.admin.views import (
     render,
     typed,
 )
-from booking_app.catalog import cinema_schemas, movies, schemas, seat_plans, venue_schemas, venues
+from booking_app.catalog import (
+    cinema_schemas,
+    movies,
+    schemas,
+    seat_plans,
+    venue_rows,
+    venue_schemas,
+    venues,
+)
 from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.plan_changes import ChangedShow, KeptShow
 from booking_app.catalog.screen_plans import read_rows
 from booking_app.catalog.seat_picture import plan_picture
 from booking_app.catalog.times import local_time
+from booking_app.core.editions import IfMatch
 
 MOVIE, CINEMA = schemas.MovieBody(), cinema_schemas.CinemaBody()
 SCREEN, SCREEN_PATCH = venue_schemas.ScreenBody(), venue_schemas.ScreenPatch()
@@ -59,9 +68,9 @@ def edit_film() -> AnyResponse:
     return edit_page(
         f"film: {film['title']}",
         form,
-        shown,
-        lambda: movies.update_movie(
-            movie_id=film["id"], **forms.read(form, MOVIE), by=access.actor()
+        movies.movie_edition(film),
+        lambda if_match: movies.update_movie(
+            movie_id=film["id"], **forms.read(form, MOVIE), if_match=if_match, by=access.actor()
         ),
     )
 
@@ -90,9 +99,12 @@ def edit_cinema() -> AnyResponse:
     return edit_page(
         f"cinema: {cinema['name']}",
         form,
-        shown,
-        lambda: venues.update_cinema(
-            cinema_id=cinema["id"], **forms.read(form, CINEMA), by=access.actor()
+        venue_rows.cinema_edition(cinema),
+        lambda if_match: venues.update_cinema(
+            cinema_id=cinema["id"],
+            **forms.read(form, CINEMA),
+            if_match=if_match,
+            by=access.actor(),
         ),
     )
 
@@ -137,17 +149,18 @@ def edit_screen() -> AnyResponse:
     form = forms.ScreenForm(typed(), data=shown)
     reached = _Reached()
 
-    def change() -> object:
+    def change(if_match: IfMatch) -> object:
         # One that was made by the short form of a show has no plan, and needs none.
         values = forms.read(form, SCREEN_PATCH)
         if "rows" in values and read_rows(values["rows"]) != screen.rows:
-            reached.look(screen.id, values)
+            reached.look(screen.id, values, if_match)
             if reached and not reached.is_answered():
                 return False
         changed = venues.update_screen(
             screen_id=screen.id,
             **values,
             apply_to_unsold_shows=bool(reached) and "apply" in request.form,
+            if_match=if_match,
             by=access.actor(),
         )
         if changed.still_sold:
@@ -157,7 +170,7 @@ def edit_screen() -> AnyResponse:
     return edit_page(
         title,
         form,
-        shown,
+        venue_rows.screen_edition(screen),
         change,
         template="admin/screen.html",
         picture_of=picture_of,
@@ -177,9 +190,13 @@ class _Reached:
     def __bool__(self) -> bool:
         return bool(self.changed or self.kept)
 
-    def look(self, screen_id: int, values: Mapping[str, Any]) -> None:
+    def look(self, screen_id: int, values: Mapping[str, Any], if_match: IfMatch) -> None:
         looked = venues.update_screen(
-            screen_id=screen_id, **values, apply_to_unsold_shows=True, dry_run=True
+            screen_id=screen_id,
+            **values,
+            apply_to_unsold_shows=True,
+            dry_run=True,
+            if_match=if_match,
         )
         self.changed, self.kept = looked.shows_changed, looked.shows_kept
         self.timezone, _ = tables.clocks_of(screen_id)

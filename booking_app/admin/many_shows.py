@@ -29,6 +29,7 @@ from booking_app.catalog import schemas, venues
 from booking_app.catalog.many_shows import ShowChange, change_shows, close_screen
 from booking_app.catalog.times import by_clocks, local_time
 from booking_app.catalog.week_copies import copy_week
+from booking_app.core.editions import IfMatch
 from booking_app.web.fields import Day
 
 TERMS = schemas.SharedTerms(only=["price", "prices", "note"])
@@ -107,7 +108,8 @@ def _look_or_change(form: Form, ids: Sequence[int]) -> Looked:
     checked = digest({"terms": terms, "shows": looked})
     done = ""
     if changed and not wrong and _is_wanted(checked):
-        change_shows(show_ids=ids, by=by, **terms)
+        listed = IfMatch(frozenset(one.edition for one in looked if one.edition))
+        change_shows(show_ids=ids, if_match=listed, by=by, **terms)
         done = f"Shows changed: {len(changed)}."
     places = tables.places_of(ids)
     return Looked(

@@ -101,9 +101,9 @@ def edit() -> AnyResponse:
     return edit_page(
         f"account: {account.username}",
         form,
-        shown,
-        lambda: accounts.update_account(
-            user_id=account.id, **forms.read(form, ACCOUNT), by=access.actor()
+        accounts.account_edition(account),
+        lambda if_match: accounts.update_account(
+            user_id=account.id, **forms.read(form, ACCOUNT), if_match=if_match, by=access.actor()
         ),
     )
 

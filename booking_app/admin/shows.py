@@ -1,7 +1,7 @@
 """Pages of shows and bookings: one show or many at once, the seat map, blocking seats, booking and
 cancelling for a customer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from booking_app.admin.views import (
     digest,
     edit_page,
     edited_id,
+    if_seen,
     list_pages,
     new_page,
     render,
@@ -37,8 +38,13 @@ from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.catalog import file_schemas, many_shows, schemas, seat_schemas, show_queries, shows
-from booking_app.catalog.blocked_seats import BlockedSeat, get_blocked_seats, set_blocked_seats
-from booking_app.catalog.models import BLOCKED, OUT_OF_ORDER, SHOWS_AT_ONCE
+from booking_app.catalog.blocked_seats import (
+    BlockedSeat,
+    blocked_edition,
+    get_blocked_seats,
+    set_blocked_seats,
+)
+from booking_app.catalog.models import OUT_OF_ORDER, SHOWS_AT_ONCE
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
 from booking_app.catalog.times import (
@@ -48,6 +54,7 @@ from booking_app.catalog.times import (
     local_time,
     on_business_day,
 )
+from booking_app.core.editions import IfMatch
 from booking_app.core.errors import Invalid
 from booking_app.web.fields import Day
 
@@ -113,7 +120,7 @@ def edit() -> AnyResponse:
     if show["planned"]:
         del form.total_seats
 
-    def change() -> Any:
+    def change(if_match: IfMatch) -> Any:
         values = forms.read(form, SHOW_PATCH, timezone=g.timezone)
         # Only times that are changed: they may have had seconds, which the form does not show.
         for name, text in local.items():
@@ -125,10 +132,11 @@ def edit() -> AnyResponse:
             del values["screen_name"]
         elif values["screen_name"] not in screens:
             raise Invalid("screen_name", "There is no such screen in this cinema.")
-        return shows.update_show(show_id=show["id"], **values, by=access.actor())
+        by = access.actor()
+        return shows.update_show(show_id=show["id"], **values, if_match=if_match, by=by)
 
     title = f"show: {show['movie_title']}, {local_time(show['starts_at'], g.timezone)}"
-    return edit_page(title, form, shown, change)
+    return edit_page(title, form, show_queries.show_edition(show), change)
 
 
 @pages.post("/delete/")
@@ -189,6 +197,7 @@ def seats(show_id: int) -> AnyResponse:
             flash(f"Booked: {made.reference}.", "success")
             return redirect(url_for("admin_bookings.one", booking_id=made.id), 303)
     plan = get_seat_map(show_id=show_id)
+    blocked = _blocked(show_id)
     seats = [seat for row in plan["rows"] for seat in row["seats"]]
     prices = {seat["category"]: seat["price_cents"] for seat in seats}
     return render(
@@ -198,7 +207,8 @@ def seats(show_id: int) -> AnyResponse:
         show=show,
         starts=local_time(show["starts_at"], g.timezone),
         map=plan,
-        blocked=_blocked(show_id) if any(seat["status"] == BLOCKED for seat in seats) else {},
+        blocked=blocked,
+        seen=_edition(show_id, blocked),
         block_names=BLOCK_NAMES,
         blocks=blocks_of(plan["rows"]),
         signs=SIGNS,
@@ -236,6 +246,7 @@ def _block_or_free(form: Form, show_id: int) -> str:
     """Block or free the chosen seats and leave the others as they are; what was done."""
     chosen = dict.fromkeys(_seats_of(form))
     blocked = _blocked(show_id)
+    if_match = if_seen(_edition(show_id, blocked))
     if "block" in request.form:
         values = forms.read(form, BLOCK)
         blocked |= {label: BlockedSeat(label, **values) for label in chosen}
@@ -246,13 +257,18 @@ def _block_or_free(form: Form, show_id: int) -> str:
             form.form_errors[:] = ["Choose seats that are blocked."]
             raise forms.Refused
         done = f"Seats for sale again: {len(freed)}."
-    set_blocked_seats(show_id=show_id, seats=list(blocked.values()), by=access.actor())
+    seats = list(blocked.values())
+    set_blocked_seats(show_id=show_id, seats=seats, if_match=if_match, by=access.actor())
     return done
 
 
 def _blocked(show_id: int) -> dict[str, BlockedSeat]:
     """The blocked seats of the show, by label."""
     return {seat.label: seat for seat in get_blocked_seats(show_id=show_id)}
+
+
+def _edition(show_id: int, blocked: Mapping[str, BlockedSeat]) -> str:
+    return blocked_edition(show=show_id, seats=list(blocked.values()))
 
 
 def _seats_of(form: Form) -> list[str]:

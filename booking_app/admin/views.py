@@ -30,6 +30,7 @@ from wtforms import Form
 from booking_app.admin import amounts, forms, tables
 from booking_app.admin.lists import PAGE_SIZE, Table, asked_of, export
 from booking_app.catalog.times import by_clocks
+from booking_app.core.editions import ChangedMeanwhile, IfMatch
 from booking_app.core.errors import DomainError, Invalid, NotFound
 from booking_app.web.problems import CODES, invalid
 from booking_app.web.requests import IdConverter
@@ -37,6 +38,11 @@ from booking_app.web.requests import IdConverter
 GET_AND_POST = ("GET", "POST")
 NAMED_SHOW = re.compile(r"\b([Ss]how [0-9]{1,18})\b")
 METHODS = {"new": GET_AND_POST, "edit": GET_AND_POST, "delete": ("POST",)}
+CHANGED = (
+    "Somebody changed this after you opened the page, so nothing was saved. What you typed is "
+    "still here. To compare, open the page again beside this one; save again to overwrite the "
+    "change."
+)
 Row = Mapping[Any, Any]
 
 
@@ -62,7 +68,11 @@ def refuse(form: Form, error: DomainError) -> None:
     """Show why: at the fields of the form where it is about them, else above it, with links to the
     shows that it names. Times are by the clocks of `g.timezone`, where a page has set it, else of
     the show that is in the way."""
+    g.refused = CODES[error.code].status
     timezone = g.get("timezone", "UTC")
+    if isinstance(error, ChangedMeanwhile):
+        flash(CHANGED, "error")
+        return
     if "timezone" not in g and "show" in error.facts:
         with suppress(NotFound):  # it was deleted just now
             timezone = tables.facts_of_show(error.facts["show"])["timezone"]
@@ -70,7 +80,6 @@ def refuse(form: Form, error: DomainError) -> None:
         forms.show_errors(form, error.errors.items(), lambda told: by_clocks(told, timezone))
     else:
         flash(with_links(by_clocks(error.detail, timezone)), "error")
-    g.refused = CODES[error.code].status
 
 
 def with_links(text: str) -> Markup:
@@ -202,19 +211,22 @@ def new_page(thing: str, form: Form, make: Callable[[], Any], **values: Any) -> 
 
 
 def edit_page(
-    title: str, form: Form, shown: Mapping[str, Any], change: Callable[[], Any], **values: Any
+    title: str, form: Form, edition: str, change: Callable[[IfMatch], Any], **values: Any
 ) -> AnyResponse:
-    """The form of a row, made of what is `shown`. It says so when it is sent, and where the row was
-    changed meanwhile, nothing is."""
-    seen = digest(shown)
-    if request.method == "POST":
-        if request.form.get("seen", seen) != seen:
-            flash("Somebody changed this meanwhile. Save again to overwrite that.", "error")
-            g.refused = 409
-        elif attempt(form, change) is not False:
-            flash("Record was successfully saved.", "success")
-            return redirect(list_url())
+    """The form of a row of that edition, and says so when it is sent. Where somebody else changed
+    the row meanwhile, nothing is written, and what was typed stays in the form."""
+    if request.method == "POST" and attempt(form, lambda: change(if_seen(edition))) is not False:
+        flash("Record was successfully saved.", "success")
+        return redirect(list_url())
+    # Only who was told of the present edition may overwrite it.
+    told = request.method == "GET" or g.get("refused") == CODES[ChangedMeanwhile.code].status
+    seen = edition if told else request.form.get("seen", edition)
     return _form_page(f"Edit {title}", form, seen=seen, **values)
+
+
+def if_seen(edition: str) -> IfMatch:
+    """What the form that was sent was made of; where it doesn't say, of that edition."""
+    return IfMatch(frozenset({request.form.get("seen", edition)}))
 
 
 def _form_page(

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -14,6 +14,7 @@ from booking_app.audit.service import OPERATOR, Actor
 from booking_app.auth.models import USERNAME_MAX, Session, User
 from booking_app.auth.passwords import check_password, hash_password
 from booking_app.core.database import NOW, Query, fold, like_pattern, reading, refusing, writes
+from booking_app.core.editions import IfMatch, digest, require
 from booking_app.core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
@@ -193,14 +194,15 @@ def update_account(
     user_id: int,
     is_staff: bool | None = None,
     is_disabled: bool | None = None,
+    if_match: IfMatch | None = None,
     by: Actor,
     now: datetime | None = None,
 ) -> Account:
     """Give or take the staff role, disable an account, which ends its sessions, or enable it.
 
-    Raises NotFound, OwnAccount where staff would change their own, so that one member of staff
-    is always left, and StaffOnly or SessionEnded where the caller is not staff, or not there, any
-    more.
+    Raises NotFound, ChangedMeanwhile, OwnAccount where staff would change their own, so that one
+    member of staff is always left, and StaffOnly or SessionEnded where the caller is not staff, or
+    not there, any more.
     """
     accounts = _lock_accounts(connection, {user_id, by.user_id or user_id})
     if by.user_id is not None:
@@ -210,6 +212,7 @@ def update_account(
         require_staff(Account(**actor))
     if user_id not in accounts:
         raise NotFound("account", user_id)
+    require(if_match, account_edition(Account(**accounts[user_id])), "account")
     if user_id == by.user_id:
         raise OwnAccount("Another member of staff must change your account.")
     values = {"is_staff": is_staff, "is_disabled": is_disabled}
@@ -225,6 +228,11 @@ def update_account(
         connection, "account.changed", by=by, object_id=user_id, before=before, after=after, now=now
     )
     return Account(**after)
+
+
+def account_edition(account: Account) -> str:
+    """The edition of an account."""
+    return digest(asdict(account))
 
 
 def _lock_accounts(connection: sa.Connection, ids: set[int]) -> dict[int, Mapping[Any, Any]]:

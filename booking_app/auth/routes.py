@@ -24,6 +24,8 @@ from booking_app.auth.access import (
     staff_only,
     tokens,
 )
+from booking_app.core.editions import IfMatch
+from booking_app.web.conditional import edition, if_match
 from booking_app.web.limits import limited, reset
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
@@ -138,6 +140,7 @@ def change_password(data: dict[str, Any]) -> None:
 
 @blp.route("/me/sessions/", methods=["GET"])
 @signed_in
+@blp.own
 @blp.arguments(PageQuery, location="query")
 @blp.response(200, schemas.OpenSession(many=True), headers=HEADER)
 @blp.leads_to("endSession", session_id="/0/id")
@@ -164,6 +167,7 @@ def end_session(session_id: int) -> None:
 
 @blp.route("/accounts/", methods=["GET"])
 @staff_only
+@blp.tagged
 @blp.arguments(schemas.AccountQuery, location="query")
 @blp.response(200, schemas.StaffsAccount(many=True), headers=HEADER)
 @blp.leads_to("getAccount", "updateAccount", account_id="/0/id")
@@ -178,7 +182,9 @@ def list_accounts(query: dict[str, Any]) -> Any:
 
 @blp.route("/accounts/<id:account_id>/", methods=["GET"])
 @staff_only
+@blp.tagged
 @blp.response(200, schemas.StaffsAccount)
+@edition(accounts.account_edition)
 @blp.problems("not_found")
 def get_account(account_id: int) -> Any:
     """Show an account
@@ -190,20 +196,23 @@ def get_account(account_id: int) -> Any:
 
 @blp.route("/accounts/<id:account_id>/", methods=["PATCH"])
 @staff_only
+@if_match
 @blp.arguments(schemas.AccountPatch, required=False, example={"is_disabled": True})
 @blp.response(200, schemas.StaffsAccount)
+@edition(accounts.account_edition)
 @blp.problems("not_found", "own_account")
-def update_account(data: dict[str, Any], account_id: int) -> Any:
+def update_account(data: dict[str, Any], account_id: int, if_match: IfMatch | None) -> Any:
     """Change an account's role, disable or enable it
 
     For staff. Disabling ends the account's sessions at once. Nobody can change their own
     account here, so there is always somebody left who can.
     """
-    return accounts.update_account(user_id=account_id, by=actor(), **data)
+    return accounts.update_account(user_id=account_id, if_match=if_match, by=actor(), **data)
 
 
 @blp.route("/audit/", methods=["GET"])
 @staff_only
+@blp.tagged
 @blp.arguments(schemas.AuditQuery, location="query")
 @blp.response(200, schemas.AuditEvent(many=True), headers=HEADER)
 def list_audit_events(query: dict[str, Any]) -> Any:

@@ -186,6 +186,7 @@ def cancel_booking(data: dict[str, Any], booking_id: int) -> Response:
 
 @blp.route("/my-bookings/", methods=["GET"])
 @signed_in
+@blp.own
 @blp.arguments(schemas.BookingQuery, location="query")
 @blp.response(200, schemas.Booking(many=True), headers=HEADER)
 @blp.leads_to("getBooking", "cancelBooking", booking_id="/0/id")
@@ -200,6 +201,7 @@ def list_my_bookings(query: dict[str, Any]) -> Any:
 
 @blp.route("/bookings/<id:booking_id>/", methods=["GET"])
 @signed_in
+@blp.own
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking")
 def get_booking(booking_id: int) -> Any:
@@ -214,6 +216,7 @@ def get_booking(booking_id: int) -> Any:
 
 @blp.route("/bookings/", methods=["GET"])
 @staff_only
+@blp.tagged
 @blp.arguments(schemas.AllBookingsQuery, location="query")
 @blp.response(200, schemas.Booking(many=True), headers=HEADER)
 def list_bookings(query: dict[str, Any]) -> Any:

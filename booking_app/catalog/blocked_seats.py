@@ -21,6 +21,7 @@ from booking_app.catalog.show_rules import (
     require_finished_upgrade,
 )
 from booking_app.core.database import NOW, Row, reading, writes
+from booking_app.core.editions import IfMatch, digest, require
 from booking_app.core.errors import Invalid, NotFound
 
 
@@ -77,20 +78,24 @@ def set_blocked_seats(
     *,
     show_id: int,
     seats: Sequence[BlockedSeat],
+    if_match: IfMatch | None = None,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> list[BlockedSeat]:
     """Block exactly these seats of a show; the blocked seats in the order of the room.
 
-    Raises NotFound, Invalid for a seat that the show does not have or that is named twice,
-    SeatsSold for seats that are sold or held, PairSplit for one seat of a pair, and
-    UpgradeUnfinished while a release may serve that would sell blocked seats.
+    Raises NotFound, ChangedMeanwhile where other seats are blocked than `if_match` says, Invalid
+    for a seat that the show does not have or that is named twice, SeatsSold for seats that are sold
+    or held, PairSplit for one seat of a pair, and UpgradeUnfinished while a release may serve that
+    would sell blocked seats.
     """
     show = sa.select(Show.id).where(Show.id == show_id).with_for_update()
     if connection.execute(show).first() is None:
         raise NotFound("show", show_id)
     lock_seats(connection, ShowSeat.show_id == show_id)
     found = connection.execute(SEATS, {"show": show_id, "now": now}).all()
+    before = _blocked(found)
+    require(if_match, blocked_edition(show=show_id, seats=before), "list of blocked seats")
     wanted = {seat.label: seat for seat in seats}
     if len(wanted) < len(seats):
         raise Invalid("seats", "Names a seat twice.", kind="repeated")
@@ -109,7 +114,6 @@ def set_blocked_seats(
     refuse_split_pairs(found, wanted)
     if sold := [seat.label for seat in found if seat.label in wanted and not seat.free]:
         raise SeatsSold(f"Sold or held: {', '.join(sold)}. They can't be blocked.", seats=sold)
-    before = _blocked(found)
     free = BlockedSeat("", "")
     changes = [
         {
@@ -136,6 +140,11 @@ def set_blocked_seats(
         now=now,
     )
     return after
+
+
+def blocked_edition(*, show: int, seats: Sequence[BlockedSeat]) -> str:
+    """The edition of the list of a show's blocked seats, in the order of the room."""
+    return digest([show, [_audited(seat) for seat in seats]])
 
 
 def lock_coming_shows(

@@ -9,7 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from booking_app.catalog import file_differences, screen_locks, screen_plans, seat_plans, venues
+from booking_app.catalog import (
+    file_differences,
+    screen_locks,
+    screen_plans,
+    seat_plans,
+    venue_rows,
+    venues,
+)
 from booking_app.catalog.file_differences import Change
 from booking_app.catalog.file_entries import (
     Entry,
@@ -163,7 +170,7 @@ class Places:
         raise UnknownPlace(f"{there}.")
 
     def _read(self, connection: sa.Connection) -> None:
-        cinemas = sa.select(*venues.CINEMA).order_by(Cinema.id)
+        cinemas = sa.select(*venue_rows.CINEMA).order_by(Cinema.id)
         screens = sa.select(*_columns(Screen, SCREEN), Screen.id, Screen.cinema_id)
         self._rows = {row["id"]: row for row in connection.execute(cinemas).mappings()}
         found = connection.execute(screens.order_by(Screen.id)).mappings()

@@ -1,7 +1,7 @@
 """Many shows at once: making and changing them, and closing a screen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypedDict, Unpack
@@ -19,9 +19,12 @@ from booking_app.catalog.show_rules import (
     check_prices,
     record_created,
     renew_versions,
+    require_shows,
+    show_editions,
 )
 from booking_app.catalog.shows import ShowTerms, insert_show, stored_terms
 from booking_app.core.database import NOW, Row, Undo, writes
+from booking_app.core.editions import IfMatch
 from booking_app.core.errors import Conflict, DomainError, Invalid, NotFound
 from booking_app.core.formats import iso
 
@@ -129,7 +132,8 @@ TERMS = (
 @dataclass(frozen=True, slots=True)
 class ShowChange:
     """What is to change of a show, by the columns of TERMS. Where something is in the way, `code`
-    and `detail` say what; of a show that is not there nothing else is known."""
+    and `detail` say what; of a show that is not there nothing else is known. A dry run says which
+    `edition` it looked at."""
 
     show_id: int
     movie_title: str | None = None
@@ -138,6 +142,7 @@ class ShowChange:
     after: Mapping[str, Any] | None = None
     code: str | None = None
     detail: str | None = None
+    edition: str | None = None
 
     @property
     def changed(self) -> list[str]:
@@ -154,23 +159,27 @@ def change_shows(
     show_ids: Sequence[int],
     prices: Mapping[str, Decimal] | None = None,
     dry_run: bool = False,
+    if_match: IfMatch | None = None,
     by: Actor = OPERATOR,
     **columns: Unpack[SharedTerms],
 ) -> list[ShowChange]:
     """Give these shows the same terms, all of them or none; what changes of each. A `dry_run`
     writes nothing, and says of each what is in its way.
 
-    Raises NotAllShows where something is, Invalid for too many shows.
+    Raises NotAllShows where something is, Invalid for too many shows, and ChangedMeanwhile where
+    one of them is of no edition in `if_match`.
     """
     ids = list(dict.fromkeys(show_ids))
     if not 1 <= len(ids) <= SHOWS_AT_ONCE:
         raise Invalid("ids", f"1 to {SHOWS_AT_ONCE} shows can be changed at once.")
     terms: dict[str, Any] = {**columns} | ({} if prices is None else {"prices": prices})
     shows = _lock_shows(connection, Show.id.in_(ids))
+    require_shows(connection, ids, if_match)
     categories = categories_of(connection, ids) if prices else {}
     changes = [_change(show_id, shows.get(show_id), terms, categories) for show_id in ids]
     if dry_run:
-        raise Undo(changes)
+        editions = show_editions(connection, ids)
+        raise Undo([replace(one, edition=editions.get(one.show_id)) for one in changes])
     if wrong := [change for change in changes if change.code]:
         raise NotAllShows(
             f"Nothing was changed: {len(wrong)} of {len(ids)} shows can't be.",

@@ -18,6 +18,7 @@ from booking_app.catalog.models import FILM_SEARCHED, IS_UPCOMING, SORT_KEY, Mov
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.title_keys import DIRECTOR, search_key, sort_key
 from booking_app.core.database import NOW, Row, fold, like_pattern, reading, refusing, writes
+from booking_app.core.editions import IfMatch, edition_of, require
 from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
 from booking_app.core.paging import Listing, Page, fetch_page, listing
@@ -148,6 +149,11 @@ def get_movie(*, movie_id: int) -> sa.RowMapping:
         return _read_movie(connection, movie_id)
 
 
+def movie_edition(movie: Mapping[Any, Any]) -> str:
+    """The edition of a film."""
+    return edition_of(MOVIE, movie)
+
+
 def _read_movie(connection: sa.Connection, movie_id: int, *, lock: bool = False) -> sa.RowMapping:
     query = ONE_MOVIE.with_for_update() if lock else ONE_MOVIE
     movie = connection.execute(query, {"movie": movie_id}).mappings().first()
@@ -180,16 +186,18 @@ def update_movie(
     connection: sa.Connection,
     *,
     movie_id: int,
+    if_match: IfMatch | None = None,
     by: Actor = OPERATOR,
     now: datetime | None = None,
     **changes: Unpack[MovieChanges],
 ) -> sa.RowMapping:
     """Change a film. A new running time moves the ends of its shows to come.
 
-    Raises NotFound, ExternalIdTaken, and ShowOverlap where a longer film would run into the next
-    show.
+    Raises NotFound, ChangedMeanwhile, ExternalIdTaken, and ShowOverlap where a longer film would
+    run into the next show.
     """
     before = _read_movie(connection, movie_id, lock=True)
+    require(if_match, movie_edition(before), "film")
     if changes:
         values = {**changes, **_keys({**before, **changes})}
         with _refusing_taken(changes):
@@ -204,9 +212,17 @@ def update_movie(
 
 
 @writes
-def delete_movie(connection: sa.Connection, *, movie_id: int, by: Actor = OPERATOR) -> None:
-    """Delete a film and its shows; raises NotFound, and HasBookings where one was ever booked."""
+def delete_movie(
+    connection: sa.Connection,
+    *,
+    movie_id: int,
+    if_match: IfMatch | None = None,
+    by: Actor = OPERATOR,
+) -> None:
+    """Delete a film and its shows; raises NotFound, ChangedMeanwhile, and HasBookings where one was
+    ever booked."""
     before = _read_movie(connection, movie_id, lock=True)
+    require(if_match, movie_edition(before), "film")
     show_rules.delete_shows(connection, Show.movie_id == movie_id, "film", by)
     connection.execute(sa.delete(Movie).where(Movie.id == movie_id))
     audit.record(connection, "movie.deleted", by=by, object_id=movie_id, before=before)

@@ -15,12 +15,15 @@ from booking_app.catalog import (
     seat_schemas,
     show_queries,
     shows,
+    venue_rows,
     venue_schemas,
     venues,
 )
 from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import seat_picture
+from booking_app.core.editions import IfMatch
+from booking_app.web.conditional import edition, if_match
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
 from booking_app.web.prefix import LOCATION, location
@@ -81,6 +84,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
 @blp.response(201, schemas.Movie, headers=LOCATION)
+@edition(movies.movie_edition)
 @blp.problems("external_id_taken")
 @blp.leads_to("getMovie", "updateMovie", "createShow", "deleteMovie", movie_id="/id")
 def create_movie(data: dict[str, Any]) -> Any:
@@ -95,6 +99,7 @@ def create_movie(data: dict[str, Any]) -> Any:
 @blp.route("/movies/<id:movie_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.response(200, schemas.Movie)
+@edition(movies.movie_edition)
 @blp.problems("not_found")
 def get_movie(movie_id: int) -> Any:
     """Show a film
@@ -106,29 +111,32 @@ def get_movie(movie_id: int) -> Any:
 
 @blp.route("/movies/<id:movie_id>/", methods=["PATCH"])
 @staff_only
+@if_match
 @blp.arguments(schemas.MoviePatch, required=False, example={"age_rating": "PG"})
 @blp.response(200, schemas.Movie)
+@edition(movies.movie_edition)
 @blp.problems("not_found", "show_overlap", "external_id_taken")
-def update_movie(data: dict[str, Any], movie_id: int) -> Any:
+def update_movie(data: dict[str, Any], movie_id: int, if_match: IfMatch | None) -> Any:
     """Change a film
 
     For staff. A new running time moves the ends of its shows to come, and is refused where one
     of them would run into the next show on its screen.
     """
-    return movies.update_movie(movie_id=movie_id, by=actor(), **data)
+    return movies.update_movie(movie_id=movie_id, if_match=if_match, by=actor(), **data)
 
 
 @blp.route("/movies/<id:movie_id>/", methods=["DELETE"])
 @staff_only
+@if_match
 @blp.response(204)
 @blp.problems("not_found", "has_bookings")
-def delete_movie(movie_id: int) -> Any:
+def delete_movie(movie_id: int, if_match: IfMatch | None) -> Any:
     """Delete a film
 
     For staff. Its shows go with it; a film with any booking, past and cancelled ones too, stays:
     withdraw it from sale instead.
     """
-    movies.delete_movie(movie_id=movie_id, by=actor())
+    movies.delete_movie(movie_id=movie_id, if_match=if_match, by=actor())
 
 
 @blp.route("/movies/<id:movie_id>/shows/", methods=["GET"])
@@ -151,6 +159,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @staff_only
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show, headers=LOCATION)
+@edition(show_queries.show_edition)
 @blp.problems("not_found", "show_overlap", "upgrade_unfinished")
 @blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/id")
 @blp.leads_to("updateShow", "deleteShow", show_id="/id")
@@ -180,8 +189,8 @@ def list_shows(query: dict[str, Any]) -> Any:
 
 
 @blp.route("/shows/<id:show_id>/", methods=["GET"])
-@blp.public()
 @blp.response(200, schemas.Show)
+@edition(show_queries.show_edition)
 @blp.problems("not_found")
 @blp.leads_to("getShowSeats", "bookSeats", "holdSeats", show_id="/id")
 def get_show(show_id: int) -> Any:
@@ -216,53 +225,63 @@ def get_show_seats(show_id: int) -> Any:
 
 @blp.route("/shows/<id:show_id>/", methods=["PATCH"])
 @staff_only
+@if_match
 @blp.arguments(schemas.ShowPatch, required=False, example={"price": "11.00"})
 @blp.response(200, schemas.Show)
+@edition(show_queries.show_edition)
 @blp.problems("not_found", "has_bookings", "seats_sold", "show_overlap", "upgrade_unfinished")
-def update_show(data: dict[str, Any], show_id: int) -> Any:
+def update_show(data: dict[str, Any], show_id: int, if_match: IfMatch | None) -> Any:
     """Change a show
 
     For staff. Once seats are sold or held it can't be moved, nor lose one of them. On another
     screen it has the seats of that screen's plan. A new price does not touch bookings.
     """
     currency = current_app.config["CURRENCY"]
-    return shows.update_show(show_id=show_id, currency=currency, by=actor(), **data)
+    return shows.update_show(
+        show_id=show_id, currency=currency, if_match=if_match, by=actor(), **data
+    )
 
 
 @blp.route("/shows/", methods=["PATCH"])
 @staff_only
+@if_match
 @blp.arguments(
     many_schemas.ShowsPatch,
     example={"ids": [1, 2], "changes": {"price": "11.00"}, "dry_run": True},
 )
 @blp.response(200, many_schemas.ShowChange(many=True))
 @blp.problems("not_all_shows")
-def change_shows(data: dict[str, Any]) -> Any:
+def change_shows(data: dict[str, Any], if_match: IfMatch | None) -> Any:
     """Change many shows
 
     For staff. All of them, or none where something is in the way of one. With `dry_run` nothing is
     written, and what is in the way is said of each.
     """
     changes = data.pop("changes")
-    return many_shows.change_shows(show_ids=data.pop("ids"), by=actor(), **data, **changes)
+    return many_shows.change_shows(
+        show_ids=data.pop("ids"), if_match=if_match, by=actor(), **data, **changes
+    )
 
 
 @blp.route("/shows/<id:show_id>/", methods=["DELETE"])
 @staff_only
+@if_match
 @blp.response(204)
 @blp.problems("not_found", "has_bookings")
-def delete_show(show_id: int) -> Any:
+def delete_show(show_id: int, if_match: IfMatch | None) -> Any:
     """Delete a show
 
     For staff. One with any booking, past and cancelled ones too, stays: withdraw it from sale
     instead.
     """
-    shows.delete_show(show_id=show_id, by=actor())
+    shows.delete_show(show_id=show_id, if_match=if_match, by=actor())
 
 
 @blp.route("/shows/<id:show_id>/blocked-seats/", methods=["GET"])
 @staff_only
+@blp.tagged
 @blp.response(200, seat_schemas.BlockedSeats)
+@edition(lambda body: blocked_seats.blocked_edition(**body))
 @blp.problems("not_found")
 def get_blocked_seats(show_id: int) -> Any:
     """List a show's blocked seats
@@ -274,13 +293,15 @@ def get_blocked_seats(show_id: int) -> Any:
 
 @blp.route("/shows/<id:show_id>/blocked-seats/", methods=["PUT"])
 @staff_only
+@if_match
 @blp.arguments(
     seat_schemas.BlockedSeatsBody,
     example={"seats": [{"seat_number": "5", "kind": "house", "reason": "For the press"}]},
 )
 @blp.response(200, seat_schemas.BlockedSeats)
+@edition(lambda body: blocked_seats.blocked_edition(**body))
 @blp.problems("not_found", "seats_sold", "pair_split", "upgrade_unfinished")
-def set_blocked_seats(data: dict[str, Any], show_id: int) -> Any:
+def set_blocked_seats(data: dict[str, Any], show_id: int, if_match: IfMatch | None) -> Any:
     """Block seats of a show
 
     For staff. Exactly these seats are not for sale from now on. `house` seats can be sold by staff,
@@ -289,7 +310,9 @@ def set_blocked_seats(data: dict[str, Any], show_id: int) -> Any:
     seats = [
         BlockedSeat(seat["seat_number"], seat["kind"], seat.get("reason")) for seat in data["seats"]
     ]
-    after = blocked_seats.set_blocked_seats(show_id=show_id, seats=seats, by=actor())
+    after = blocked_seats.set_blocked_seats(
+        show_id=show_id, seats=seats, if_match=if_match, by=actor()
+    )
     return {"show": show_id, "seats": after}
 
 
@@ -310,6 +333,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
 @blp.response(201, cinema_schemas.Cinema, headers=LOCATION)
+@edition(venue_rows.cinema_edition)
 @blp.problems("name_taken", "upgrade_unfinished")
 @blp.leads_to("getCinema", "updateCinema", "deleteCinema", cinema_id="/id")
 def create_cinema(data: dict[str, Any]) -> Any:
@@ -325,6 +349,7 @@ def create_cinema(data: dict[str, Any]) -> Any:
 @blp.route("/cinemas/<id:cinema_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.response(200, cinema_schemas.Cinema)
+@edition(venue_rows.cinema_edition)
 @blp.problems("not_found")
 def get_cinema(cinema_id: int) -> Any:
     """Show a cinema
@@ -336,29 +361,32 @@ def get_cinema(cinema_id: int) -> Any:
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["PATCH"])
 @staff_only
+@if_match
 @blp.arguments(cinema_schemas.CinemaPatch, required=False, example={"city": "Wien"})
 @blp.response(200, cinema_schemas.Cinema)
+@edition(venue_rows.cinema_edition)
 @blp.problems("not_found", "name_taken", "has_bookings", "in_use", "show_overlap")
 @blp.problems("upgrade_unfinished")
-def update_cinema(data: dict[str, Any], cinema_id: int) -> Any:
+def update_cinema(data: dict[str, Any], cinema_id: int, if_match: IfMatch | None) -> Any:
     """Change a cinema
 
     For staff. In another time zone its shows to come keep their local time, so it can't change
     while seats of them are sold or held. A new `day_starts_at` may give shows another day.
     """
-    return venues.update_cinema(cinema_id=cinema_id, by=actor(), **data)
+    return venues.update_cinema(cinema_id=cinema_id, if_match=if_match, by=actor(), **data)
 
 
 @blp.route("/cinemas/<id:cinema_id>/", methods=["DELETE"])
 @staff_only
+@if_match
 @blp.response(204)
 @blp.problems("not_found", "in_use")
-def delete_cinema(cinema_id: int) -> Any:
+def delete_cinema(cinema_id: int, if_match: IfMatch | None) -> Any:
     """Delete a cinema
 
     For staff. Not the default one, nor one that has screens.
     """
-    venues.delete_cinema(cinema_id=cinema_id, by=actor())
+    venues.delete_cinema(cinema_id=cinema_id, if_match=if_match, by=actor())
 
 
 @blp.route("/screens/", methods=["GET"])
@@ -378,6 +406,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
 @blp.response(201, venue_schemas.Screen, headers=LOCATION)
+@edition(venue_rows.screen_edition)
 @blp.problems("name_taken", "upgrade_unfinished", "pair_split")
 @blp.leads_to("getScreen", "updateScreen", "deleteScreen", screen_id="/id")
 def create_screen(data: dict[str, Any]) -> Any:
@@ -394,6 +423,7 @@ def create_screen(data: dict[str, Any]) -> Any:
 @blp.route("/screens/<id:screen_id>/", methods=["GET"])
 @blp.public(A_MINUTE)
 @blp.response(200, venue_schemas.Screen)
+@edition(venue_rows.screen_edition)
 @blp.problems("not_found")
 def get_screen(screen_id: int) -> Any:
     """Show a screen
@@ -405,10 +435,12 @@ def get_screen(screen_id: int) -> Any:
 
 @blp.route("/screens/<id:screen_id>/", methods=["PATCH"])
 @staff_only
+@if_match
 @blp.arguments(venue_schemas.ScreenChange, required=False, example={"name": "Great hall"})
 @blp.response(200, venue_schemas.ChangedScreen)
+@edition(venue_rows.screen_edition)
 @blp.problems("not_found", "name_taken", "upgrade_unfinished", "pair_split")
-def update_screen(data: dict[str, Any], screen_id: int) -> Any:
+def update_screen(data: dict[str, Any], screen_id: int, if_match: IfMatch | None) -> Any:
     """Change a screen
 
     For staff. A new plan is for shows made from now on; those that are made keep their seats. With
@@ -416,16 +448,17 @@ def update_screen(data: dict[str, Any], screen_id: int) -> Any:
     nobody has a seat of, too; what the house keeps of them stays blocked. The answer lists those
     that change, and those that don't and why; with `dry_run` nothing is written.
     """
-    return venues.update_screen(screen_id=screen_id, by=actor(), **data)
+    return venues.update_screen(screen_id=screen_id, if_match=if_match, by=actor(), **data)
 
 
 @blp.route("/screens/<id:screen_id>/", methods=["DELETE"])
 @staff_only
+@if_match
 @blp.response(204)
 @blp.problems("not_found", "in_use")
-def delete_screen(screen_id: int) -> Any:
+def delete_screen(screen_id: int, if_match: IfMatch | None) -> Any:
     """Delete a screen
 
     For staff. Not one that has shows, past ones counted.
     """
-    venues.delete_screen(screen_id=screen_id, by=actor())
+    venues.delete_screen(screen_id=screen_id, if_match=if_match, by=actor())

@@ -1,5 +1,6 @@
 """Shows as they are listed and answered."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -16,7 +17,9 @@ from booking_app.catalog.models import (
     Show,
     available_seats,
 )
+from booking_app.catalog.show_rules import EDITED
 from booking_app.core.database import NOW, Query, fold, reading
+from booking_app.core.editions import edition_of
 from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
@@ -44,7 +47,10 @@ SHOWS: Query = (
     .join(Movie, Movie.id == Show.movie_id)
     .join(Screen, Screen.id == Show.screen_id)
 )
-ONE_SHOW = SHOWS.where(Show.id == sa.bindparam("show"))
+# With what its edition is made of besides.
+ONE_SHOW = SHOWS.add_columns(Show.on_sale.label("own_on_sale"), Show.external_id).where(
+    Show.id == sa.bindparam("show")
+)
 
 
 @cache
@@ -133,3 +139,9 @@ def read_show(connection: sa.Connection, show_id: int, now: datetime | None) -> 
     if show is None:
         raise NotFound("show", show_id)
     return show
+
+
+def show_edition(show: Mapping[Any, Any]) -> str:
+    """The edition of a show that was read by `get_show`. Whether its film is on sale is none of it:
+    staff change that of the film."""
+    return edition_of(EDITED, {**show, "on_sale": show["own_on_sale"]})

@@ -23,6 +23,7 @@ from booking_app.catalog.neighbours import SeatInRow, missing_partners
 from booking_app.catalog.seat_plans import Seat, seat_columns
 from booking_app.core import formats
 from booking_app.core.database import NOW, refusing
+from booking_app.core.editions import IfMatch, edition_of, require
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import iso
 from booking_app.core.schema import may_serve
@@ -68,6 +69,8 @@ AUDITED = (
     Show.on_sale,
     *PRESENTATION,
 )
+# What an edition of a show is made of: not its seats, which customers take.
+EDITED = (*AUDITED, Show.external_id)
 
 
 def refuse_overlap(
@@ -200,6 +203,22 @@ def audited_shows(connection: sa.Connection, show_ids: Collection[int]) -> Seque
     """The columns of these shows that the audit log records, by their ids."""
     query = sa.select(*AUDITED).where(Show.id.in_(show_ids)).order_by(Show.id)
     return connection.execute(query).mappings().all()
+
+
+def show_editions(connection: sa.Connection, show_ids: Collection[int]) -> dict[int, str]:
+    """The editions of these shows, by their ids."""
+    query = sa.select(*EDITED).where(Show.id.in_(show_ids)).order_by(Show.id)
+    return {show["id"]: edition_of(EDITED, show) for show in connection.execute(query).mappings()}
+
+
+def require_shows(
+    connection: sa.Connection, show_ids: Collection[int], if_match: IfMatch | None
+) -> None:
+    """Raises ChangedMeanwhile where the change is not meant for these shows as they are. Their rows
+    are locked."""
+    if if_match is not None:
+        for show_id, edition in show_editions(connection, show_ids).items():
+            require(if_match, edition, f"show {show_id}")
 
 
 def record_created(connection: sa.Connection, show_ids: Collection[int], by: Actor) -> None:

@@ -36,8 +36,10 @@ from booking_app.catalog.show_rules import (
     record_created,
     refuse_overlap,
     require_finished_upgrade,
+    require_shows,
 )
 from booking_app.core.database import NOW, Row, fold, writes
+from booking_app.core.editions import IfMatch
 from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.formats import decimal_of
 
@@ -189,6 +191,7 @@ def update_show(
     total_seats: int | None = None,
     prices: Mapping[str, Decimal] | None = None,
     currency: str = "EUR",
+    if_match: IfMatch | None = None,
     by: Actor = OPERATOR,
     now: datetime | None = None,
     **columns: Unpack[ShowChanges],
@@ -197,12 +200,13 @@ def update_show(
     called `screen_name`, it has the seats of that screen's plan. `currency` is that of cinemas that
     name none.
 
-    Raises NotFound, Invalid for a time that does not lie ahead, a sale that can't be, an unknown
-    screen or category and a number of seats for a show whose screen has a plan, HasBookings where
-    seats are sold or held and it would move, SeatsSold where a seat that would vanish is sold,
-    ShowOverlap, and UpgradeUnfinished for what the release before does not know.
+    Raises NotFound, ChangedMeanwhile, Invalid for a time that does not lie ahead, a sale that can't
+    be, an unknown screen or category and a number of seats for a show whose screen has a plan,
+    HasBookings where seats are sold or held and it would move, SeatsSold where a seat that would
+    vanish is sold, ShowOverlap, and UpgradeUnfinished for what the release before does not know.
     """
     show = _lock_show(connection, show_id)
+    require_shows(connection, [show_id], if_match)
     (before,) = audited_shows(connection, [show_id])
     _refuse_new_rules(connection, columns)
     terms = dict(columns) if prices is None else {"prices": prices, **columns}
@@ -249,8 +253,17 @@ def update_show(
 
 
 @writes
-def delete_show(connection: sa.Connection, *, show_id: int, by: Actor = OPERATOR) -> None:
-    """Delete a show; raises NotFound, and HasBookings where it was ever booked."""
+def delete_show(
+    connection: sa.Connection,
+    *,
+    show_id: int,
+    if_match: IfMatch | None = None,
+    by: Actor = OPERATOR,
+) -> None:
+    """Delete a show; raises NotFound, ChangedMeanwhile, and HasBookings where it was ever
+    booked."""
+    connection.execute(sa.select(Show.id).where(Show.id == show_id).with_for_update()).all()
+    require_shows(connection, [show_id], if_match)
     if not delete_shows(connection, Show.id == show_id, "show", by):
         raise NotFound("show", show_id)
 

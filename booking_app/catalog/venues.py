@@ -1,7 +1,7 @@
 """Cinemas and screens: what staff may change of them, and finding them for a show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -10,13 +10,22 @@ import sqlalchemy as sa
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.catalog import blocked_seats, currencies, plan_changes, seat_plans
-from booking_app.catalog.blocked_seats import StillSold
 from booking_app.catalog.cinema_clocks import follow_clocks
 from booking_app.catalog.models import MIDNIGHT, Cinema, Screen
-from booking_app.catalog.plan_changes import ChangedShow, KeptShow, Room
+from booking_app.catalog.plan_changes import Room
 from booking_app.catalog.screen_plans import check_readable, in_order, read_rows
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.show_rules import require_finished_upgrade
+from booking_app.catalog.venue_rows import (
+    CINEMA,
+    SCREEN,
+    ScreenDetails,
+    cinema_edition,
+    read_cinema,
+    read_screen,
+    screen_details,
+    screen_edition,
+)
 from booking_app.core.database import (
     Undo,
     fold,
@@ -25,7 +34,8 @@ from booking_app.core.database import (
     refusing,
     writes,
 )
-from booking_app.core.errors import Conflict, Invalid, NotFound
+from booking_app.core.editions import IfMatch, require
+from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.paging import Page, fetch_page, listing
 
 DEFAULT_CINEMA = "Main cinema"
@@ -39,28 +49,6 @@ class InUse(Conflict):
     code = "in_use"
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenDetails:
-    """A screen with its seat plan, which is empty where it was made by the short form of a show."""
-
-    id: int
-    cinema_id: int
-    name: str
-    rows: tuple[PlanRow, ...]
-    out_of_order: list[str]
-    turnaround_minutes: int
-    # Where saving what is out of order found seats in use, those of shows to come.
-    still_sold: tuple[StillSold, ...] = ()
-    # Where its plan was applied to shows to come.
-    shows_changed: tuple[ChangedShow, ...] = ()
-    shows_kept: tuple[KeptShow, ...] = ()
-
-    @property
-    def total_seats(self) -> int:
-        """The seats of its plan."""
-        return sum(seat is not None for row in self.rows for seat in row.seats)
-
-
 class CinemaChanges(TypedDict, total=False):
     """What can be changed of a cinema."""
 
@@ -70,27 +58,6 @@ class CinemaChanges(TypedDict, total=False):
     day_starts_at: str
     currency: str | None
     external_id: str | None
-
-
-CINEMA = (
-    Cinema.id,
-    Cinema.name,
-    Cinema.city,
-    Cinema.timezone,
-    Cinema.day_starts_at,
-    Cinema.currency,
-    Cinema.is_default,
-    Cinema.external_id,
-)
-SCREEN = (
-    Screen.id,
-    Screen.cinema_id,
-    Screen.name,
-    Screen.rows,
-    Screen.out_of_order,
-    Screen.turnaround_minutes,
-    Screen.external_id,
-)
 
 
 # --- cinemas --------------------------------------------------------------------------------
@@ -106,7 +73,7 @@ def list_cinemas(*, page: int, page_size: int) -> Page:
 def get_cinema(*, cinema_id: int) -> sa.RowMapping:
     """One cinema; raises NotFound."""
     with reading() as connection:
-        return _read_cinema(connection, cinema_id)
+        return read_cinema(connection, cinema_id)
 
 
 @writes
@@ -163,17 +130,19 @@ def update_cinema(
     connection: sa.Connection,
     *,
     cinema_id: int,
+    if_match: IfMatch | None = None,
     by: Actor = OPERATOR,
     now: datetime | None = None,
     **changes: Unpack[CinemaChanges],
 ) -> sa.RowMapping:
     """Change a cinema; in a new time zone its shows to come keep their local times.
 
-    Raises NotFound, NameTaken, InUse for another currency while shows lie ahead, UpgradeUnfinished
-    and what `follow_clocks` raises.
+    Raises NotFound, ChangedMeanwhile, NameTaken, InUse for another currency while shows lie ahead,
+    UpgradeUnfinished and what `follow_clocks` raises.
     """
     # While the row is locked, no screen is added.
-    before = _read_cinema(connection, cinema_id, lock=True)
+    before = read_cinema(connection, cinema_id, lock=True)
+    require(if_match, cinema_edition(before), "cinema")
     _check_day(connection, changes.get("day_starts_at", MIDNIGHT))
     if changes.get("currency", before["currency"]) != before["currency"]:
         currencies.check_upgrade(connection, changes["currency"])
@@ -182,7 +151,7 @@ def update_cinema(
         change = sa.update(Cinema).where(Cinema.id == cinema_id).values(**changes, **keys)
         with refusing(uq_cinema_name_key=_name_taken(changes.get("name"))):
             connection.execute(change)
-    after = _read_cinema(connection, cinema_id)
+    after = read_cinema(connection, cinema_id)
     clocks = ("timezone", "day_starts_at")
     if any(after[name] != before[name] for name in clocks):
         follow_clocks(connection, before=before, after=after, now=now)
@@ -198,9 +167,17 @@ def update_cinema(
 
 
 @writes
-def delete_cinema(connection: sa.Connection, *, cinema_id: int, by: Actor = OPERATOR) -> None:
-    """Delete a cinema; raises NotFound, and InUse for the default one and one with screens."""
-    before = _read_cinema(connection, cinema_id, lock=True)
+def delete_cinema(
+    connection: sa.Connection,
+    *,
+    cinema_id: int,
+    if_match: IfMatch | None = None,
+    by: Actor = OPERATOR,
+) -> None:
+    """Delete a cinema; raises NotFound, ChangedMeanwhile, and InUse for the default one and one
+    with screens."""
+    before = read_cinema(connection, cinema_id, lock=True)
+    require(if_match, cinema_edition(before), "cinema")
     if before["is_default"]:
         raise InUse("This is the default cinema, for what names none; it stays.")
     with refusing(fk_screen_cinema_id=InUse("This cinema has screens; delete them first.")):
@@ -229,7 +206,7 @@ def default_cinema(connection: sa.Connection, timezone: str, by: Actor) -> int:
         made = int(connection.execute(named).scalar_one())
         make_default(connection, made, by)
     elif is_new:
-        after = _read_cinema(connection, made)
+        after = read_cinema(connection, made)
         audit.record(connection, "cinema.created", by=by, object_id=made, after=after)
     return made
 
@@ -252,14 +229,6 @@ def _check_day(connection: sa.Connection, day_starts_at: str) -> None:
         require_finished_upgrade(connection, "a business day that starts later than midnight")
 
 
-def _read_cinema(connection: sa.Connection, cinema_id: int, *, lock: bool = False) -> sa.RowMapping:
-    query = sa.select(*CINEMA).where(Cinema.id == cinema_id)
-    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
-    if row is None:
-        raise NotFound("cinema", cinema_id)
-    return row
-
-
 # --- screens --------------------------------------------------------------------------------
 
 
@@ -270,13 +239,13 @@ def list_screens(*, page: int, page_size: int, cinema: int | None = None) -> Pag
         query = query.where(Screen.cinema_id == cinema)
     with reading() as connection:
         screens = fetch_page(connection, listing(query), page=page, page_size=page_size)
-    return screens.map(_screen)
+    return screens.map(screen_details)
 
 
 def get_screen(*, screen_id: int) -> ScreenDetails:
     """One screen with its seat plan; raises NotFound."""
     with reading() as connection:
-        return _screen(_read_screen(connection, screen_id))
+        return screen_details(read_screen(connection, screen_id))
 
 
 @writes
@@ -300,9 +269,9 @@ def create_screen(
     plan = read_rows(rows)
     cinema_id = default_cinema(connection, timezone, by) if cinema is None else cinema
     screen_id = insert_screen(connection, cinema_id, name, plan, out_of_order, turnaround_minutes)
-    screen = _read_screen(connection, screen_id)
+    screen = read_screen(connection, screen_id)
     audit.record(connection, "screen.created", by=by, object_id=screen["id"], after=screen)
-    return _screen(screen)
+    return screen_details(screen)
 
 
 def insert_screen(
@@ -345,6 +314,7 @@ def update_screen(
     external_id: str | None = None,
     apply_to_unsold_shows: bool = False,
     dry_run: bool = False,
+    if_match: IfMatch | None = None,
     by: Actor = OPERATOR,
     now: datetime | None = None,
 ) -> ScreenDetails:
@@ -354,7 +324,8 @@ def update_screen(
     seats. Seats that are said to be out of order are blocked in all shows to come where they are
     free, and the others are `still_sold`. A `dry_run` answers the same and writes nothing.
 
-    Raises NotFound and what `create_screen` raises, and Invalid for a plan to apply that is none.
+    Raises NotFound, ChangedMeanwhile and what `create_screen` raises, and Invalid for a plan to
+    apply that is none.
     """
     changes: dict[str, Any] = {}
     if external_id is not None:
@@ -362,14 +333,15 @@ def update_screen(
     if name is not None:
         changes |= {"name": name, "name_key": fold(name)}
     if turnaround_minutes is not None:
-        _check_turnaround(connection, turnaround_minutes)
         changes["turnaround_minutes"] = turnaround_minutes
     if rows is not None:
         plan = read_rows(rows)
         changes["rows"] = seat_plans.stored_plan(plan)
     if out_of_order is not None or apply_to_unsold_shows:  # shows before screens, as who moves one
         blocked_seats.lock_coming_shows(connection, screen_id, now)
-    before = _read_screen(connection, screen_id, lock=True)
+    before = read_screen(connection, screen_id, lock=True)
+    require(if_match, screen_edition(screen_details(before)), "screen")
+    _check_turnaround(connection, turnaround_minutes or 0)
     if rows is not None and changes["rows"] != before["rows"]:
         check_readable(connection, plan)
     if rows is None:
@@ -381,11 +353,11 @@ def update_screen(
         change = sa.update(Screen).where(Screen.id == screen_id).values(**changes)
         with refusing(uq_screen_cinema_id_name_key=_name_taken(name)):
             connection.execute(change)
-    after = _read_screen(connection, screen_id)
+    after = read_screen(connection, screen_id)
     audit.record(
         connection, "screen.changed", by=by, object_id=screen_id, before=before, after=after
     )
-    screen = _screen(after)
+    screen = screen_details(after)
     if apply_to_unsold_shows:
         applied = plan_changes.apply_plan(
             connection,
@@ -406,14 +378,22 @@ def update_screen(
         )
         screen = replace(screen, still_sold=tuple(sold))
     if dry_run:
-        raise Undo(screen)
+        raise Undo(replace(screen, kept_edition=screen_edition(screen_details(before))))
     return screen
 
 
 @writes
-def delete_screen(connection: sa.Connection, *, screen_id: int, by: Actor = OPERATOR) -> None:
-    """Delete a screen; raises NotFound, and InUse where it has shows, past ones too."""
-    before = _read_screen(connection, screen_id, lock=True)
+def delete_screen(
+    connection: sa.Connection,
+    *,
+    screen_id: int,
+    if_match: IfMatch | None = None,
+    by: Actor = OPERATOR,
+) -> None:
+    """Delete a screen; raises NotFound, ChangedMeanwhile, and InUse where it has shows, past ones
+    too."""
+    before = read_screen(connection, screen_id, lock=True)
+    require(if_match, screen_edition(screen_details(before)), "screen")
     with refusing(fk_show_screen_id=InUse("This screen has shows, past ones counted; it stays.")):
         connection.execute(sa.delete(Screen).where(Screen.id == screen_id))
     audit.record(connection, "screen.deleted", by=by, object_id=screen_id, before=before)
@@ -422,26 +402,6 @@ def delete_screen(connection: sa.Connection, *, screen_id: int, by: Actor = OPER
 def _check_turnaround(connection: sa.Connection, minutes: int) -> None:
     if minutes:
         require_finished_upgrade(connection, "the minutes between shows")
-
-
-def _read_screen(connection: sa.Connection, screen_id: int, *, lock: bool = False) -> sa.RowMapping:
-    query = sa.select(*SCREEN).where(Screen.id == screen_id)
-    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
-    if row is None:
-        raise NotFound("screen", screen_id)
-    return row
-
-
-def _screen(row: sa.RowMapping) -> ScreenDetails:
-    plan = seat_plans.read_plan(row["rows"])
-    return ScreenDetails(
-        id=row["id"],
-        cinema_id=row["cinema_id"],
-        name=row["name"],
-        rows=plan,
-        out_of_order=row["out_of_order"],
-        turnaround_minutes=row["turnaround_minutes"],
-    )
 
 
 def _name_taken(name: str | None) -> NameTaken:

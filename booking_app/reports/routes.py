@@ -24,6 +24,7 @@ JSON, CSV = "application/json", csv.MEDIA_TYPE
 
 @blp.route("/sales/", methods=["GET"])
 @staff_only
+@blp.tagged
 @blp.arguments(schemas.SalesQuery, location="query")
 @blp.response(200, schemas.Sales(many=True))
 @blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")
@@ -39,6 +40,7 @@ def report_sales(query: dict[str, Any]) -> Response:
 
 @blp.route("/shows/", methods=["GET"])
 @staff_only
+@blp.tagged
 @blp.arguments(schemas.ComingQuery, location="query")
 @blp.response(200, schemas.ComingShow(many=True), headers=HEADER)
 @blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")

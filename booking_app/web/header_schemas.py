@@ -14,7 +14,10 @@ def header(description: str, **schema: Any) -> dict[str, Any]:
 # Of answers, by the name under which they stand in the document.
 HEADERS: dict[str, dict[str, Any]] = {
     "RequestId": header("This answer's id, as the server's log has it.", example="7778d2a0"),
-    "ETag": header("Of what is answered, for `If-None-Match`.", example='"5d41402abc4b"'),
+    "ETag": header(
+        "Of what is answered; that of a single thing is for `If-Match` too.",
+        example='"5d41402abc4b"',
+    ),
     "CacheControl": header("How long the answer may be kept, and by whom."),
     "WwwAuthenticate": header("RFC 6750: `Bearer`, with `error` where a token was sent."),
     "RateLimit": header("Of the limit that is nearest: `r` calls are left for `t` seconds."),
@@ -40,7 +43,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 ALWAYS = ("RequestId", "RateLimit", "RateLimitPolicy")
-KEPT = ("ETag", "CacheControl")
 NAMES = {
     "RequestId": REQUEST_ID,
     "ETag": "ETag",

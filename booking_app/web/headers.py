@@ -31,7 +31,8 @@ ALWAYS = {
 }
 UNLESS_SET = {"Content-Security-Policy": API_POLICY, "Cache-Control": "no-store"}
 # The headers, beyond those that need no leave, that pages of other origins may send and read.
-READ = ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", REQUEST_ID]
+READ = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"]
+READ += [REQUEST_ID]
 SENT = [
     "Accept",
     "Accept-Encoding",
@@ -77,13 +78,27 @@ def _spelled(address: str) -> str:
 
 
 def cacheable(response: Response, *, shared_seconds: int = 0) -> Response:
-    """The same answer for everybody, which may be kept: with an ETag, and as 304 where the
-    caller has it already. Caches ask each time whether it still holds, but shared ones (a CDN)
-    only after `shared_seconds`."""
+    """The same answer for everybody, which may be kept (`tagged`). Caches ask each time whether it
+    still holds, but shared ones (a CDN) only after `shared_seconds`."""
     kept = f"s-maxage={shared_seconds}" if shared_seconds else "must-revalidate"
     response.headers["Cache-Control"] = f"public, max-age=0, {kept}"
-    of_all = response.get_data() + response.headers.get("X-Pagination", "").encode()
-    response.set_etag(generate_etag(of_all))
+    return tagged(response)
+
+
+def own(response: Response) -> Response:
+    """An answer of the caller's own, which the caller alone may keep (`tagged`), and asks each time
+    whether it still holds."""
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.vary.add("Authorization")
+    return tagged(response)
+
+
+def tagged(response: Response) -> Response:
+    """The answer with an ETag, of its content unless it has one; as 304 where the caller has it
+    already."""
+    if "ETag" not in response.headers:
+        of_all = response.get_data() + response.headers.get("X-Pagination", "").encode()
+        response.set_etag(generate_etag(of_all))
     if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
         names = ("ETag", "Vary", "Cache-Control")
         same = {name: response.headers[name] for name in names if name in response.headers}
@@ -93,7 +108,8 @@ def cacheable(response: Response, *, shared_seconds: int = 0) -> Response:
 
 def may_be_kept(response: Response) -> bool:
     """Whether a cache may keep the answer, and give it to others."""
-    return "no-store" not in response.headers.get("Cache-Control", "no-store")
+    kept = response.headers.get("Cache-Control", "no-store")
+    return "no-store" not in kept and "private" not in kept
 
 
 def init_app(app: Flask) -> None:

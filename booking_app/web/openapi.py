@@ -8,7 +8,7 @@ endpoint does not know.
 import copy
 import http
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -25,14 +25,8 @@ from booking_app.web import problems
 from booking_app.web.answer_examples import example_of
 from booking_app.web.field_schemas import ATTRIBUTES, Converter
 from booking_app.web.fields import Day, Instant, Money
-from booking_app.web.header_schemas import (
-    HEADERS,
-    KEPT,
-    PARAMETERS,
-    add_headers,
-    add_parameters,
-)
-from booking_app.web.headers import cacheable
+from booking_app.web.header_schemas import HEADERS, PARAMETERS, add_headers, add_parameters
+from booking_app.web.headers import cacheable, own, tagged
 from booking_app.web.prefix import at
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser, in_words
 from booking_app.web.validation import ERROR_SCHEMA, with_codes
@@ -126,16 +120,32 @@ class Blueprint(flask_smorest.Blueprint):
     def public(shared_seconds: int = 0) -> Callable[[View], View]:
         """Decorator: the answer is the same for everybody, and so it may be kept, by shared caches
         for so long without asking (`headers.cacheable`)."""
+        return _answering(lambda answer: cacheable(answer, shared_seconds=shared_seconds))
 
-        def decorator(view: View) -> View:
-            @wraps(view)
-            def kept(*args: Any, **kwargs: Any) -> Response:
-                return cacheable(view(*args, **kwargs), shared_seconds=shared_seconds)
+    @staticmethod
+    def own(view: View) -> View:
+        """Decorator, under `signed_in`: the answer is the caller's own (`headers.own`)."""
+        return _answering(own)(view)
 
-            kept.is_public = True  # type: ignore[attr-defined]
-            return kept  # type: ignore[return-value]
+    @staticmethod
+    def tagged(view: View) -> View:
+        """Decorator, under `staff_only`: the answer may not be kept by any cache, but a caller who
+        still has it gets 304 (`headers.tagged`)."""
+        return _answering(tagged)(view)
 
-        return decorator
+
+def _answering(finish: Callable[[Response], Response]) -> Callable[[View], View]:
+    """Decorator: the view's answer is finished so, with an ETag or as 304."""
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def finished(*args: Any, **kwargs: Any) -> Response:
+            return finish(view(*args, **kwargs))
+
+        finished.has_304 = True  # type: ignore[attr-defined]
+        return finished  # type: ignore[return-value]
+
+    return decorator
 
 
 class Answers(BasePlugin):
@@ -156,15 +166,15 @@ class Answers(BasePlugin):
             operation["operationId"] = self._operation_id(view.__name__)
             operation.setdefault("security", [])  # said, or a client would ask for a token
             responses = operation.setdefault("responses", {})
-            kept = getattr(view, "is_public", False)
-            add_parameters(operation, *(("IfNoneMatch",) if kept else ()))
-            if kept:
+            asks = getattr(view, "has_304", False)
+            add_parameters(operation, *(("IfNoneMatch",) if asks else ()))
+            if asks:
                 responses[304] = {
                     "description": "Nothing has changed since the `If-None-Match` of the request."
                 }
             for status, response in responses.items():
                 if int(status) < http.HTTPStatus.BAD_REQUEST:
-                    add_headers(response, *(KEPT if kept else ()))
+                    add_headers(response, *_headers_of(view, int(status)))
                     response["headers"] |= getattr(view, "answer_headers", {})
                     if "content" in response and (links := getattr(view, "links", {})):
                         response["links"] = links
@@ -181,6 +191,15 @@ class Answers(BasePlugin):
             raise ValueError(f"two views are named {name}")
         self.operation_ids.add(made)
         return made
+
+
+def _headers_of(view: Callable[..., Any], status: int) -> Iterator[str]:
+    """What an answer of the view has beyond the headers of every answer."""
+    asks = getattr(view, "has_304", False)
+    if (asks or getattr(view, "has_edition", False)) and status != http.HTTPStatus.NO_CONTENT:
+        yield "ETag"
+    if asks:
+        yield "CacheControl"
 
 
 def _errors(method: str, codes: Iterable[str]) -> dict[int | str, Any]:

@@ -68,6 +68,7 @@ CODES: dict[str, Code] = {
     # the present state
     "username_taken": Code(409, "The user name is taken"),
     "own_account": Code(409, "One's own account can't be changed here"),
+    "changed_meanwhile": Code(412, "It was changed since it was read"),
     "name_taken": Code(409, "The name is taken"),
     "external_id_taken": Code(409, "The external id is taken"),
     "in_use": Code(409, "It is in use"),

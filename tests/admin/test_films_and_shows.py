@@ -384,32 +384,6 @@ def test_saving_a_show_anew_does_not_move_it(
     assert (rows(Show)[0].starts_at, rows(Show)[0].price_cents) == (starts, 1100)
 
 
-def test_a_form_that_is_out_of_date_overwrites_nothing_unasked(
-    site: Site, staff: Caller, alice: Caller, make_movie: Callable[..., int]
-) -> None:
-    movie = make_movie()
-    form = {"title": "Mine", "duration_minutes": "90"}
-    for path, key, changed, typed in (
-        ("films/edit/", movie, (f"/api/movies/{movie}/", {"year": 1949}), form),
-        ("accounts/edit/", alice.id, (f"/api/accounts/{alice.id}/", {"is_disabled": True}), {}),
-    ):
-        page = site.get(path, id=key)
-        seen = re.search(r'name="seen" value="(\w+)"', page.text)
-        assert seen is not None
-        assert staff.patch(*changed).status_code == 200  # a colleague
-        events = len(rows(AuditEvent))
-        answer = site.post(path, {**typed, "seen": seen[1]}, {"id": key})
-        assert answer.status_code == 409
-        assert messages(answer) == [
-            "Somebody changed this meanwhile. Save again to overwrite that."
-        ]
-        assert len(rows(AuditEvent)) == events
-        now = re.search(r'name="seen" value="(\w+)"', answer.text)
-        assert now is not None
-        assert site.post(path, {**typed, "seen": now[1]}, {"id": key}).status_code == 302
-        assert len(rows(AuditEvent)) == events + 1
-
-
 def test_a_show_of_a_withdrawn_film_stays_as_it_is(site: Site, staff: Caller, show_id: int) -> None:
     """Its own flag is shown, not whether its film is on sale too."""
     show = staff.get(f"/api/shows/{show_id}/").json

@@ -15,7 +15,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         "core",
         (
             ("errors", "formats", "outages", "poolers", "sqlite_files"),
-            ("engines",),
+            ("editions", "engines"),
             ("database",),
             ("paging", "schema", "snapshots"),
             ("backups", "copies"),
@@ -55,6 +55,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("file_differences",),
             ("blocked_seats", "cinema_clocks", "currencies"),
             ("plan_changes", "screen_plans"),
+            ("venue_rows",),
             ("venues",),
             ("movies",),
             ("show_queries",),

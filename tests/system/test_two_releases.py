@@ -199,6 +199,30 @@ def test_two_releases_sell_side_by_side(
                     assert {name: row[name] for name in row_before} == row_before
 
 
+def test_what_the_release_before_changes_is_not_overwritten(
+    before: Release, fresh_url: str, fresh_app: Flask, tmp_path: Path
+) -> None:
+    """It knows no editions: they are made of what it stores."""
+    TODAY.flask(fresh_url, "db", "upgrade")
+    client = fresh_app.test_client()
+    with before.serving(fresh_url, tmp_path / "before.log") as old:
+        house = open_house(old)
+        shown = client.get(f"/api/shows/{house.show(old, 'One', 5)}/").json
+        guest = old.call("POST", "/api/signup/", {"username": "guest", "password": PASSWORD})[1]
+        for path, change in (
+            (f"/api/movies/{house.film}/", {"year": 1949}),
+            (f"/api/cinemas/{shown['cinema']}/", {"city": "Wien"}),
+            (f"/api/screens/{shown['screen']}/", {"name": "Two"}),
+            (f"/api/shows/{shown['id']}/", {"price": "8.00"}),
+            (f"/api/accounts/{guest['id']}/", {"is_disabled": True}),
+        ):
+            token = {"Authorization": f"Bearer {house.staff}"}
+            seen = client.get(path, headers=token).headers["ETag"]
+            assert old.call("PATCH", path, change, house.staff)[0] == 200
+            stale = client.patch(path, json=change, headers={**token, "If-Match": seen})
+            assert (stale.status_code, stale.json["code"]) == (412, "changed_meanwhile")
+
+
 def test_a_schema_that_the_release_before_can_not_use_is_noticed(
     before: Release, fresh_url: str, fresh_app: Flask, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ SOON = "2030-01-31T20:00:00Z"
 SIGNUP = {"username": "new", "password": PASSWORD}
 SHOW = {"screen_name": "New", "date_time": SOON, "total_seats": 5}
 HOUR = timedelta(hours=1)
+PERIOD = {"since": "2030-01-01", "until": "2030-01-31"}
 # Bodies with which nothing but what is provoked is wrong.
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/signup/"): SIGNUP,
@@ -131,6 +132,7 @@ def test_every_code_that_is_declared_occurs(
     holds(world)
     retries(world, monkeypatch)
     successes(world)
+    tags(world)
     everywhere(world)
     limited(world, database_url, monkeypatch)
     no_database(world)
@@ -173,8 +175,7 @@ def accounts(world: World) -> None:
     call("patch", account, staff.id, by=staff, json={"is_staff": False})
     call("post", "/api/login/", json=SIGNUP)
     call("get", "/api/audit/", by=staff)
-    period = {"since": "2030-01-01", "until": "2030-01-31"}
-    call("get", "/api/reports/sales/", by=staff, query_string=period)
+    call("get", "/api/reports/sales/", by=staff, query_string=PERIOD)
     call("get", "/api/reports/shows/", by=staff)
 
 
@@ -387,28 +388,51 @@ def retries(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def successes(world: World) -> None:
-    """What was not seen to succeed yet; and what a cache has already."""
+    """What was not seen to succeed yet."""
     call, staff, alice = world.call, world.staff, world.alice
-    show = world.make_show()
-    shown = staff.get(f"/api/shows/{show}/").json
-    ids = {f"{name}_id": shown[name] for name in ("movie", "cinema", "screen")}
-    ids["show_id"] = show
+    ids = one_of_each(world)
+    show = ids["show_id"]
     call("post", "/api/movies/", by=staff, json=BODIES["post", "/api/movies/"])
     call("post", "/api/movies/{movie_id}/shows/", ids["movie_id"], by=staff, json=SHOW)
     call("patch", "/api/movies/{movie_id}/", ids["movie_id"], by=staff, json={})
     call("patch", "/api/shows/{show_id}/", show, by=staff, json={})
     call("patch", "/api/cinemas/{cinema_id}/", ids["cinema_id"], by=staff, json={})
     call("patch", "/api/screens/{screen_id}/", ids["screen_id"], by=staff, json={})
-    for method, template, operation in operations(world.app):
-        if method == "get" and "304" in operation["responses"]:
-            numbers = [ids[name] for name in re.findall(r"\{(\w+)\}", template)]
-            tag = call(method, template, *numbers).headers["ETag"]
-            call(method, template, *numbers, headers={"If-None-Match": tag})
     call("get", "/api/my-bookings/", by=alice)
     call("get", "/api/bookings/", by=staff)
     call("get", "/api/me/", by=alice)
-    call("delete", "/api/shows/{show_id}/", show, by=staff)
+    call("delete", "/api/shows/{show_id}/", world.make_show(), by=staff)
     call("delete", "/api/movies/{movie_id}/", world.make_movie("Unused"), by=staff)
+
+
+def one_of_each(world: World) -> dict[str, int]:
+    """Ids, by the parameters of paths."""
+    show = world.make_show()
+    shown = world.staff.get(f"/api/shows/{show}/").json
+    ids = {f"{name}_id": shown[name] for name in ("movie", "cinema", "screen")}
+    booking_id = world.alice.post(f"/api/shows/{show}/book/", {"quantity": 1}).json["id"]
+    return ids | {"show_id": show, "booking_id": booking_id, "account_id": world.alice.id}
+
+
+def tags(world: World) -> None:
+    """What the caller has already; and changes of what is no more as the caller has seen it."""
+    call, staff = world.call, world.staff
+    ids = one_of_each(world)
+    for method, template, operation in operations(world.app):
+        numbers = [ids[name] for name in re.findall(r"\{(\w+)\}", template) if name in ids]
+        if method == "get" and "304" in operation["responses"]:
+            query = {"query_string": PERIOD} if template == "/api/reports/sales/" else {}
+            caller = staff if "security" in operation else None
+            tag = call(method, template, *numbers, by=caller, **query).headers["ETag"]
+            known = {"If-None-Match": tag}
+            call(method, template, *numbers, by=caller, headers=known, **query)
+        if "412" in operation["responses"]:
+            body = BODIES.get((method, template), {})
+            if template == "/api/shows/":
+                body = body | {"ids": [ids["show_id"]]}
+            for tag in ('"stale"', "unquoted"):
+                seen = {"If-Match": tag}
+                call(method, template, *numbers, by=staff, json=body, headers=seen)
 
 
 def everywhere(world: World) -> None:
