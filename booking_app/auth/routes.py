@@ -26,7 +26,13 @@ from booking_app.auth.access import (
 )
 from booking_app.web.limits import limited, reset
 from booking_app.web.openapi import Blueprint
-from booking_app.web.paging import HEADER, PageQuery, page_headers
+from booking_app.web.paging import (
+    CURSOR_HEADERS,
+    HEADER,
+    PageQuery,
+    cursor_headers,
+    page_headers,
+)
 
 blp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts and sessions")
 
@@ -193,15 +199,16 @@ def update_account(data: dict[str, Any], account_id: int) -> Any:
 @blp.route("/audit/", methods=["GET"])
 @staff_only
 @blp.arguments(schemas.AuditQuery, location="query")
-@blp.response(200, schemas.AuditEvent(many=True), headers=HEADER)
+@blp.response(200, schemas.AuditEvent(many=True), headers=CURSOR_HEADERS)
 def list_audit_events(query: dict[str, Any]) -> Any:
     """List what was done
 
     For staff. Log-ins, refused log-ins, log-outs, new passwords and roles, and every change of the
-    catalogue with its values before and after; newest first.
+    catalogue with its values before and after; newest first. By cursor (`after`) none comes twice
+    or is left out while others are added.
     """
-    page = audit.list_events(**query)
-    return page.items, page_headers(page)
+    part = audit.list_events(**query)
+    return part.items, cursor_headers(part, schemas.AFTER)
 
 
 def _client() -> dict[str, Any]:

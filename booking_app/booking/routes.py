@@ -23,7 +23,7 @@ from booking_app.booking.queries import BookingDetails
 from booking_app.core.database import UseCase
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint, View
-from booking_app.web.paging import HEADER, page_headers
+from booking_app.web.paging import CURSOR_HEADERS, cursor_headers
 from booking_app.web.problems import invalid
 
 P = ParamSpec("P")
@@ -115,8 +115,14 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 
     It becomes a booking. Staff confirm anybody's.
     """
-    user_id = current_user_id()
-    return _respond(200, service.confirm, user_id=user_id, booking_id=booking_id, by=_staff())
+    return _respond(
+        200,
+        service.confirm,
+        user_id=current_user_id(),
+        booking_id=booking_id,
+        policy=_policy(),
+        by=_staff(),
+    )
 
 
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
@@ -172,14 +178,15 @@ def cancel(data: dict[str, Any], booking_id: int) -> Response:
 @blp.route("/my-bookings/", methods=["GET"])
 @signed_in
 @blp.arguments(schemas.BookingQuery, location="query")
-@blp.response(200, schemas.Booking(many=True), headers=HEADER)
+@blp.response(200, schemas.Booking(many=True), headers=CURSOR_HEADERS)
 def my_bookings(query: dict[str, Any]) -> Any:
     """List your bookings
 
-    Newest first, cancelled ones too; `status` narrows the list.
+    Newest first, cancelled ones too; narrowed by `status`, `upcoming`, `show` and `reference`. By
+    cursor (`after`) none comes twice or is left out while others are added.
     """
-    page = queries.list_bookings(user_id=current_user_id(), **query)
-    return page.items, page_headers(page)
+    part = queries.list_bookings(user_id=current_user_id(), policy=_policy(), **query)
+    return part.items, cursor_headers(part, schemas.AFTER)
 
 
 @blp.route("/bookings/<id:booking_id>/", methods=["GET"])
@@ -192,21 +199,22 @@ def get_booking(booking_id: int) -> Any:
     Also one that is cancelled or expired. Staff see any.
     """
     if current_account().is_staff:
-        return queries.get_any_booking(booking_id=booking_id)
-    return queries.get_booking(user_id=current_user_id(), booking_id=booking_id)
+        return queries.get_any_booking(booking_id=booking_id, policy=_policy())
+    return queries.get_booking(user_id=current_user_id(), booking_id=booking_id, policy=_policy())
 
 
 @blp.route("/bookings/", methods=["GET"])
 @staff_only
 @blp.arguments(schemas.AllBookingsQuery, location="query")
-@blp.response(200, schemas.Booking(many=True), headers=HEADER)
+@blp.response(200, schemas.Booking(many=True), headers=CURSOR_HEADERS)
 def list_bookings(query: dict[str, Any]) -> Any:
     """List everybody's bookings
 
-    For staff. Newest first; narrowed by `show`, `user`, `status`, `reference` and `search`.
+    For staff. Newest first; narrowed by `show`, `user`, `status`, `upcoming`, `reference` and
+    `search`. By cursor (`after`) none comes twice or is left out while others are added.
     """
-    page = queries.list_all_bookings(**query)
-    return page.items, page_headers(page)
+    part = queries.list_all_bookings(policy=_policy(), **query)
+    return part.items, cursor_headers(part, schemas.AFTER)
 
 
 def _staff() -> Actor | None:

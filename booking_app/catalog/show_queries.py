@@ -11,22 +11,26 @@ from booking_app.catalog.models import (
     FILM_SEARCHED,
     IS_UPCOMING,
     PRESENTATION,
+    Cinema,
     Movie,
     Screen,
     Show,
     available_seats,
+    with_places,
 )
 from booking_app.core.database import NOW, Query, fold, reading
 from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 # With the parameter `now`.
-SHOWS: Query = (
+SHOWS: Query = with_places(
     sa.select(
         Show.id,
         Show.movie_id,
         Movie.title.label("movie_title"),
         Screen.cinema_id,
+        Cinema.name.label("cinema_name"),
+        Cinema.timezone,
         Show.screen_id,
         Screen.name.label("screen_name"),
         Show.starts_at,
@@ -41,8 +45,6 @@ SHOWS: Query = (
         sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
         *PRESENTATION,
     )
-    .join(Movie, Movie.id == Show.movie_id)
-    .join(Screen, Screen.id == Show.screen_id)
 )
 ONE_SHOW = SHOWS.where(Show.id == sa.bindparam("show"))
 

@@ -22,6 +22,7 @@ from booking_app.core.outages import is_unavailable
 from booking_app.web import problems
 from booking_app.web.fields import ByType, Day, Instant, Money
 from booking_app.web.headers import cacheable
+from booking_app.web.paging import Cursor
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
 
 RETRY_AFTER = {
@@ -210,3 +211,4 @@ api.register_converter(
 api.register_field(Money, "string", None)
 api.register_field(Instant, "string", "date-time")
 api.register_field(Day, "string", "date")
+api.register_field(Cursor, "string", None)
