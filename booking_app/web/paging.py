@@ -67,9 +67,10 @@ class Cursor(fields.Field[int]):
         except binascii.Error as error:
             raise self.make_error("invalid") from error
         found = re.fullmatch(rf"{self.of}:([0-9]{{1,19}})".encode(), inside)
-        if found is None or int(found[1]) > INT64_MAX:
+        last = int(found[1]) if found else 0
+        if last > INT64_MAX or self._serialize(last, attr, data) != value:  # as it was given out
             raise self.make_error("invalid")
-        return int(found[1])
+        return last
 
 
 class CursorQuery(PageQuery):
