@@ -137,7 +137,7 @@ class StaffsAccount(Account):
     is_disabled = StrictBoolean(required=True)
 
 
-AFTER = Cursor("event")
+AFTER = Cursor("e")
 
 
 class AuditQuery(CursorQuery):

@@ -91,7 +91,7 @@ class NoBody(ma.Schema):
     """Nothing can be said here."""
 
 
-AFTER = Cursor("booking")
+AFTER = Cursor("b")
 
 
 class BookingQuery(CursorQuery):
@@ -146,46 +146,7 @@ class Booking(AnswerSchema):
     )
     user = StrictInteger(1, required=True, attribute="user_id")
     show = StrictInteger(1, required=True, attribute="show_id")
-    movie_title = fields.String(
-        required=True,
-        metadata={"description": "The film, its show's time and place: as they stand now."},
-    )
-    date_time = Instant(
-        required=True, attribute="starts_at", metadata={"description": "When the show begins."}
-    )
-    local_date_time = LocalInstant(
-        of="starts_at",
-        required=True,
-        metadata={
-            "description": "The same by the clocks of the cinema, with their offset.",
-            "example": "2030-01-31T20:00:00+01:00",
-        },
-    )
-    ends_at = Instant(
-        required=True, metadata={"description": "When the audience leaves, breaks counted."}
-    )
-    screen_name = fields.String(required=True)
-    cinema_name = fields.String(required=True)
-    timezone = fields.String(
-        required=True,
-        metadata={"description": "The cinema's, by its IANA name.", "example": "Europe/Berlin"},
-    )
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
-    can_cancel = fields.Boolean(
-        required=True,
-        metadata={
-            "description": "Whether its customer can cancel it now: it is before `cancel_until`. "
-            "Staff can as long as it is held or booked."
-        },
-    )
-    cancel_until = Instant(
-        required=True,
-        allow_none=True,
-        metadata={
-            "description": "When cancelling ends for customers: a while before the show, as the "
-            "house has set it; of a hold `expires_at`. Null once it is cancelled or expired."
-        },
-    )
     seat_number = fields.String(
         required=True,
         allow_none=True,
@@ -228,4 +189,43 @@ class Booking(AnswerSchema):
         required=True,
         allow_none=True,
         metadata={"description": "When a hold ends, or ended; null of what is booked."},
+    )
+    movie_title = fields.String(
+        required=True,
+        metadata={"description": "The film, its show's time and place: as they stand now."},
+    )
+    date_time = Instant(
+        required=True, attribute="starts_at", metadata={"description": "When the show begins."}
+    )
+    local_date_time = LocalInstant(
+        of="starts_at",
+        required=True,
+        metadata={
+            "description": "The same by the clocks of the cinema, with their offset.",
+            "example": "2030-01-31T20:00:00+01:00",
+        },
+    )
+    ends_at = Instant(
+        required=True, metadata={"description": "When the audience leaves, breaks counted."}
+    )
+    screen_name = fields.String(required=True)
+    cinema_name = fields.String(required=True)
+    timezone = fields.String(
+        required=True,
+        metadata={"description": "The cinema's, by its IANA name.", "example": "Europe/Berlin"},
+    )
+    can_cancel = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "Whether its customer can cancel it now: it is before `cancel_until`. "
+            "Staff can as long as it is held or booked."
+        },
+    )
+    cancel_until = Instant(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "When cancelling ends for customers: a while before the show, as the "
+            "house has set it; of a hold `expires_at`. Null once it is cancelled or expired."
+        },
     )
