@@ -82,10 +82,9 @@ def cursor_headers(part: Part, cursor: fields.Field[int]) -> dict[str, str]:
     """The headers of a part of a list with this cursor."""
     following = cursor.serialize("next_after", part)
     facts = _facts(part) if isinstance(part, Page) else {"page_size": part.page_size}
-    headers = {"X-Pagination": orjson.dumps(facts | {"next": following}).decode()}
-    if following is not None:
-        headers["Link"] = _link("next", after=following)
-    return headers
+    links = {} if following is None else {"next": {"after": following, "page": None}}
+    told = orjson.dumps(facts | {"next": following}).decode()
+    return {"X-Pagination": told, **link_header(links)}
 
 
 def _facts(page: Page) -> dict[str, Any]:
@@ -97,9 +96,13 @@ def _facts(page: Page) -> dict[str, Any]:
     }
 
 
-def _link(relation: str, **changed: str) -> str:
-    """A link, for the header `Link`, to this list with some of its query's parameters changed; the
-    place in the list, `page` or `after`, is always one of them."""
-    kept = {name: value for name, value in request.args.items() if name not in ("page", "after")}
-    path = f"{request.script_root}{request.path}"
-    return f'<{path}?{urlencode(kept | changed)}>; rel="{relation}"'
+def link_header(links: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The `Link` header (RFC 8288) to this list: for each relation the parameters in which its
+    query differs from the request's; None leaves a parameter out."""
+    written = []
+    for relation, changed in links.items():
+        query = {**request.args, **changed}
+        query = {name: value for name, value in query.items() if value is not None}
+        path = f"{request.script_root}{request.path}"
+        written.append(f'<{path}?{urlencode(query)}>; rel="{relation}"')
+    return {"Link": ", ".join(written)} if written else {}
