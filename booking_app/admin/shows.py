@@ -373,8 +373,7 @@ def one(booking_id: int) -> AnyResponse:
     """A booking, and cancelling it, or some of its seats, for the customer."""
     form = Form()  # its fields are the seats, checkboxes of the page
     row = queries.get_any_booking(booking_id=booking_id)
-    show = _find_show(row.show_id)
-    g.timezone = show["timezone"]
+    g.timezone = row.timezone
     if request.method == "POST" and attempt(form, lambda: _cancel(form, row)):
         flash("Cancelled.", "success")
         return redirect(url_for(".one", booking_id=booking_id), 303)
@@ -382,19 +381,19 @@ def one(booking_id: int) -> AnyResponse:
         "admin/booking.html",
         form=form,
         row=row,
-        show=show,
-        starts=local_time(show["starts_at"], g.timezone),
+        starts=local_time(row.starts_at, g.timezone),
         customer=accounts.get_account(user_id=row.user_id),
         text_of=text_of,
     )
 
 
 def _cancel(form: Form, row: BookingDetails) -> Any:
-    seats = row.labels if "whole" in request.form else _seats_of(form)
+    seats = None if "whole" in request.form else _seats_of(form)
+    named = {} if seats is None else forms.read(form, CANCEL, seat_numbers=seats)
     return booking.cancel(
         user_id=row.user_id,
         booking_id=row.id,
-        **forms.read(form, CANCEL, seat_numbers=seats),
+        **named,
         policy=BookingPolicy.from_settings(current_app.config),
         by=access.actor(),
     )

@@ -19,7 +19,7 @@ from booking_app.admin.lists import (
 from booking_app.audit.models import ACTIONS, OBJECT_TYPES, AuditEvent
 from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
-from booking_app.booking.queries import SEARCHED, live_labels
+from booking_app.booking.queries import SEARCHED, receipt
 from booking_app.catalog.models import (
     FILM_SEARCHED,
     MIDNIGHT,
@@ -43,15 +43,33 @@ MANY = 2000  # choices in a form: more than any house has films on sale
 
 NOW = database.NOW.params(now=None)
 STATUS = status_at(NOW)
+# What a booking costs now, as `_total` says it.
+TOTAL = sa.case((STATUS.in_((BOOKED, HELD)), Booking.total_cents), else_=0)
 
 
 def _starts(row: Row) -> str:
     return local_time(row["starts_at"], row["timezone"])
 
 
+def _seats(row: Row) -> str:
+    return ", ".join(
+        seat.label for seat in receipt(row["seats"], row["status"]) if not seat.cancelled
+    )
+
+
+def _cancelled_seats(row: Row) -> str:
+    return ", ".join(seat.label for seat in receipt(row["seats"], row["status"]) if seat.cancelled)
+
+
 def _total(row: Row) -> str:
     """What the booking costs: one that is cancelled or expired, nothing."""
     amount = row["total_cents"] if row["status"] in (BOOKED, HELD) else 0
+    return decimal_string(amount, row["currency"])
+
+
+def _original_total(row: Row) -> str:
+    """What all its seats cost."""
+    amount = sum(seat.price_cents for seat in receipt(row["seats"], row["status"]))
     return decimal_string(amount, row["currency"])
 
 
@@ -101,22 +119,10 @@ def cinema_of(screen_id: int) -> str:
 
 
 def facts_of_show(show_id: int) -> sa.RowMapping:
-    """What the pages of a show need beside what the service tells: its `cinema_name` and
-    `timezone`, whether it is `on_sale` itself, whatever its film is, and whether its seats are
-    `planned`; raises NotFound."""
+    """What the pages of a show need beside what the service tells: whether it is `on_sale` itself,
+    whatever its film is, and whether its seats are `planned`; raises NotFound."""
     planned = sa.exists().where(ShowSeat.show_id == show_id, ShowSeat.row_label != "")
-    query = (
-        sa.select(
-            Cinema.name.label("cinema_name"),
-            Cinema.timezone,
-            Show.on_sale,
-            planned.label("planned"),
-        )
-        .select_from(Show)
-        .join(Screen, Screen.id == Show.screen_id)
-        .join(Cinema, Cinema.id == Screen.cinema_id)
-        .where(Show.id == show_id)
-    )
+    query = sa.select(Show.on_sale, planned.label("planned")).where(Show.id == show_id)
     with reading() as connection:
         facts = connection.execute(query).mappings().first()
     if facts is None:
@@ -292,8 +298,10 @@ BOOKINGS = Table(
         plain("reference", "Reference", Booking.reference),
         plain("username", "Customer", User.username_key),
         *PLACE_COLUMNS,
-        Column("seats", "Seats", lambda row: ", ".join(live_labels(row["seats"])), wraps=True),
-        Column("total_cents", "Total", _total, Booking.total_cents),
+        Column("seats", "Seats", _seats, wraps=True),
+        Column("cancelled_seats", "Cancelled seats", _cancelled_seats, wraps=True),
+        Column("total_cents", "Total", _total, TOTAL),
+        Column("original_total", "Original total", _original_total),
         plain("currency", "Currency", Booking.currency),
         plain("status", "Status", STATUS),
         plain("created_at", "Made", Booking.id),

@@ -27,8 +27,9 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
 
-from booking_app.admin import amounts, forms, tables
+from booking_app.admin import amounts, forms
 from booking_app.admin.lists import PAGE_SIZE, Table, asked_of, export
+from booking_app.catalog import show_queries
 from booking_app.catalog.times import by_clocks
 from booking_app.core.editions import ChangedMeanwhile, IfMatch
 from booking_app.core.errors import DomainError, Invalid, NotFound
@@ -75,7 +76,7 @@ def refuse(form: Form, error: DomainError) -> None:
         return
     if "timezone" not in g and "show" in error.facts:
         with suppress(NotFound):  # it was deleted just now
-            timezone = tables.facts_of_show(error.facts["show"])["timezone"]
+            timezone = show_queries.get_show(show_id=error.facts["show"])["timezone"]
     if isinstance(error, Invalid):
         forms.show_errors(form, error.errors.items(), lambda told: by_clocks(told, timezone))
     else:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from booking_app.audit.models import AuditEvent
 from booking_app.core.database import NOW, reading
-from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.paging import CursorListing, Part, fetch_part, newest_first
 
 EVENT = tuple(sa.inspect(AuditEvent).columns)
 
@@ -71,7 +71,7 @@ def record(
 
 
 @cache
-def _event_list(filters: frozenset[str]) -> Listing:
+def _event_list(filters: frozenset[str]) -> CursorListing:
     conditions = {
         "action": AuditEvent.action == sa.bindparam("action"),
         "actor": AuditEvent.actor_id == sa.bindparam("actor"),
@@ -81,21 +81,23 @@ def _event_list(filters: frozenset[str]) -> Listing:
         "until": AuditEvent.created_at < sa.bindparam("until"),
     }
     query = sa.select(*EVENT).where(*(conditions[name] for name in sorted(filters)))
-    return listing(query.order_by(AuditEvent.id.desc()))
+    return newest_first(query, AuditEvent.id)
 
 
 def list_events(
     *,
     page: int,
     page_size: int,
+    after: int | None = None,
     action: str | None = None,
     actor: int | None = None,
     object_type: str | None = None,
     object: int | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Page:
-    """Events, newest first. `actor` is an account's id; `until` itself is left out."""
+) -> Part:
+    """Events, newest first: a page, or those before the one with the id `after`. `actor` is an
+    account's id; `until` itself is left out."""
     filters = {
         "action": action,
         "actor": actor,
@@ -107,4 +109,6 @@ def list_events(
     given = {name: value for name, value in filters.items() if value is not None}
     with reading() as connection:
         statements = _event_list(frozenset(given))
-        return fetch_page(connection, statements, given, page=page, page_size=page_size)
+        return fetch_part(
+            connection, statements, given, page=page, page_size=page_size, after=after
+        )

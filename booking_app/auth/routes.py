@@ -28,7 +28,13 @@ from booking_app.core.editions import IfMatch
 from booking_app.web.conditional import edition, if_match
 from booking_app.web.limits import limited, reset
 from booking_app.web.openapi import Blueprint
-from booking_app.web.paging import HEADER, PageQuery, page_headers
+from booking_app.web.paging import (
+    CURSOR_HEADERS,
+    HEADER,
+    PageQuery,
+    cursor_headers,
+    page_headers,
+)
 from booking_app.web.prefix import LOCATION, location
 
 blp = Blueprint(
@@ -214,15 +220,16 @@ def update_account(data: dict[str, Any], account_id: int, if_match: IfMatch | No
 @staff_only
 @blp.tagged
 @blp.arguments(schemas.AuditQuery, location="query")
-@blp.response(200, schemas.AuditEvent(many=True), headers=HEADER)
+@blp.response(200, schemas.AuditEvent(many=True), headers=CURSOR_HEADERS)
 def list_audit_events(query: dict[str, Any]) -> Any:
     """List what was done
 
     For staff. Log-ins, refused log-ins, log-outs, new passwords and roles, and every change of the
-    catalogue with its values before and after; newest first.
+    catalogue with its values before and after; newest first. By cursor (`after`) none comes twice
+    or is left out while others are added.
     """
-    page = audit.list_events(**query)
-    return page.items, page_headers(page)
+    part = audit.list_events(**query)
+    return part.items, cursor_headers(part, schemas.AFTER)
 
 
 def _client() -> dict[str, Any]:

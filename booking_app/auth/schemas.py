@@ -8,7 +8,7 @@ from marshmallow import fields, validate
 from booking_app.audit.models import ACTIONS, OBJECT_TYPES
 from booking_app.auth.models import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME_MAX
 from booking_app.web.fields import AnswerSchema, Instant, StrictBoolean, StrictInteger, Text
-from booking_app.web.paging import PageQuery
+from booking_app.web.paging import Cursor, CursorQuery, PageQuery
 
 TOKEN_MAX = 4096
 
@@ -140,7 +140,11 @@ class StaffsAccount(Account):
     is_disabled = StrictBoolean(required=True)
 
 
-class AuditQuery(PageQuery):
+AFTER = Cursor("e")
+
+
+class AuditQuery(CursorQuery):
+    after = AFTER
     action = fields.String(validate=validate.OneOf(ACTIONS))
     actor = StrictInteger(1, query=True, metadata={"description": "The account that did it."})
     object_type = fields.String(validate=validate.OneOf(OBJECT_TYPES))

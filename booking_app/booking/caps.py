@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from booking_app.booking.models import BOOKED, HELD, Booking
-from booking_app.booking.queries import live_labels
+from booking_app.booking.queries import receipt
 from booking_app.core.database import NOW, Query
 from booking_app.core.errors import Conflict
 
@@ -20,7 +20,7 @@ class TooManySeats(Conflict):
 
 
 HELD_NOW = sa.and_(Booking.status == HELD, Booking.expires_at > NOW)
-OF_ACCOUNT = sa.select(Booking.seats).where(
+OF_ACCOUNT = sa.select(Booking.seats, Booking.status).where(
     Booking.user_id == sa.bindparam("user"), Booking.show_id == sa.bindparam("show")
 )
 HELD_BY_ACCOUNT = OF_ACCOUNT.where(HELD_NOW)
@@ -65,5 +65,7 @@ def _count(
 ) -> int:
     params = {"user": user_id, "show": show_id, "now": now}
     return sum(
-        len(live_labels(stored)) for stored in connection.execute(receipts, params).scalars()
+        not seat.cancelled
+        for stored, status in connection.execute(receipts, params)
+        for seat in receipt(stored, status)
     )

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from booking_app.audit.service import Actor
 from booking_app.auth.models import User
 from booking_app.booking.models import CANCELLED, EXPIRED, HELD, Booking
-from booking_app.booking.queries import COLUMNS, BookingDetails, details, require_own
+from booking_app.booking.policy import BookingPolicy
+from booking_app.booking.queries import COLUMNS, OF_SHOW, BookingDetails, details, require_own
 from booking_app.catalog import show_rules
-from booking_app.catalog.models import SALES_END, Movie, Show
+from booking_app.catalog.models import SALES_END, Cinema, Movie, Screen, Show, with_places
 from booking_app.core.database import NOW, Row
 from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
@@ -50,7 +51,12 @@ class ShowOnSale:
     can buy until `sales_end`."""
 
     id: int
+    movie_title: str
     starts_at: datetime
+    ends_at: datetime
+    screen_name: str
+    cinema_name: str
+    timezone: str
     sales_end: datetime
     price_cents: int
     prices: Mapping[str, int]
@@ -62,18 +68,16 @@ class ShowOnSale:
 
 @dataclass(frozen=True, slots=True)
 class LockedBooking:
-    """A booking with its row locked, when its show starts and its sale ends, and the present."""
+    """A booking with its row locked, and when its show's sale ends."""
 
     details: BookingDetails
-    starts_at: datetime
     sales_end: datetime
-    now: datetime
 
 
 LOCK_SHOW_ON_SALE = (
     sa.select(
         Show.id,
-        Show.starts_at,
+        *OF_SHOW,
         Show.sales_from,
         SALES_END.label("sales_end"),
         Show.price_cents,
@@ -85,12 +89,18 @@ LOCK_SHOW_ON_SALE = (
         NOW.label("now"),
     )
     .join(Movie, Movie.id == Show.movie_id)
+    # Outer joins: see `lock_show_on_sale`.
+    .outerjoin(Screen, Screen.id == Show.screen_id)
+    .outerjoin(Cinema, Cinema.id == Screen.cinema_id)
     .where(Show.id == sa.bindparam("show"))
     .with_for_update(read=True, key_share=True, of=Show)
 )
 LOCK_BOOKING = (
-    sa.select(*COLUMNS, Show.starts_at, SALES_END.label("sales_end"), NOW.label("now"))
-    .join(Show, Show.id == Booking.show_id)
+    with_places(
+        sa.select(*COLUMNS, *OF_SHOW, SALES_END.label("sales_end")).join(
+            Show, Show.id == Booking.show_id
+        )
+    )
     .where(Booking.id == sa.bindparam("booking"))
     .with_for_update(of=Booking)
 )
@@ -107,7 +117,12 @@ def lock_show_on_sale(
 ) -> ShowOnSale:
     """The show, its row locked shared so that staff can't move it meanwhile, and the present.
     Raises NotFound, NotOnSale and, for customers, NotOnSaleYet and SalesClosed."""
-    show = connection.execute(LOCK_SHOW_ON_SALE, {"show": show_id, "now": now}).first()
+    asked = {"show": show_id, "now": now}
+    show = connection.execute(LOCK_SHOW_ON_SALE, asked).first()
+    if show is not None and show.cinema_name is None:
+        # Staff moved it to another screen while its lock was waited for. PostgreSQL looks at the
+        # show's row again then, but not at the new screen's.
+        show = connection.execute(LOCK_SHOW_ON_SALE, asked).first()
     if show is None:
         raise NotFound("show", show_id)
     if not show.on_sale:
@@ -119,7 +134,12 @@ def lock_show_on_sale(
         refuse_after_sale(show.sales_end, show.now)
     return ShowOnSale(
         id=show.id,
+        movie_title=show.movie_title,
         starts_at=show.starts_at,
+        ends_at=show.ends_at,
+        screen_name=show.screen_name,
+        cinema_name=show.cinema_name,
+        timezone=show.timezone,
         sales_end=show.sales_end,
         price_cents=show.price_cents,
         prices=show.prices,
@@ -140,17 +160,18 @@ def lock_hold(
     connection: sa.Connection,
     user_id: int,
     booking_id: int,
+    policy: BookingPolicy,
     by: Actor | None,
     now: datetime | None,
 ) -> LockedBooking:
     """As `lock_live_booking`, with the account's row locked too: whoever counts its seats (`caps`)
     sees whether the hold was kept in time. Raises NotHeld for a booking that is booked and, for
     customers, SalesClosed: staff may have ended the sale earlier than the hold."""
-    locked = lock_live_booking(connection, user_id, booking_id, by, now)
+    locked = lock_live_booking(connection, user_id, booking_id, policy, by, now)
     if locked.details.status != HELD:
         raise NotHeld("This booking is confirmed already.")
     if by is None:
-        refuse_after_sale(locked.sales_end, locked.now)
+        refuse_after_sale(locked.sales_end, locked.details.now)
     lock_row(connection, User.id, locked.details.user_id)
     return locked
 
@@ -159,6 +180,7 @@ def lock_live_booking(
     connection: sa.Connection,
     user_id: int,
     booking_id: int,
+    policy: BookingPolicy,
     by: Actor | None,
     now: datetime | None,
 ) -> LockedBooking:
@@ -169,14 +191,14 @@ def lock_live_booking(
     row: Row | None = connection.execute(LOCK_BOOKING, {"booking": booking_id, "now": now}).first()
     if row is None:
         raise NotFound("booking", booking_id)
-    booking = details(row)
+    booking = details(row, policy)
     if by is None:
         require_own(booking.user_id, user_id)
     if booking.status == CANCELLED:
         raise AlreadyCancelled("This booking is cancelled already.")
     if booking.status == EXPIRED:
         raise hold_expired(booking)
-    return LockedBooking(booking, row.starts_at, row.sales_end, row.now)
+    return LockedBooking(booking, row.sales_end)
 
 
 def hold_expired(booking: BookingDetails) -> HoldExpired:

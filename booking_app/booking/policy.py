@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 
@@ -15,6 +16,11 @@ class BookingPolicy:
     hold_max_minutes: int = 30
     cancel_cutoff_minutes: int = 0
     companion_release_minutes: int = 60
+
+    @property
+    def cancel_cutoff(self) -> timedelta:
+        """So long before a show customers can't cancel any more."""
+        return timedelta(minutes=self.cancel_cutoff_minutes)
 
     def most_seats(self, *, is_staff: bool) -> int:
         """How many seats a booking may have, and an account may hold of a show."""

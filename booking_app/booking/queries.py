@@ -2,18 +2,28 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from booking_app.auth.models import User
-from booking_app.booking.models import Booking, status_at
-from booking_app.catalog.models import FILM_SEARCHED, Movie, Show
-from booking_app.core.database import NOW, Row, Searched, reading
+from booking_app.booking.models import BOOKED, HELD, Booking, status_at
+from booking_app.booking.policy import DEFAULT_POLICY, BookingPolicy
+from booking_app.booking.references import normalized
+from booking_app.catalog.models import (
+    FILM_SEARCHED,
+    IS_UPCOMING,
+    Cinema,
+    Movie,
+    Screen,
+    Show,
+    with_places,
+)
+from booking_app.core.database import NOW, Query, Row, Searched, reading
 from booking_app.core.errors import Forbidden, NotFound
-from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.paging import CursorListing, Part, fetch_part, newest_first
 
 
 class NotYourBooking(Forbidden):
@@ -22,8 +32,8 @@ class NotYourBooking(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class BookedSeat:
-    """A line of a booking's receipt: a seat at the price when it was booked. `cancelled`: it was
-    given back by itself."""
+    """A line of a booking's receipt: a seat at the price when it was booked. `cancelled`: the
+    booking does not have it any longer."""
 
     label: str
     price_cents: int
@@ -32,7 +42,11 @@ class BookedSeat:
 
 @dataclass(frozen=True, slots=True)
 class BookingDetails:
-    """A booking as its row says. `seats` is its receipt, in the order of the room."""
+    """A booking as its row says, at `now`, with what its show is at present.
+
+    `seats` is its receipt, in the order of the room. Customers may cancel what is booked until
+    `cancel_cutoff` before the start.
+    """
 
     id: int
     reference: str
@@ -43,15 +57,23 @@ class BookingDetails:
     currency: str
     created_at: datetime
     expires_at: datetime | None
+    movie_title: str
+    starts_at: datetime
+    ends_at: datetime
+    screen_name: str
+    cinema_name: str
+    timezone: str
+    now: datetime
+    cancel_cutoff: timedelta
 
     @property
     def labels(self) -> list[str]:
-        """The seats that were not given back one by one."""
+        """The seats that it has."""
         return [seat.label for seat in self.seats if not seat.cancelled]
 
     @property
     def priced_seats(self) -> list[dict[str, Any]]:
-        """Its seats, each with the currency of its price."""
+        """All its seats, each with the currency of its price."""
         return [
             {
                 "label": seat.label,
@@ -70,13 +92,30 @@ class BookingDetails:
 
     @property
     def cancelled_labels(self) -> list[str]:
-        """The seats that were given back one by one."""
+        """The seats that it has no longer."""
         return [seat.label for seat in self.seats if seat.cancelled]
 
     @property
     def total_cents(self) -> int:
-        """The price of the seats that were not given back."""
+        """The price of the seats that it has."""
         return sum(seat.price_cents for seat in self.seats if not seat.cancelled)
+
+    @property
+    def original_total_cents(self) -> int:
+        """The price of all its seats."""
+        return sum(seat.price_cents for seat in self.seats)
+
+    @property
+    def cancel_until(self) -> datetime | None:
+        """When cancelling ends for customers: a hold is let go until it expires."""
+        if self.status == BOOKED:
+            return self.starts_at - self.cancel_cutoff
+        return self.expires_at if self.status == HELD else None
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether its customer may cancel it now."""
+        return self.cancel_until is not None and self.now < self.cancel_until
 
 
 # With the parameter `now`.
@@ -90,19 +129,31 @@ COLUMNS = (
     Booking.currency,
     Booking.created_at,
     Booking.expires_at,
+    NOW.label("now"),
+)
+# What a booking tells of its show, of a SELECT that is joined by `with_places`.
+OF_SHOW = (
+    Movie.title.label("movie_title"),
+    Show.starts_at,
+    Show.ends_at,
+    Screen.name.label("screen_name"),
+    Cinema.name.label("cinema_name"),
+    Cinema.timezone,
 )
 # A search for bookings looks into these.
 SEARCHED = (
-    Searched(sa.func.lower(Booking.reference)),
+    Searched(Booking.reference, normalized),
     Searched(User.username_key),
     Searched(sa.func.lower(User.email)),
     FILM_SEARCHED,
 )
-ONE_BOOKING = sa.select(*COLUMNS).where(Booking.id == sa.bindparam("booking"))
+ONE_BOOKING = with_places(
+    sa.select(*COLUMNS, *OF_SHOW).join(Show, Show.id == Booking.show_id)
+).where(Booking.id == sa.bindparam("booking"))
 
 
-def details(row: Row | Mapping[Any, Any]) -> BookingDetails:
-    """The booking of a row that has `COLUMNS`."""
+def details(row: Row | Mapping[Any, Any], policy: BookingPolicy) -> BookingDetails:
+    """The booking of a row that has `COLUMNS` and `OF_SHOW`."""
     booking = row if isinstance(row, Mapping) else row._mapping
     return BookingDetails(
         id=booking["id"],
@@ -110,23 +161,30 @@ def details(row: Row | Mapping[Any, Any]) -> BookingDetails:
         user_id=booking["user_id"],
         show_id=booking["show_id"],
         status=booking["status"],
-        seats=receipt(booking["seats"]),
+        seats=receipt(booking["seats"], booking["status"]),
         currency=booking["currency"],
         created_at=booking["created_at"],
         expires_at=booking["expires_at"],
+        movie_title=booking["movie_title"],
+        starts_at=booking["starts_at"],
+        ends_at=booking["ends_at"],
+        screen_name=booking["screen_name"],
+        cinema_name=booking["cinema_name"],
+        timezone=booking["timezone"],
+        now=booking["now"],
+        cancel_cutoff=policy.cancel_cutoff,
     )
 
 
-def receipt(stored: Iterable[Mapping[str, Any]]) -> tuple[BookedSeat, ...]:
-    """The lines of a receipt as `booking.seats` keeps them."""
+def receipt(stored: Iterable[Mapping[str, Any]], status: str) -> tuple[BookedSeat, ...]:
+    """The lines of a receipt that `booking.seats` keeps, of a booking with that status. Kept is of
+    each seat whether it was given back by itself; a booking that is cancelled or expired has none.
+    """
+    over = status not in (HELD, BOOKED)
     return tuple(
-        BookedSeat(line["seat_number"], line["price_cents"], line["cancelled"]) for line in stored
+        BookedSeat(line["seat_number"], line["price_cents"], over or line["cancelled"])
+        for line in stored
     )
-
-
-def live_labels(stored: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The seats of a receipt as `booking.seats` keeps it that were not given back."""
-    return [seat.label for seat in receipt(stored) if not seat.cancelled]
 
 
 def stored_receipt(seats: Sequence[BookedSeat]) -> list[dict[str, Any]]:
@@ -137,20 +195,28 @@ def stored_receipt(seats: Sequence[BookedSeat]) -> list[dict[str, Any]]:
     ]
 
 
-def get_booking(*, user_id: int, booking_id: int, now: datetime | None = None) -> BookingDetails:
+def get_booking(
+    *,
+    user_id: int,
+    booking_id: int,
+    policy: BookingPolicy = DEFAULT_POLICY,
+    now: datetime | None = None,
+) -> BookingDetails:
     """One of the account's bookings; raises NotFound and NotYourBooking."""
-    booking = get_any_booking(booking_id=booking_id, now=now)
+    booking = get_any_booking(booking_id=booking_id, policy=policy, now=now)
     require_own(booking.user_id, user_id)
     return booking
 
 
-def get_any_booking(*, booking_id: int, now: datetime | None = None) -> BookingDetails:
+def get_any_booking(
+    *, booking_id: int, policy: BookingPolicy = DEFAULT_POLICY, now: datetime | None = None
+) -> BookingDetails:
     """A booking of whichever account, for staff; raises NotFound."""
     with reading() as connection:
         row = connection.execute(ONE_BOOKING, {"booking": booking_id, "now": now}).first()
     if row is None:
         raise NotFound("booking", booking_id)
-    return details(row)
+    return details(row, policy)
 
 
 def require_own(owner_id: int, user_id: int) -> None:
@@ -160,41 +226,16 @@ def require_own(owner_id: int, user_id: int) -> None:
 
 
 @cache
-def _booking_list(by_status: bool) -> Listing:
-    query = sa.select(*COLUMNS).where(Booking.user_id == sa.bindparam("user"))
-    if by_status:
-        query = query.where(status_at(NOW) == sa.bindparam("status"))
-    return listing(query.order_by(Booking.id.desc()))
-
-
-def list_bookings(
-    *,
-    user_id: int,
-    page: int,
-    page_size: int,
-    status: str | None = None,
-    now: datetime | None = None,
-) -> Page:
-    """The account's bookings, newest first."""
-    params: dict[str, Any] = {"user": user_id, "now": now}
-    if status is not None:
-        params["status"] = status
-    statements = _booking_list(status is not None)
-    with reading() as connection:
-        bookings = fetch_page(connection, statements, params, page=page, page_size=page_size)
-    return bookings.map(details)
-
-
-@cache
-def _all_bookings(filters: frozenset[str], searching: bool) -> Listing:
-    """The list of everybody's bookings with those filters, built once for each set of them.
-    Searching, it has a parameter for each of `SEARCHED`: `search_0` and so on."""
+def _bookings(filters: frozenset[str], searching: bool) -> CursorListing:
+    """The list of bookings with those filters, built once for each set of them. Searching, it has a
+    parameter for each of `SEARCHED`: `search_0` and so on."""
     query = sa.select(*COLUMNS)
+    if searching or "upcoming" in filters:
+        query = query.join(Show, Show.id == Booking.show_id)
     if searching:
         patterns = (one.like(sa.bindparam(f"search_{n}")) for n, one in enumerate(SEARCHED))
         query = (
             query.join(User, User.id == Booking.user_id)
-            .join(Show, Show.id == Booking.show_id)
             .join(Movie, Movie.id == Show.movie_id)
             .where(sa.or_(*patterns))
         )
@@ -203,36 +244,57 @@ def _all_bookings(filters: frozenset[str], searching: bool) -> Listing:
         "user": Booking.user_id == sa.bindparam("user"),
         "status": status_at(NOW) == sa.bindparam("status"),
         "reference": Booking.reference == sa.bindparam("reference"),
+        "upcoming": sa.bindparam("upcoming", type_=sa.Boolean) == IS_UPCOMING,
     }
     for name in filters:
         query = query.where(conditions[name])
-    return listing(query.order_by(Booking.id.desc()))
+    return newest_first(query, Booking.id, _with_shows)
+
+
+def _with_shows(part: sa.Subquery) -> Query:
+    """Rows of bookings with what each tells of its show."""
+    query = sa.select(part, *OF_SHOW).select_from(part)
+    return with_places(query.join(Show, Show.id == part.c.show_id))
+
+
+def list_bookings(*, user_id: int, **asked: Any) -> Part:
+    """The account's bookings, as `list_all_bookings`."""
+    return list_all_bookings(user=user_id, **asked)
 
 
 def list_all_bookings(
     *,
     page: int,
     page_size: int,
+    after: int | None = None,
     show: int | None = None,
     user: int | None = None,
     status: str | None = None,
     reference: str | None = None,
+    upcoming: bool | None = None,
     search: str | None = None,
+    policy: BookingPolicy = DEFAULT_POLICY,
     now: datetime | None = None,
-) -> Page:
-    """Everybody's bookings, newest first, for staff. `search` is a part of the reference, the user
-    name, the e-mail or the film's titles, in any case."""
+) -> Part:
+    """Everybody's bookings, newest first: a page, or those older than the one with the id `after`.
+
+    `reference` is one as it was typed; `search` is a part of it, of the user name, the e-mail or
+    the film's titles, in any case; `upcoming` is whether the show is (`IS_UPCOMING`).
+    """
     filters = {
         "show": show,
         "user": user,
         "status": status,
-        "reference": None if reference is None else reference.upper(),
+        "reference": None if reference is None else normalized(reference),
+        "upcoming": upcoming,
     }
     given = {name: value for name, value in filters.items() if value is not None}
     params = {**given, "now": now}
     if search is not None:
         params |= {f"search_{n}": one.pattern(search) for n, one in enumerate(SEARCHED)}
-    statements = _all_bookings(frozenset(given), search is not None)
+    statements = _bookings(frozenset(given), search is not None)
     with reading() as connection:
-        bookings = fetch_page(connection, statements, params, page=page, page_size=page_size)
-    return bookings.map(details)
+        part = fetch_part(
+            connection, statements, params, page=page, page_size=page_size, after=after
+        )
+    return part.map(lambda row: details(row, policy))

@@ -25,7 +25,7 @@ from booking_app.core.database import UseCase
 from booking_app.web.fields import Coded
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint, View
-from booking_app.web.paging import HEADER, page_headers
+from booking_app.web.paging import CURSOR_HEADERS, cursor_headers
 from booking_app.web.prefix import LOCATION, location
 from booking_app.web.problems import invalid
 
@@ -129,8 +129,14 @@ def confirm_booking(booking_id: int) -> Response:
 
     It becomes a booking. Staff confirm anybody's.
     """
-    user_id = current_user_id()
-    return _respond(200, service.confirm, user_id=user_id, booking_id=booking_id, by=_staff())
+    return _respond(
+        200,
+        service.confirm,
+        user_id=current_user_id(),
+        booking_id=booking_id,
+        policy=_policy(),
+        by=_staff(),
+    )
 
 
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
@@ -188,15 +194,16 @@ def cancel_booking(data: dict[str, Any], booking_id: int) -> Response:
 @signed_in
 @blp.own
 @blp.arguments(schemas.BookingQuery, location="query")
-@blp.response(200, schemas.Booking(many=True), headers=HEADER)
+@blp.response(200, schemas.Booking(many=True), headers=CURSOR_HEADERS)
 @blp.leads_to("getBooking", "cancelBooking", booking_id="/0/id")
 def list_my_bookings(query: dict[str, Any]) -> Any:
     """List your bookings
 
-    Newest first, cancelled ones too; `status` narrows the list.
+    Newest first, cancelled ones too; narrowed by `status`, `upcoming`, `show` and `reference`. By
+    cursor (`after`) none comes twice or is left out while others are added.
     """
-    page = queries.list_bookings(user_id=current_user_id(), **query)
-    return page.items, page_headers(page)
+    part = queries.list_bookings(user_id=current_user_id(), policy=_policy(), **query)
+    return part.items, cursor_headers(part, schemas.AFTER)
 
 
 @blp.route("/bookings/<id:booking_id>/", methods=["GET"])
@@ -210,22 +217,23 @@ def get_booking(booking_id: int) -> Any:
     Also one that is cancelled or expired. Staff see any.
     """
     if current_account().is_staff:
-        return queries.get_any_booking(booking_id=booking_id)
-    return queries.get_booking(user_id=current_user_id(), booking_id=booking_id)
+        return queries.get_any_booking(booking_id=booking_id, policy=_policy())
+    return queries.get_booking(user_id=current_user_id(), booking_id=booking_id, policy=_policy())
 
 
 @blp.route("/bookings/", methods=["GET"])
 @staff_only
 @blp.tagged
 @blp.arguments(schemas.AllBookingsQuery, location="query")
-@blp.response(200, schemas.Booking(many=True), headers=HEADER)
+@blp.response(200, schemas.Booking(many=True), headers=CURSOR_HEADERS)
 def list_bookings(query: dict[str, Any]) -> Any:
     """List everybody's bookings
 
-    For staff. Newest first; narrowed by `show`, `user`, `status`, `reference` and `search`.
+    For staff. Newest first; narrowed by `show`, `user`, `status`, `upcoming`, `reference` and
+    `search`. By cursor (`after`) none comes twice or is left out while others are added.
     """
-    page = queries.list_all_bookings(**query)
-    return page.items, page_headers(page)
+    part = queries.list_all_bookings(policy=_policy(), **query)
+    return part.items, cursor_headers(part, schemas.AFTER)
 
 
 def _staff() -> Actor | None:

@@ -11,6 +11,7 @@ from booking_app.web.fields import (
     SUM,
     AnswerSchema,
     Instant,
+    LocalInstant,
     Money,
     SeatLabel,
     SeatLabels,
@@ -19,10 +20,11 @@ from booking_app.web.fields import (
     Text,
     together,
 )
-from booking_app.web.paging import PageQuery
+from booking_app.web.paging import Cursor, CursorQuery
 
 STATUSES = [HELD, BOOKED, CANCELLED, EXPIRED]
 KEY_PATTERN = rf"[\x21-\x7e]{{1,{KEY_MAX}}}"  # visible ASCII
+REFERENCE_TYPED_MAX = 40
 SEATS_MAX = 100  # no setting of MAX_SEATS_PER_BOOKING allows more
 
 
@@ -105,24 +107,51 @@ class CancelBody(ma.Schema):
     seat_numbers = _seat_numbers("Only these seats of it.")
 
 
-class BookingQuery(PageQuery):
+AFTER = Cursor("b")
+
+
+class BookingQuery(CursorQuery):
+    after = AFTER
     status = fields.String(validate=validate.OneOf(STATUSES))
+    upcoming = StrictBoolean(
+        query=True,
+        metadata={
+            "description": "true: of shows that have not begun or are still on sale, as in the "
+            "lists of shows; false: of the others."
+        },
+    )
+    show = StrictInteger(1, query=True, metadata={"description": "Of this show."})
+    reference = Text(
+        max_length=REFERENCE_TYPED_MAX,
+        metadata={
+            "description": "The whole reference as it was read or typed: spaces, dashes and small "
+            "letters do no harm, nor O for 0, I or L for 1.",
+            "example": "5t90 sdt3 vz",
+        },
+    )
 
 
 class AllBookingsQuery(BookingQuery):
-    show = StrictInteger(1, query=True)
-    user = StrictInteger(1, query=True)
-    reference = Text(max_length=20, metadata={"description": "As it was read out."})
+    user = StrictInteger(1, query=True, metadata={"description": "Of this account."})
     search = Text(
         max_length=100,
-        metadata={"description": "A part of the reference, user name, e-mail or film's title."},
+        metadata={
+            "description": "A part of the reference, however it is typed, of the user name, the "
+            "e-mail or the film's title."
+        },
     )
 
 
 class BookedSeat(AnswerSchema):
     seat_number = fields.String(required=True, attribute="label")
     price = Money(required=True, attribute="price_cents")
-    cancelled = fields.Boolean(required=True)
+    cancelled = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "Whether it was given back: alone, with the whole booking, or when a "
+            "hold expired."
+        },
+    )
 
 
 class Booking(AnswerSchema):
@@ -138,19 +167,81 @@ class Booking(AnswerSchema):
         required=True,
         allow_none=True,
         attribute="only_label",
-        metadata={"description": "Null unless it is exactly one."},
+        metadata={"description": "The one of `seat_numbers`; null unless it is exactly one."},
     )
-    seat_numbers = fields.List(fields.String(), required=True, attribute="labels")
+    seat_numbers = fields.List(
+        fields.String(),
+        required=True,
+        attribute="labels",
+        metadata={
+            "description": "The seats that it has: none of a booking that is cancelled or expired."
+        },
+    )
     cancelled_seat_numbers = fields.List(
-        fields.String(), required=True, attribute="cancelled_labels"
+        fields.String(),
+        required=True,
+        attribute="cancelled_labels",
+        metadata={"description": "The seats that it has no longer."},
     )
     seats = fields.List(
         fields.Nested(BookedSeat),
         required=True,
         attribute="priced_seats",
-        metadata={"description": "Each seat at the price when it was booked."},
+        metadata={"description": "All of both, each at the price when it was booked."},
     )
-    total = Money(required=True, attribute="total_cents", metadata=SUM)
+    total = Money(
+        required=True,
+        attribute="total_cents",
+        metadata=SUM | {"description": "The price of `seat_numbers`: 0.00 where there is none."},
+    )
+    original_total = Money(
+        required=True,
+        attribute="original_total_cents",
+        metadata=SUM | {"description": "The price of all its seats, those given back too."},
+    )
     currency = fields.String(required=True, metadata={"example": "EUR"})
     created_at = Instant(required=True)
-    expires_at = Instant(required=True, allow_none=True)
+    expires_at = Instant(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When a hold ends, or ended; null of what is booked."},
+    )
+    movie_title = fields.String(
+        required=True,
+        metadata={"description": "The film, its show's time and place: as they stand now."},
+    )
+    date_time = Instant(
+        required=True, attribute="starts_at", metadata={"description": "When the show begins."}
+    )
+    local_date_time = LocalInstant(
+        of="starts_at",
+        required=True,
+        metadata={
+            "description": "The same by the clocks of the cinema, with their offset.",
+            "example": "2030-01-31T20:00:00+01:00",
+        },
+    )
+    ends_at = Instant(
+        required=True, metadata={"description": "When the audience leaves, breaks counted."}
+    )
+    screen_name = fields.String(required=True)
+    cinema_name = fields.String(required=True)
+    timezone = fields.String(
+        required=True,
+        metadata={"description": "The cinema's, by its IANA name.", "example": "Europe/Berlin"},
+    )
+    can_cancel = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "Whether its customer can cancel it now: it is before `cancel_until`. "
+            "Staff can as long as it is held or booked."
+        },
+    )
+    cancel_until = Instant(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "When cancelling ends for customers: a while before the show, as the "
+            "house has set it; of a hold `expires_at`. Null once it is cancelled or expired."
+        },
+    )

@@ -15,7 +15,7 @@ from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
 from booking_app.auth.accounts import SessionEnded
 from booking_app.auth.models import User
-from booking_app.booking import caps, seats
+from booking_app.booking import caps, references, seats
 from booking_app.booking.expectations import NOTHING_EXPECTED, Expected
 from booking_app.booking.locks import (
     ShowOnSale,
@@ -41,10 +41,6 @@ from booking_app.core.database import Row, WaitForLocks, may_wait, refusing, wri
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import decimal_string, iso
 
-# Crockford's base 32: no I, L, O or U to misread. 32**10 is 10**15: in a million bookings the
-# next reference is one of theirs once in 10**9 times.
-REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-REFERENCE_LENGTH = 10
 TOTAL_MAX = 2**31 - 1  # minor units
 
 
@@ -250,6 +246,14 @@ def _make_booking(
         currency=show.currency,
         created_at=show.now,
         expires_at=expires_at,
+        movie_title=show.movie_title,
+        starts_at=show.starts_at,
+        ends_at=show.ends_at,
+        screen_name=show.screen_name,
+        cinema_name=show.cinema_name,
+        timezone=show.timezone,
+        now=show.now,
+        cancel_cutoff=policy.cancel_cutoff,
     )
 
 
@@ -274,7 +278,8 @@ def _lift_blocks(
 
 def _reference() -> str:
     # A letter of 32 is five bits of a random byte.
-    return "".join(REFERENCE_ALPHABET[byte % 32] for byte in secrets.token_bytes(REFERENCE_LENGTH))
+    random_bytes = secrets.token_bytes(references.LENGTH)
+    return "".join(references.ALPHABET[byte % 32] for byte in random_bytes)
 
 
 def _is_own(by: Actor | None, user_id: int) -> bool:
@@ -306,6 +311,7 @@ def confirm(
     *,
     user_id: int,
     booking_id: int,
+    policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
     now: datetime | None = None,
 ) -> BookingDetails:
@@ -314,9 +320,9 @@ def confirm(
     Raises NotFound, NotYourBooking, AlreadyCancelled, NotHeld where it is booked already,
     HoldExpired, whether or not somebody has taken the seats since, and for customers SalesClosed.
     """
-    locked = lock_hold(connection, user_id, booking_id, by, now)
+    locked = lock_hold(connection, user_id, booking_id, policy, by, now)
     booking = locked.details
-    forget_sums(connection, booking.show_id, locked.starts_at, locked.now)
+    forget_sums(connection, booking.show_id, booking.starts_at, booking.now)
     if not seats.set_held_until(connection, booking, None, now):
         raise hold_expired(booking)
     _change(connection, booking, status=BOOKED, expires_at=None)
@@ -339,10 +345,10 @@ def extend(
 
     Raises what `confirm` raises, and HoldLimit where that would not be longer.
     """
-    locked = lock_hold(connection, user_id, booking_id, by, now)
+    locked = lock_hold(connection, user_id, booking_id, policy, by, now)
     booking = locked.details
     expires_at = min(
-        locked.now + timedelta(minutes=policy.hold_minutes),
+        booking.now + timedelta(minutes=policy.hold_minutes),
         booking.created_at + timedelta(minutes=policy.hold_max_minutes),
     )
     if by is None:
@@ -374,11 +380,10 @@ def cancel(
     seat that the booking does not have, PairSplit, and for customers TooLate from
     `cancel_cutoff_minutes` before the show starts.
     """
-    locked = lock_live_booking(connection, user_id, booking_id, by, now)
+    locked = lock_live_booking(connection, user_id, booking_id, policy, by, now)
     booking = locked.details
-    closes_at = locked.starts_at - timedelta(minutes=policy.cancel_cutoff_minutes)
-    if booking.status == BOOKED and locked.now >= closes_at and by is None:
-        raise TooLate(f"Cancelling closed at {iso(closes_at)}.")
+    if booking.cancel_until is not None and not booking.can_cancel and by is None:
+        raise TooLate(f"Cancelling closed at {iso(booking.cancel_until)}.")
     wanted = booking.labels if seat_numbers is None else seat_numbers
     if unknown := {n: label for n, label in enumerate(wanted) if label not in booking.labels}:
         raise Invalid(
@@ -388,16 +393,17 @@ def cancel(
             kind="unknown_seat",
         )
     cancelled = [label for label in booking.labels if label in wanted]
-    forget_sums(connection, booking.show_id, locked.starts_at, locked.now)
-    seats.release(connection, booking, cancelled, locked.now)
+    forget_sums(connection, booking.show_id, booking.starts_at, booking.now)
+    seats.release(connection, booking, cancelled, booking.now)
     _record(connection, "booking.cancelled", by, booking, cancelled, now)
-    if cancelled == booking.labels:
-        _change(connection, booking, status=CANCELLED, expires_at=None)
-        return replace(booking, status=CANCELLED, expires_at=None)
     lines = tuple(
         replace(seat, cancelled=seat.cancelled or seat.label in cancelled) for seat in booking.seats
     )
     rest = replace(booking, seats=lines)
+    if not rest.labels:
+        # Its receipt and total stay in the row: they are those that the last seats had.
+        _change(connection, booking, status=CANCELLED, expires_at=None)
+        return replace(rest, status=CANCELLED, expires_at=None)
     _change(connection, rest, seats=stored_receipt(lines), total_cents=rest.total_cents)
     return rest
 

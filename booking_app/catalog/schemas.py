@@ -25,6 +25,7 @@ from booking_app.web.fields import (
     Day,
     Instant,
     Items,
+    LocalInstant,
     Money,
     StrictBoolean,
     StrictInteger,
@@ -313,9 +314,22 @@ class Show(AnswerSchema):
     movie = StrictInteger(1, required=True, attribute="movie_id")
     movie_title = fields.String(required=True)
     cinema = StrictInteger(1, required=True, attribute="cinema_id")
+    cinema_name = fields.String(required=True)
+    timezone = fields.String(
+        required=True,
+        metadata={"description": "The cinema's, by its IANA name.", "example": "Europe/Berlin"},
+    )
     screen = StrictInteger(1, required=True, attribute="screen_id")
     screen_name = fields.String(required=True)
     date_time = Instant(required=True, attribute="starts_at")
+    local_date_time = LocalInstant(
+        of="starts_at",
+        required=True,
+        metadata={
+            "description": "The same by the clocks of the cinema, with their offset.",
+            "example": "2030-01-31T20:00:00+01:00",
+        },
+    )
     ends_at = Instant(required=True)
     total_seats = fields.Integer(required=True)
     available_seats = fields.Integer(required=True)

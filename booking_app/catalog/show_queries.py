@@ -12,10 +12,12 @@ from booking_app.catalog.models import (
     FILM_SEARCHED,
     IS_UPCOMING,
     PRESENTATION,
+    Cinema,
     Movie,
     Screen,
     Show,
     available_seats,
+    with_places,
 )
 from booking_app.catalog.show_rules import EDITED
 from booking_app.core.database import NOW, Query, fold, reading
@@ -24,12 +26,14 @@ from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 
 # With the parameter `now`.
-SHOWS: Query = (
+SHOWS: Query = with_places(
     sa.select(
         Show.id,
         Show.movie_id,
         Movie.title.label("movie_title"),
         Screen.cinema_id,
+        Cinema.name.label("cinema_name"),
+        Cinema.timezone,
         Show.screen_id,
         Screen.name.label("screen_name"),
         Show.starts_at,
@@ -44,8 +48,6 @@ SHOWS: Query = (
         sa.and_(Show.on_sale, Movie.on_sale).label("on_sale"),
         *PRESENTATION,
     )
-    .join(Movie, Movie.id == Show.movie_id)
-    .join(Screen, Screen.id == Show.screen_id)
 )
 # With what its edition is made of besides.
 ONE_SHOW = SHOWS.add_columns(Show.on_sale.label("own_on_sale"), Show.external_id).where(

@@ -5,6 +5,7 @@ Amounts are whole minor units of their currency: 950 are 9.50 EUR, 950 JPY and 0
 
 from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 # Currencies that don't have two decimals, by their number (ISO 4217, table A.1).
 DECIMALS = {
@@ -54,3 +55,9 @@ def minor_units(amount: Decimal, currency: str) -> int:
 def iso(value: datetime) -> str:
     """An instant as it stands in answers: `2030-01-31T19:00:00Z`."""
     return value.isoformat().replace("+00:00", "Z")
+
+
+def local_iso(value: datetime, timezone: str) -> str:
+    """An instant by the clocks of that IANA time zone, with their offset:
+    `2030-01-31T20:00:00+01:00`."""
+    return iso(value.astimezone(ZoneInfo(timezone)))

@@ -15,7 +15,7 @@ from typing import Any, Self
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.core.formats import decimal_string, iso
+from booking_app.core.formats import decimal_string, iso, local_iso
 
 INT64_MAX = 2**63 - 1
 # RFC 3339, section 5.6: the seconds are there, in any number of digits; 60 is a leap second.
@@ -195,6 +195,16 @@ class Instant(fields.Field[datetime]):
             raise self.make_error("invalid") from error
 
 
+class LocalInstant(Instant):
+    """An instant in an answer once more, by the clocks of the `timezone` that its object names.
+    `of` is the attribute; marshmallow lets two fields have the same only where one is read-only,
+    which the document would then say of an answer."""
+
+    def __init__(self, of: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.of = of
+
+
 class Items(fields.List[Any]):
     """A list of at most `max_length` items, counted before any of them is looked at."""
 
@@ -304,13 +314,16 @@ class AnswerSchema(ma.Schema):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._columns = [
-            (name, one.attribute or name, self._converter(one))
+            (name, self._attribute(name, one), self._converter(one))
             for name, one in self.dump_fields.items()
         ]
         self._amounts = [
             (name, self._amount_converter(one))
             for name, one in self.dump_fields.items()
             if self._is_money(one)
+        ]
+        self._local = [
+            name for name, one in self.dump_fields.items() if isinstance(one, LocalInstant)
         ]
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
@@ -333,7 +346,14 @@ class AnswerSchema(ma.Schema):
             currency = item["currency"] if isinstance(item, Mapping) else item.currency
             for name, convert in self._amounts:
                 dumped[name] = convert(dumped[name], currency)
+        for name in self._local:
+            timezone = item["timezone"] if isinstance(item, Mapping) else item.timezone
+            dumped[name] = local_iso(dumped[name], timezone)
         return dumped
+
+    @staticmethod
+    def _attribute(name: str, one: fields.Field[Any]) -> str:
+        return one.of if isinstance(one, LocalInstant) else one.attribute or name
 
     @staticmethod
     def _is_money(one: fields.Field[Any]) -> bool:
@@ -357,6 +377,8 @@ class AnswerSchema(ma.Schema):
         if isinstance(one, fields.List) and isinstance(one.inner, fields.Nested):
             schema = one.inner.schema
             return lambda items: schema.dump(items, many=True)
+        if isinstance(one, LocalInstant):
+            return None  # converted afterwards, by its time zone
         if isinstance(one, Instant):
             return lambda value: None if value is None else iso(value)
         if isinstance(one, self._plain):

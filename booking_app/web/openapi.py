@@ -27,6 +27,7 @@ from booking_app.web.field_schemas import ATTRIBUTES, Converter
 from booking_app.web.fields import Day, Instant, Money
 from booking_app.web.header_schemas import HEADERS, PARAMETERS, add_headers, add_parameters
 from booking_app.web.headers import cacheable, own, tagged
+from booking_app.web.paging import Cursor
 from booking_app.web.prefix import at
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser, in_words
 from booking_app.web.validation import ERROR_SCHEMA, with_codes
@@ -317,3 +318,4 @@ api.register_converter(
 api.register_field(Money, "string", None)
 api.register_field(Instant, "string", "date-time")
 api.register_field(Day, "string", "date")
+api.register_field(Cursor, "string", None)

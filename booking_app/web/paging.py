@@ -1,5 +1,6 @@
-"""Lists by the page, on the wire: the query's fields and the headers."""
+"""Lists by the page and by cursor, on the wire: the query's fields and the headers."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -7,8 +8,9 @@ from urllib.parse import urlencode
 import marshmallow as ma
 import orjson
 from flask import request
+from marshmallow import fields
 
-from booking_app.core.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX, Page
+from booking_app.core.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX, Page, Part
 from booking_app.web.fields import StrictInteger
 from booking_app.web.prefix import at
 
@@ -25,6 +27,19 @@ HEADER = {
 }
 # A longer header makes nginx answer 502: all of them together must fit into its 4 KiB.
 LINK_BYTES_MAX = 2500
+CURSOR_HEADERS = {
+    "X-Pagination": {
+        "description": "JSON: `page_size` and `next`, what to send as `after` for the items that "
+        "follow; null at the end. Without `after` also `total` items, `total_pages` and this "
+        "`page`.",
+        "schema": {"type": "string"},
+    },
+    "Link": {
+        "description": "The `next` part, by cursor; without `after` also the `prev`, `first` and "
+        "`last` page (RFC 8288).",
+        "schema": {"type": "string"},
+    },
+}
 
 
 class PageQuery(ma.Schema):
@@ -34,23 +49,80 @@ class PageQuery(ma.Schema):
     page_size = StrictInteger(1, PAGE_SIZE_MAX, query=True, load_default=PAGE_SIZE)
 
 
+class Cursor(fields.Field[int]):
+    """Where a list goes on: text that callers get from an answer and send back as it is. Inside it
+    is the id of the last item, and before that the sign `of` the list: no other list takes it.
+
+    All that the pattern allows is taken, so that the document says exactly what is refused.
+    """
+
+    default_error_messages = {"invalid": "Must be the `next` of an earlier answer of this list."}
+
+    def __init__(self, of: str) -> None:
+        self.of = of
+        self.pattern = f"{of}[0-7][0-9a-f]{{15}}"  # an id has 63 bits
+        description = "The `next` of an earlier answer: the items that follow. Not with `page`."
+        super().__init__(metadata={"pattern": f"^{self.pattern}$", "description": description})
+
+    def _serialize(self, value: int | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else f"{self.of}{value:016x}"
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
+            raise self.make_error("invalid")
+        return int(value.removeprefix(self.of), 16)
+
+
+class CursorQuery(PageQuery):
+    """The query of a list that can be read by cursor too; its subclasses have the field `after`."""
+
+    @ma.validates_schema(pass_original=True)
+    def after_or_page(self, data: Any, original: Mapping[str, Any], **kwargs: Any) -> None:
+        if "after" in original and "page" in original:
+            raise ma.ValidationError("Can't come together with page.", "after")
+
+
 def page_headers(page: Page) -> dict[str, str]:
     """The `X-Pagination` and `Link` headers of a page."""
-    total_pages = -(-page.total // page.page_size)
-    facts = {
+    told = orjson.dumps(_facts(page)).decode()
+    return {"X-Pagination": told, **link_header(_page_links(page))}
+
+
+def cursor_headers(part: Part, cursor: fields.Field[int]) -> dict[str, str]:
+    """The headers of a part of a list with this cursor."""
+    following = cursor.serialize("next_after", part)
+    facts: dict[str, Any] = {"page_size": part.page_size}
+    links: dict[str, dict[str, Any]] = {}
+    if isinstance(part, Page):
+        facts, links = _facts(part), _page_links(part)
+        links.pop("next", None)
+    if following is not None:
+        links["next"] = {"after": following, "page": None}
+    told = orjson.dumps(facts | {"next": following}).decode()
+    return {"X-Pagination": told, **link_header(links)}
+
+
+def _facts(page: Page) -> dict[str, int]:
+    return {
         "total": page.total,
-        "total_pages": total_pages,
+        "total_pages": _pages(page),
         "page": page.page,
         "page_size": page.page_size,
     }
-    last = max(total_pages, 1)
+
+
+def _pages(page: Page) -> int:
+    return -(-page.total // page.page_size)
+
+
+def _page_links(page: Page) -> dict[str, dict[str, Any]]:
+    last = max(_pages(page), 1)
     pages = {"first": 1, "last": last}
     if page.page > 1:
         pages["prev"] = min(page.page - 1, last)
     if page.page < last:
         pages["next"] = page.page + 1
-    links = {relation: {"page": number} for relation, number in pages.items()}
-    return {"X-Pagination": orjson.dumps(facts).decode(), **link_header(links)}
+    return {relation: {"page": number} for relation, number in pages.items()}
 
 
 RELATIONS = ("next", "prev", "first", "last")  # in the order of their use

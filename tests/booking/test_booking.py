@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from flask.testing import FlaskClient
 
-from booking_app.booking import locks, service
+from booking_app.booking import locks, references, service
 from booking_app.booking.models import Booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.catalog.models import ShowSeat
@@ -36,7 +36,17 @@ def test_book_see_and_cancel(client: FlaskClient, alice: Caller, show_id: int) -
 
     cancelled = alice.post(f"/api/bookings/{booking['id']}/cancel/")
     assert cancelled.status_code == 200
-    assert cancelled.json == booking | {"status": "cancelled"}
+    assert cancelled.json == booking | {
+        "status": "cancelled",
+        "can_cancel": False,
+        "cancel_until": None,
+        "seat_number": None,
+        "seat_numbers": [],
+        "cancelled_seat_numbers": ["5"],
+        "seats": [{"seat_number": "5", "price": "9.50", "cancelled": True}],
+        "total": "0.00",
+    }
+    assert cancelled.json["original_total"] == "9.50"
     assert alice.get("/api/my-bookings/").json == [cancelled.json]
     assert client.get(f"/api/shows/{show_id}/").json["available_seats"] == 10
 
@@ -179,12 +189,12 @@ def test_my_bookings_newest_first_by_page_and_status(alice: Caller, show_id: int
 
 
 def test_references_are_distinct_and_readable(alice: Caller, show_id: int) -> None:
-    references = {
+    made = {
         alice.post(f"/api/shows/{show_id}/book/", {"seat_number": n}).json["reference"]
         for n in range(1, 11)
     }
-    assert len(references) == 10
-    assert all(len(r) == 10 and set(r) <= set(service.REFERENCE_ALPHABET) for r in references)
+    assert len(made) == 10
+    assert all(len(r) == 10 and set(r) <= set(references.ALPHABET) for r in made)
 
 
 def test_the_service_itself_refuses_no_seats_at_all(alice: Caller, show_id: int) -> None:

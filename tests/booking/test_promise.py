@@ -374,7 +374,9 @@ class BoxOffice(RuleBasedStateMachine):
                 user_id=booking["user_id"], booking_id=booking_id, now=self.now
             )
             seen = {name: getattr(found, name) for name in booking}
-            assert seen == booking | {"status": self.status(booking)}
+            status = self.status(booking)
+            labels = booking["labels"] if status in ("held", "booked") else []
+            assert seen == booking | {"status": status, "labels": labels}
         shown = show_queries.get_show(show_id=self.show, now=self.now)
         assert shown["available_seats"] == 6 - len(owners)
         assert broken_promises(self.now) == []

@@ -72,7 +72,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "booking",
         (
-            ("models", "policy", "seat_choice"),
+            ("models", "policy", "references", "seat_choice"),
             ("idempotency", "queries", "schemas", "seat_parties"),
             ("caps", "locks", "seats"),
             ("expectations",),
@@ -110,6 +110,7 @@ PURE = {
     "plan_text",
     "plan_tokens",
     "plot",
+    "references",
     "room",
     "seat_choice",
     "seat_marks",
