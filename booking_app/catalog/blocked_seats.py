@@ -57,6 +57,14 @@ SEATS = (
     .where(ShowSeat.show_id == sa.bindparam("show"))
     .order_by(ShowSeat.position)
 )
+# One row without a seat where none is blocked; no row where there is no such show.
+BLOCKED_SEATS = (
+    sa.select(ShowSeat.label, ShowSeat.blocked, ShowSeat.blocked_reason)
+    .select_from(Show)
+    .outerjoin(ShowSeat, sa.and_(ShowSeat.show_id == Show.id, ShowSeat.blocked.is_not(None)))
+    .where(Show.id == sa.bindparam("show"))
+    .order_by(ShowSeat.position)
+)
 BLOCK = (
     sa.update(ShowSeat)
     .where(ShowSeat.show_id == sa.bindparam("show"), ShowSeat.label == sa.bindparam("seat"))
@@ -67,9 +75,10 @@ BLOCK = (
 def get_blocked_seats(*, show_id: int) -> list[BlockedSeat]:
     """The blocked seats of a show in the order of the room; raises NotFound."""
     with reading() as connection:
-        if connection.execute(sa.select(Show.id).where(Show.id == show_id)).first() is None:
-            raise NotFound("show", show_id)
-        return _blocked(connection.execute(SEATS, {"show": show_id, "now": None}).all())
+        seats = connection.execute(BLOCKED_SEATS, {"show": show_id}).all()
+    if not seats:
+        raise NotFound("show", show_id)
+    return _blocked(seats)
 
 
 @writes
