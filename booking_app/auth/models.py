@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from booking_app.audit.models import ADDRESS_MAX
-from booking_app.core.database import Base, BigId, KeyText, UtcDateTime
+from booking_app.core.database import Base, BigId, Json, KeyText, UtcDateTime
 
 USERNAME_MAX = 150
 EMAIL_MAX = 254
@@ -38,6 +38,9 @@ class Session(Base):
     """What a log-in opened. Its tokens are good as long as its row is there, and no longer.
 
     `refresh_hash` is of the one refresh token that is not spent yet (`sessions.hash_refresh_id`).
+    `spent_refreshes` has those spent in the last seconds, oldest first: `{hash, spent_at,
+    expires_at}`, the latter two of the next token (`refreshes`). NULL: none is known; the release
+    before writes none.
     """
 
     __tablename__ = "user_session"
@@ -51,6 +54,7 @@ class Session(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id", ondelete="CASCADE"))
     refresh_hash: Mapped[str] = mapped_column(sa.String(64))
+    spent_refreshes: Mapped[list[dict[str, str]] | None] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     refreshed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -6,7 +6,7 @@ from typing import Any
 from flask import current_app, request
 
 from booking_app.audit import service as audit
-from booking_app.auth import accounts, schemas, sessions
+from booking_app.auth import accounts, refreshes, schemas, sessions
 from booking_app.auth.access import (
     SECURITY,
     TOKEN_CODES,
@@ -24,6 +24,7 @@ from booking_app.auth.access import (
     staff_only,
     tokens,
 )
+from booking_app.auth.tokens import present_keys
 from booking_app.web.limits import limited, reset
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
@@ -80,11 +81,13 @@ def refresh(data: dict[str, Any]) -> Any:
     """Get new tokens
 
     Takes the refresh token, `refresh` of the answer of *Log in*, in the body, or in the
-    `Authorization: Bearer` header with no body. It is spent by that: one that comes a second
-    time may be stolen, and ends its session. So don't repeat a call that got no answer; log in.
+    `Authorization: Bearer` header with no body. It is spent by that. For 30 seconds it gets the
+    same next refresh token again, for two tabs or an answer that was lost; one that comes later
+    may be stolen, and ends its session.
     """
     token = read_refresh_token(data.get("refresh"))
-    return tokens(sessions.refresh_session(**token, by=anonymous(), **_client()))
+    opened = refreshes.refresh_session(**token, keys=present_keys(), by=anonymous(), **_client())
+    return tokens(opened)
 
 
 @blp.route("/logout/", methods=["POST"])

@@ -90,8 +90,15 @@ class Tokens(AnswerSchema):
         required=True, metadata={"description": "For the `Authorization: Bearer` header."}
     )
     refresh = fields.String(
-        required=True, metadata={"description": "Good once, for the next pair."}
+        required=True,
+        metadata={
+            "description": "Good once, for the next pair, and for 30 seconds for the same again."
+        },
     )
+    expires_in = StrictInteger(
+        1, required=True, metadata={"description": "For so many seconds `access` is good."}
+    )
+    token_type = fields.String(required=True, validate=validate.Equal("Bearer"))
 
 
 class Account(AnswerSchema):

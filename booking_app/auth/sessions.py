@@ -1,4 +1,4 @@
-"""Sessions: logging in, refreshing, logging out, and who somebody is."""
+"""Sessions: logging in, logging out, and who somebody is."""
 
 import hashlib
 import secrets
@@ -33,11 +33,12 @@ class WrongPassword(Forbidden):
 @dataclass(frozen=True, slots=True)
 class OpenSession:
     """What the tokens of a session are made of. `refresh_id` is the secret of its next refresh
-    token; the database keeps only its hash."""
+    token, which is good until `expires_at`; the database keeps only its hash."""
 
     id: int
     user_id: int
     refresh_id: str
+    expires_at: datetime
 
 
 # --- opening --------------------------------------------------------------------------------
@@ -169,57 +170,16 @@ def open_session(
     insert = sa.insert(Session).values(
         user_id=user_id,
         created_at=NOW,
-        **_refreshed(refresh_id, lasts, address, user_agent),
+        refreshed_at=NOW,
+        expires_at=later(lasts),
+        **refreshed_columns(refresh_id, address, user_agent),
     )
-    session_id = connection.execute(insert.returning(Session.id), {"now": now}).scalar_one()
-    return OpenSession(session_id, user_id, refresh_id)
+    made = insert.returning(Session.id, Session.expires_at)
+    session_id, expires_at = connection.execute(made, {"now": now}).one()
+    return OpenSession(session_id, user_id, refresh_id, expires_at)
 
 
 # --- while it is open -----------------------------------------------------------------------
-
-
-@writes
-def refresh_session(
-    connection: sa.Connection,
-    *,
-    session_id: int,
-    user_id: int,
-    refresh_id: str,
-    lasts: timedelta,
-    user_agent: str,
-    by: Actor,
-    now: datetime | None = None,
-) -> OpenSession:
-    """Spend the session's refresh token and give it the next one; the session lasts anew.
-
-    Raises SessionEnded. A token that is spent already is in two hands, and nobody can tell
-    which are the thief's: the session ends (RFC 9700, section 4.14.2).
-    """
-    next_id = secrets.token_urlsafe(24)
-    own = _own(session_id, user_id)
-    unspent = Session.refresh_hash == hash_refresh_id(refresh_id)
-    spend = sa.update(Session).where(own, unspent, Session.expires_at > NOW)
-    values = _refreshed(next_id, lasts, by.address, user_agent)
-    if connection.execute(spend.values(**values), {"now": now}).rowcount:
-        return OpenSession(session_id, user_id, next_id)
-    ended = sa.delete(Session).where(own).returning(unspent.label("unspent"))
-    session = connection.execute(ended).first()
-    if session is None or session.unspent:  # unspent, but over
-        raise AfterCommit(SessionEnded())
-    audit.record(
-        connection,
-        "session.refresh_token_reused",
-        by=by,
-        object_id=session_id,
-        before={"user_id": user_id},
-        now=now,
-    )
-    raise AfterCommit(
-        SessionEnded(
-            "This refresh token was used before, so somebody else may have it; its session is "
-            "ended. Log in again."
-        )
-    )
 
 
 SESSION_ACCOUNT = (
@@ -292,7 +252,7 @@ def end_session(
     now: datetime | None = None,
 ) -> None:
     """End a session of the account: its tokens are refused from now on. Raises NotFound."""
-    if not connection.execute(sa.delete(Session).where(_own(session_id, user_id))).rowcount:
+    if not connection.execute(sa.delete(Session).where(own_session(session_id, user_id))).rowcount:
         raise NotFound("session", session_id)
     if by.username is None:  # known by a refresh token or a cookie alone
         name = sa.select(User.username).where(User.id == user_id)
@@ -362,7 +322,7 @@ def hash_refresh_id(refresh_id: str) -> str:
     return hashlib.sha256(refresh_id.encode()).hexdigest()
 
 
-def _own(session_id: int, user_id: int) -> sa.ColumnElement[bool]:
+def own_session(session_id: int, user_id: int) -> sa.ColumnElement[bool]:
     return sa.and_(Session.id == session_id, Session.user_id == user_id)
 
 
@@ -371,14 +331,10 @@ def _unchanged(account: Row) -> sa.ColumnElement[bool]:
     return sa.and_(User.id == account.id, User.password_hash == account.password_hash)
 
 
-def _refreshed(
-    refresh_id: str, lasts: timedelta, address: str | None, user_agent: str
-) -> dict[str, Any]:
-    """The columns of a session that a log-in sets and each refresh sets anew."""
+def refreshed_columns(refresh_id: str, address: str | None, user_agent: str) -> dict[str, Any]:
+    """The columns of a session that a log-in sets and each refresh sets anew, beside its times."""
     return {
         "refresh_hash": hash_refresh_id(refresh_id),
-        "refreshed_at": NOW,
-        "expires_at": later(lasts),
         "address": address or "",
         "user_agent": "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_MAX],
     }

@@ -29,7 +29,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("passwords", "schemas"),
             ("accounts",),
             ("sessions",),
-            ("access",),
+            ("access", "refreshes"),
             ("routes",),
         ),
     ),
