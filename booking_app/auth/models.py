@@ -9,13 +9,16 @@ from booking_app.audit.models import ADDRESS_MAX
 from booking_app.core.database import Base, BigId, Json, KeyText, UtcDateTime
 
 USERNAME_MAX = 150
+NAME_MAX = 150
 EMAIL_MAX = 254
 PASSWORD_MIN, PASSWORD_MAX = 8, 128
 USER_AGENT_MAX = 200
 
 
 class User(Base):
-    """An account. `username_key` is the folded name: names are unique without regard to case."""
+    """An account. `username_key` is the folded name: names are unique without regard to case.
+    `name` is what its owner is called; nobody logs in with it.
+    """
 
     __tablename__ = "user_account"
     __table_args__ = (
@@ -27,6 +30,7 @@ class User(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     username: Mapped[str] = mapped_column(sa.String(USERNAME_MAX))
     username_key: Mapped[str] = mapped_column(KeyText)
+    name: Mapped[str | None] = mapped_column(sa.String(NAME_MAX))
     email: Mapped[str | None] = mapped_column(sa.String(EMAIL_MAX))
     password_hash: Mapped[str] = mapped_column(sa.String(255))
     is_staff: Mapped[bool] = mapped_column(sa.Boolean)

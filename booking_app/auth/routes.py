@@ -6,7 +6,7 @@ from typing import Any
 from flask import current_app, request
 
 from booking_app.audit import service as audit
-from booking_app.auth import accounts, refreshes, schemas, sessions
+from booking_app.auth import accounts, own_account, refreshes, schemas, sessions
 from booking_app.auth.access import (
     SECURITY,
     TOKEN_CODES,
@@ -115,6 +115,23 @@ def me() -> Any:
     return current_account()
 
 
+@blp.route("/me/", methods=["PATCH"])
+@signed_in
+@blp.arguments(schemas.MePatch, required=False, example={"name": "Alice"})
+@limited("password", by_account)
+@blp.response(200, schemas.Account)
+@blp.problems("wrong_password")
+def update_me(data: dict[str, Any]) -> Any:
+    """Change your account
+
+    Its name, and its e-mail address, which takes your password too; null takes one away.
+    """
+    password = data.pop("password", None)
+    return own_account.update_own_account(
+        user_id=current_user_id(), changes=data, password=password, by=actor()
+    )
+
+
 @blp.route("/me/password/", methods=["PUT"])
 @signed_in
 @blp.arguments(schemas.PasswordBody, example=EXAMPLE_PASSWORD)
@@ -126,7 +143,7 @@ def change_password(data: dict[str, Any]) -> None:
 
     Ends every other session of the account; this one goes on.
     """
-    sessions.change_password(**current_session(), by=actor(), **data)
+    own_account.change_password(**current_session(), by=actor(), **data)
 
 
 @blp.route("/me/sessions/", methods=["GET"])

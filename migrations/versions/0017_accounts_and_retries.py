@@ -1,4 +1,4 @@
-"""Refresh tokens that were spent lately.
+"""Refresh tokens that were spent lately; what the owner of an account is called.
 
 Nullable: the release before writes none of it.
 """
@@ -16,8 +16,10 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    op.add_column("user_account", sa.Column("name", sa.String(length=150), nullable=True))
     op.add_column("user_session", sa.Column("spent_refreshes", JSON, nullable=True))
 
 
 def downgrade() -> None:
     op.drop_column("user_session", "spent_refreshes")
+    op.drop_column("user_account", "name")

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 
 from booking_app.audit.models import AuditEvent
 from booking_app.audit.service import OPERATOR
-from booking_app.auth import accounts, passwords, sessions
+from booking_app.auth import accounts, own_account, passwords, sessions
 from booking_app.auth.models import Session, User
 from booking_app.core.database import db
 from tests.conftest import NOON, PASSWORD, Caller, bearer, rows
@@ -264,7 +264,7 @@ def test_a_password_change_during_a_log_in_leaves_no_session_with_the_old_passwo
         assert answer.status_code == 204
 
     if not condition:
-        monkeypatch.setattr(sessions, "_unchanged", lambda account: User.id == account.id)
+        monkeypatch.setattr(sessions, "unchanged", lambda account: User.id == account.id)
     monkeypatch.setattr(passwords, "hasher", Slow(change))
     late = client.post("/api/login/", json=ALICE)
     if condition:
@@ -310,7 +310,7 @@ def test_log_ins_race_a_password_change(app: Flask, log_in: Callable[..., Any]) 
         with ThreadPoolExecutor(4) as pool:
             entered = [pool.submit(enter) for _ in range(4)]
             start.wait()
-            sessions.change_password(
+            own_account.change_password(
                 user_id=account.id,
                 session_id=own.id,
                 old_password=old,

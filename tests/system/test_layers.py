@@ -26,10 +26,10 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         "auth",
         (
             ("models", "tokens"),
-            ("passwords", "schemas"),
+            ("passwords", "schemas", "usernames"),
             ("accounts",),
             ("sessions",),
-            ("access", "refreshes"),
+            ("access", "own_account", "refreshes"),
             ("routes",),
         ),
     ),

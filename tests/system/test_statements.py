@@ -103,7 +103,7 @@ def test_a_refresh_takes_two_statements_and_a_log_in_few(client: FlaskClient) ->
     client.post("/api/signup/", json=body)
     with counted() as statements:
         tokens = client.post("/api/login/", json=body).json
-    assert len(statements) == 5, statements
+    assert len(statements) == 6, statements
     with counted() as statements:
         client.post("/api/token/refresh/", json={"refresh": tokens["refresh"]})
     assert len(statements) == 2, statements

@@ -213,8 +213,8 @@ def test_the_largest_sign_up_is_within_what_a_stranger_may_send(client: FlaskCli
     """Each character beyond the basic plane, and written as 12."""
     body = {
         "username": "\U00010400" * USERNAME_MAX,
-        "password": "\U0001f3ac" * PASSWORD_MAX,
-        "email": "\U0001f3ac" * (EMAIL_MAX - 2) + "@x",
+        "password": "\U0001f3ac\U0001f39f" * (PASSWORD_MAX // 2),
+        "email": f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * (EMAIL_MAX - 205)}.example.org",
     }
     data = json.dumps(body, indent=4).ljust(ANONYMOUS_BODY_BYTES)
     assert len(data) == ANONYMOUS_BODY_BYTES

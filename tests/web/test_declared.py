@@ -164,6 +164,8 @@ def accounts(world: World) -> None:
     wrong = {"old_password": "wrong-password", "new_password": "staple-battery-horse"}
     call("put", "/api/me/password/", by=bob, json=wrong)
     call("put", "/api/me/password/", by=bob, json=wrong | {"old_password": PASSWORD})
+    call("patch", "/api/me/", by=bob, json={"name": "Bob"})
+    call("patch", "/api/me/", by=bob, json={"email": "b@example.org", "password": "wrong"})
     call("delete", "/api/me/sessions/{session_id}/", MISSING, by=bob)
     (session,) = call("get", "/api/me/sessions/", by=bob).json
     call("delete", "/api/me/sessions/{session_id}/", session["id"], by=bob)
