@@ -293,6 +293,7 @@ def rows_of_0015() -> dict[str, list[dict[str, Any]]]:
 def rows_of_0017() -> dict[str, list[dict[str, Any]]]:
     """The same, with what 0017 has more."""
     filled = rows_of_0015()
+    filled["idempotency_key"][0] |= {"meaning": "m", "headers": {"ETag": '"1"'}}
     filled["user_account"][0] |= {"name": "Alice Liddell"}
     filled["user_session"][0] |= {"spent_refreshes": [{"hash": "h"}]}
     return filled
