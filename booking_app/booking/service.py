@@ -36,9 +36,10 @@ from booking_app.booking.seats import Sale, SeatRequest
 from booking_app.catalog.models import Show
 from booking_app.catalog.seat_map import seat_price
 from booking_app.catalog.show_rules import renew_versions
-from booking_app.core.database import Row, WaitForLocks, may_wait, refusing, writes
+from booking_app.core.database import Row, WaitForLocks, may_wait, writes
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import decimal_string, iso
+from booking_app.core.violations import refusing
 
 # Crockford's base 32: no I, L, O or U to misread. 32**10 is 10**15: in a million bookings the
 # next reference is one of theirs once in 10**9 times.

@@ -17,7 +17,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("errors", "formats", "outages", "poolers", "sqlite_files"),
             ("engines",),
             ("database",),
-            ("paging", "schema", "snapshots"),
+            ("paging", "schema", "snapshots", "violations"),
             ("backups", "copies"),
         ),
     ),
