@@ -20,7 +20,7 @@ from booking_app.reports.routes import blp as reports_blp
 from booking_app.web import deadline, headers, health, limits, openapi, pages, problems, requests
 from booking_app.web.json import OrjsonProvider
 
-VERSION = "1.3.0"
+VERSION = "2.0.0"
 
 
 def create_app(settings: Mapping[str, Any] | None = None) -> Flask:

@@ -89,11 +89,17 @@ def export_catalog(file: Path) -> None:
 
     Bookings are not in it, nor are seats that the house keeps.
     """
-    catalog = catalog_export.export_catalog()
+    catalog = catalog_export.export_catalog(currency=current_app.config["CURRENCY"])
+    text = catalog_export.written(catalog)
     try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(catalog_export.written(catalog))
+        opened = file.open("x", encoding="utf-8")
     except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}.") from error
+    try:
+        with opened:
+            opened.write(text)
+    except OSError as error:
+        file.unlink()  # a part of a catalogue is none
         raise click.ClickException(f"{file}: {error.strerror}.") from error
     click.echo(f"{file}: {in_words(counted(catalog))}.")
 

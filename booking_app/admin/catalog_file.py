@@ -57,7 +57,9 @@ def index() -> AnyResponse:
 def export() -> Response:
     """The catalogue as a file."""
     return Response(
-        catalog_export.written(catalog_export.export_catalog()),
+        catalog_export.written(
+            catalog_export.export_catalog(currency=current_app.config["CURRENCY"])
+        ),
         mimetype="application/json",
         headers={"Content-Disposition": "attachment; filename=catalog.json"},
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, current_app, flash, redirect, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Form
@@ -186,6 +186,7 @@ def _look_or_copy(form: Form) -> Looked:
         "screen": form.screen.wire(),
         "first_day": first_day,
         "to_first_day": to,
+        "currency": current_app.config["CURRENCY"],
     }
     by = access.actor()
     looked = copy_week(**week, dry_run=True, by=by)

@@ -15,6 +15,7 @@ from booking_app.auth.access import (
 )
 from booking_app.auth.accounts import get_customer, require_staff
 from booking_app.booking import queries, schemas, service
+from booking_app.booking.expectations import Expected
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.idempotency.retriable import retriable
@@ -37,6 +38,8 @@ REFUSALS = (
     "pair_split",
     "companion_only",
     "too_many_seats",
+    "show_moved",
+    "price_changed",
     # Who of the staff books for an account
     "staff_only",
     "account_disabled",
@@ -185,9 +188,12 @@ def _staff() -> Actor | None:
 
 
 def _for_account(data: dict[str, Any]) -> dict[str, Any]:
-    """The body with the `user_id` that it is for: the caller's own, or the account that a member of
-    the staff names. Raises StaffOnly, Invalid and AccountDisabled."""
-    wanted = {name: value for name, value in data.items() if name not in ("user", "username")}
+    """The body as the service takes it, with what is `expected` and the `user_id` that it is
+    for: the caller's own, or the account that a member of the staff names. Raises StaffOnly,
+    Invalid and AccountDisabled."""
+    other = ("user", "username", "expected_date_time", "expected_total")
+    wanted = {name: value for name, value in data.items() if name not in other}
+    wanted["expected"] = Expected(data.get("expected_date_time"), data.get("expected_total"))
     if not {"user", "username", "over_cap"}.isdisjoint(data):
         require_staff(current_account())
     if "user" in data or "username" in data:

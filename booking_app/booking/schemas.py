@@ -32,6 +32,12 @@ def _seat_numbers(description: str) -> SeatLabels:
     )
 
 
+class Total(Money):
+    """What all seats of a booking cost."""
+
+    pattern = r"[0-9]{1,10}(\.[0-9]{1,4})?"
+
+
 class BookBody(ma.Schema):
     """One way of naming the seats, and one only."""
 
@@ -55,6 +61,12 @@ class BookBody(ma.Schema):
             "description": "With quantity: whether to take seats in several blocks of neighbouring "
             "rows where no single block is left."
         }
+    )
+    expected_total = Total(
+        metadata={"description": "What you saw: costs it otherwise by now, nothing is taken."}
+    )
+    expected_date_time = Instant(
+        metadata={"description": "When you saw it begin: was it moved since, nothing is taken."}
     )
     user = StrictInteger(1, metadata={"description": "Staff only: the account to book for."})
     username = Text(max_length=150, metadata={"description": "Staff only: the same by name."})

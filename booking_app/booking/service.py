@@ -16,6 +16,7 @@ from booking_app.audit.service import OPERATOR, Actor
 from booking_app.auth.accounts import SessionEnded
 from booking_app.auth.models import User
 from booking_app.booking import caps, seats
+from booking_app.booking.expectations import NOTHING_EXPECTED, Expected
 from booking_app.booking.locks import (
     ShowOnSale,
     forget_sums,
@@ -77,6 +78,7 @@ def book(
     accessible: int = 0,
     split: bool = False,
     over_cap: bool = False,
+    expected: Expected = NOTHING_EXPECTED,
     policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
     now: datetime | None = None,
@@ -86,10 +88,10 @@ def book(
     They are named by `seat_number` or `seat_numbers`, or are the best `quantity` side by side (of
     `category`, `accessible` of them wheelchair places, in several blocks if need be and `split`).
     `by` is who of the staff does it for the account, who may also exceed the show's cap
-    (`over_cap`). Raises NotFound, NotOnSale, NotOnSaleYet, SalesClosed, TooManySeats, Invalid for a
-    seat that the show does not have or too many, SeatTaken with exactly the seats in the way,
-    PairSplit, CompanionOnly, SoldOut and NoAdjacentSeats where there is no such block, and
-    SingleGap.
+    (`over_cap`). Where it is not as `expected`, nothing is taken. Raises NotFound, NotOnSale,
+    NotOnSaleYet, SalesClosed, TooManySeats, Invalid for a seat that the show does not have or too
+    many, SeatTaken with exactly the seats in the way, PairSplit, CompanionOnly, SoldOut and
+    NoAdjacentSeats where there is no such block, and SingleGap.
     """
     most = policy.most_seats(is_staff=by is not None)
     wanted = _seat_request(
@@ -98,11 +100,14 @@ def book(
     if may_wait(connection):
         lock_row(connection, User.id, user_id)
     show = lock_show_on_sale(connection, show_id, by, now)
+    expected.check_time(show)
     if not over_cap and not _is_own(by, user_id):
         if show.max_seats_per_account is not None and not may_wait(connection):
             raise WaitForLocks  # for the account, which is locked before the show
         _refuse_too_many_seats(connection, user_id, show, wanted.quantity)
-    booking = _make_booking(connection, user_id, show, wanted, policy, by, expires_at=None)
+    booking = _make_booking(
+        connection, user_id, show, wanted, policy, by, expected, expires_at=None
+    )
     _record(connection, "booking.created", by, booking, booking.labels, now, over_cap=over_cap)
     return booking
 
@@ -120,6 +125,7 @@ def hold(
     accessible: int = 0,
     split: bool = False,
     over_cap: bool = False,
+    expected: Expected = NOTHING_EXPECTED,
     policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
     now: datetime | None = None,
@@ -135,6 +141,7 @@ def hold(
     )
     lock_row(connection, User.id, user_id)
     show = lock_show_on_sale(connection, show_id, by, now)
+    expected.check_time(show)
     caps.refuse_too_many_holds(
         connection,
         user_id=user_id,
@@ -148,7 +155,9 @@ def hold(
     expires_at = show.now + timedelta(minutes=policy.hold_minutes)
     if by is None:
         expires_at = min(expires_at, show.sales_end)
-    booking = _make_booking(connection, user_id, show, wanted, policy, by, expires_at=expires_at)
+    booking = _make_booking(
+        connection, user_id, show, wanted, policy, by, expected, expires_at=expires_at
+    )
     _record(connection, "booking.held", by, booking, booking.labels, now, over_cap=over_cap)
     return booking
 
@@ -183,6 +192,7 @@ def _make_booking(
     wanted: SeatRequest,
     policy: BookingPolicy,
     by: Actor | None,
+    expected: Expected,
     *,
     expires_at: datetime | None,
 ) -> BookingDetails:
@@ -213,6 +223,7 @@ def _make_booking(
         for seat in locked
     )
     total = sum(line.price_cents for line in lines)
+    expected.check_total(show, total)
     if total > TOTAL_MAX:
         most = f"{decimal_string(TOTAL_MAX, show.currency)} {show.currency}"
         raise Invalid(wanted.field, f"These seats cost more than {most}; book fewer at once.")

@@ -34,26 +34,31 @@ FIRST = ("id", "name", "title", "cinema", "screen", "screen_name", "total_seats"
 LAST = ("screens", "rows", "shows")
 
 
-def export_catalog(*, now: datetime | None = None) -> dict[str, Any]:
+def export_catalog(*, currency: str, now: datetime | None = None) -> dict[str, Any]:
     """The catalogue on the wire, as `file_schemas.Catalog` reads it. The shows are those that have
-    not begun."""
+    not begun. `currency` is that of cinemas that name none: elsewhere that may be another."""
     with snapshot() as connection:
         cinemas = _rows(connection, Cinema, CatalogCinema())
         screens = _rows(connection, Screen, CatalogScreen(), Screen.cinema_id)
         movies = _rows(connection, Movie, CatalogMovie())
         shows = _coming_shows(connection, now)
     names = {row["id"]: row["name"] for row in cinemas}
+    sold_in = {row["id"]: row["currency"] or currency for row in cinemas}
     for screen in screens:
         screen["rows"] = [_plan_row(row) for row in seat_plans.read_plan(screen["rows"])]
     halls = {row["id"]: row for row in screens}
     for show in shows:
         hall = halls[show["screen_id"]]
+        show["cinema"] = names[hall["cinema_id"]]
         if show["planned"]:
-            show |= {"cinema": names[hall["cinema_id"]], "screen": hall["name"]}
+            show["screen"] = hall["name"]
             del show["total_seats"]
         else:
             show["screen_name"] = hall["name"]
+        if show["currency"] == sold_in[hall["cinema_id"]]:
+            del show["currency"]
     for cinema in cinemas:
+        cinema["currency"] = sold_in[cinema["id"]]
         cinema["screens"] = [one for one in screens if one["cinema_id"] == cinema["id"]]
         if not cinema["is_default"]:
             del cinema["is_default"]
@@ -101,7 +106,6 @@ def _coming_shows(connection: sa.Connection, now: datetime | None) -> list[dict[
         Show.screen_id,
         Show.starts_at.label("date_time"),
         Show.price_cents,
-        Show.currency,
         of_plan.label("planned"),
     )
     present = connection.execute(sa.select(NOW), {"now": now}).scalar_one()

@@ -89,7 +89,7 @@ def load_catalog(
     pairs = _find_films(writes, movies)
     if restock:
         pairs = [pair for pair in pairs if pair.known and pair.known.values["on_sale"]]
-    places = Places(timezone)
+    places = Places(timezone, currency)
     places.load(writes, cinemas)
     films = _load_films(writes, pairs, movies, is_demo=is_demo)
     load_shows(writes, films, places, skip_missing=is_demo, most_seats=most_seats)

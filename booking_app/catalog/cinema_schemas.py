@@ -53,9 +53,9 @@ class DayStart(fields.String):
 class Currency(fields.String):
     """An ISO 4217 code."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, allow_none: bool = True) -> None:
         super().__init__(
-            allow_none=True,
+            allow_none=allow_none,
             validate=validate.Regexp(
                 r"\A[A-Z]{3}\Z", error="Must be an ISO 4217 code such as EUR."
             ),

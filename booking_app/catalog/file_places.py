@@ -43,23 +43,29 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a show is: in a `hall`, whose `name` is told with its cinema. `screen` is None where
-    its short form is to make the hall in the default cinema. `planned`: it has the seats of the
-    hall's plan."""
+    """Where a show is: in a `hall` of the `cinema`; the `name` is the hall's, with its cinema.
+    `screen` is None where its short form is to make the hall in the default cinema. `planned`: it
+    has the seats of the hall's plan. A new show is sold in the `currency`; the prices in the file
+    are `priced_in` what its cinema says there, None where that says nothing."""
 
+    cinema: int | None
     screen: int | None
     hall: str
     name: str
     planned: bool
     seats: int
     clocks: Clocks
+    currency: str
+    priced_in: str | None
 
 
 class Places:
     """The cinemas and halls, by the names that they have in the file, else here."""
 
-    def __init__(self, timezone: str) -> None:
+    def __init__(self, timezone: str, currency: str) -> None:
         self._no_default = Clocks(timezone, MIDNIGHT)
+        self._currency = currency
+        self._priced_in: dict[int, str] = {}
         self._cinemas: dict[str, int] = {}
         self._screens: dict[int, dict[str, int]] = defaultdict(dict)
         self._left_out: dict[Any, str] = {}  # where the entries stand that could not be loaded
@@ -94,16 +100,35 @@ class Places:
 
     def of(self, show: Mapping[str, Any]) -> Place:
         """Where the entry's show is. Raises UnknownPlace."""
+        planned = "screen" in show
+        hall = show["screen"] if planned else show["screen_name"]
+        cinema = self._cinema_of(show)
+        if cinema is None:
+            seats, currency = show["total_seats"], self._currency
+            return Place(None, None, hall, hall, False, seats, self._no_default, currency, None)
+        row = self._rows[cinema]
+        if planned or not row["is_default"]:
+            key = (cinema, squash(hall))
+            screen: int | None = self._find(self._screens[cinema], hall, "hall", key, cinema)
+        else:
+            screen = _named(self._screens[cinema], hall)
+        found = self._screen_rows[screen] if screen else {"name": hall}
+        return Place(
+            cinema=cinema,
+            screen=screen,
+            hall=found["name"],
+            name=f"{found['name']}, {row['name']}",
+            planned=planned,
+            seats=seat_plans.count_seats(found["rows"]) if planned else show["total_seats"],
+            clocks=Clocks(row["timezone"], row["day_starts_at"]),
+            currency=row["currency"] or self._currency,
+            priced_in=self._priced_in.get(cinema),
+        )
+
+    def _cinema_of(self, show: Mapping[str, Any]) -> int | None:
+        """The cinema of a show: the default one where it names none; None where there is none."""
         if "cinema" in show:
-            cinema = self._find(self._cinemas, show["cinema"], "cinema", squash(show["cinema"]))
-            named = squash(show["screen"])
-            screen = self._find(
-                self._screens[cinema], show["screen"], "hall", (cinema, named), cinema
-            )
-            row, name = self._screen_rows[screen], self._rows[cinema]["name"]
-            seats = seat_plans.count_seats(row["rows"])
-            told = f"{row['name']}, {name}"
-            return Place(screen, row["name"], told, True, seats, self._clocks(cinema))
+            return self._find(self._cinemas, show["cinema"], "cinema", squash(show["cinema"]))
         default = next((key for key, row in self._rows.items() if row["is_default"]), None)
         if self._default_in_file not in (None, default):
             own = self._rows[self._default_in_file or 0]["name"]
@@ -112,22 +137,12 @@ class Places:
                 f"The default cinema is {own} in the file, and {here} here. Name the cinema and "
                 "its hall."
             )
-        name, seats = show["screen_name"], show["total_seats"]
-        if default is None:
-            return Place(None, name, name, False, seats, self._no_default)
-        found = _named(self._screens[default], name)
-        hall = self._screen_rows[found]["name"] if found else name
-        told = f"{hall}, {self._rows[default]['name']}"
-        return Place(found, hall, told, False, seats, self._clocks(default))
+        return default
 
     def screen_name(self, screen: int) -> str:
         """A hall that is there, with its cinema."""
         row = self._screen_rows[screen]
         return f"{row['name']}, {self._rows[row['cinema_id']]['name']}"
-
-    def _clocks(self, cinema: int) -> Clocks:
-        row = self._rows[cinema]
-        return Clocks(row["timezone"], row["day_starts_at"])
 
     def _find(
         self, names: Mapping[str, int], name: str, thing: str, key: Any, cinema: int = 0
@@ -158,8 +173,11 @@ class Places:
 
     def _add_cinema(self, writes: Writes, entry: Entry) -> None:
         values = {name: value for name, value in entry.values.items() if name != "is_default"}
+        if values.get("currency") == self._currency:
+            del values["currency"]
         row = venues.insert_cinema(writes.connection, **values, external_id=entry.id)
         self._cinemas[fold(entry.name)] = row["id"]
+        self._note_currency(entry, row["id"])
         if entry.values.get("is_default"):
             self._default_in_file = row["id"]
             if other := self._default_cinema():
@@ -169,10 +187,20 @@ class Places:
                 self._read(writes.connection)
 
     def _compare_cinema(self, writes: Writes, entry: Entry, known: Known) -> None:
-        facts = {name: value for name, value in entry.values.items() if name != "is_default"}
+        special = ("is_default", "currency")
+        facts = {name: value for name, value in entry.values.items() if name not in special}
         plain = Entry(entry.where, entry.name, entry.id, entry.key, facts)
         found = list(file_differences.changes(CINEMA, plain, known))
-        if entry.values.get("is_default"):
+        self._note_currency(entry, known.id)
+        here = known.values["currency"] or self._currency
+        if (in_file := self._priced_in.get(known.id, here)) != here:
+            named = entry.values["currency"]
+            found.append(file_differences.change(entry, "currency", here, in_file, currency=named))
+        is_default = entry.values.get("is_default")
+        if is_default is False and known.values["is_default"]:
+            refusal = "A default cinema stays it until another one is made it."
+            found.append(file_differences.refused(entry, "is_default", True, False, refusal))
+        if is_default:
             self._default_in_file = known.id
             if not known.values["is_default"]:
                 found.append(_not_default(entry, self._default_cinema()))
@@ -191,6 +219,10 @@ class Places:
 
         timezone = entry.values["timezone"]
         writes.compare(entry, found, take, timezone=timezone)
+
+    def _note_currency(self, entry: Entry, cinema: int) -> None:
+        if "currency" in entry.values:
+            self._priced_in[cinema] = entry.values["currency"] or self._currency
 
     def _default_cinema(self) -> str | None:
         return next((row["name"] for row in self._rows.values() if row["is_default"]), None)

@@ -8,7 +8,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.catalog.cinema_schemas import CinemaBody
+from booking_app.catalog.cinema_schemas import CinemaBody, Currency
 from booking_app.catalog.models import EXTERNAL_ID_MAX
 from booking_app.catalog.schemas import MovieBody, NewShow
 from booking_app.catalog.venue_schemas import ROWS_MAX, PlanRow, ScreenPatch
@@ -68,7 +68,8 @@ class CatalogShow(NewShow):
 
     A `date_time` without an offset is by the clocks of the show's cinema.
 
-    Where it names a `cinema`, its `screen` is the name of a screen there.
+    Where it names a `cinema`, its `screen` or, in the short form, its `screen_name` is the name of
+    a screen there. Its prices are in its `currency`, else in that of its cinema.
     """
 
     external_id = FileId()
@@ -76,13 +77,14 @@ class CatalogShow(NewShow):
     screen = Text(max_length=100)
     date_time = LocalTime()
     daily = fields.List(Daily(), validate=validate.Length(min=1))
+    currency = Currency(allow_none=False)
 
     @ma.validates_schema
     def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
         if ("date_time" in data) == ("daily" in data):
             raise ma.ValidationError("Give date_time or daily, and only one of them.", "date_time")
-        if ("cinema" in data) != ("screen" in data):
-            raise ma.ValidationError("Give cinema and screen, or neither.", "cinema")
+        if "screen" in data and "cinema" not in data:
+            raise ma.ValidationError("Give the cinema that the screen is in.", "cinema")
 
     @ma.validates_schema
     def daily_shows(self, data: dict[str, Any], **kwargs: Any) -> None:

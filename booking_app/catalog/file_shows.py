@@ -47,6 +47,7 @@ class _Show:
     starts_at: datetime
     terms: Mapping[str, Any]
     total_seats: int | None
+    priced_in: str | None
 
 
 def show_times(
@@ -148,7 +149,14 @@ def _entries(
             local = starts_at.astimezone(ZoneInfo(place.clocks.timezone))
             external_id = f"{external_id}/{local:%Y-%m-%dT%H:%M}"
         shown = clock(starts_at, place.clocks.timezone)
-        own = _Show(film, place, starts_at, terms, values.get("total_seats"))
+        own = _Show(
+            film,
+            place,
+            starts_at,
+            terms,
+            values.get("total_seats"),
+            values.get("currency", place.priced_in),
+        )
         key = (place.screen or squash(place.name), starts_at)
         yield Entry(f"{where} at {shown}", shown, external_id, key, {"show": own})
 
@@ -177,7 +185,6 @@ def _known(connection: sa.Connection, entries: Sequence[Entry]) -> list[Known]:
             Show.starts_at,
             Movie.title,
             Show.price_cents,
-            Show.currency,
             of_plan.label("planned"),
             *facts,
         )
@@ -207,6 +214,9 @@ def _changes(entry: Entry, own: _Show, known: Known, places: Places) -> Iterator
     here, place, timezone = known.values, own.place, own.place.clocks.timezone
     facts = replace(entry, values=own.terms)
     yield from file_differences.changes(SHOW, facts, known, timezone)
+    if own.priced_in not in (None, here["currency"]):
+        refusal = "A show can't change its currency."
+        yield refused(entry, "currency", here["currency"], own.priced_in, refusal)
     if here["movie_id"] != own.film.id:
         refusal = "A show can't change its film. Withdraw it from sale and make another."
         yield refused(entry, "film", here["title"], own.film.title, refusal)
@@ -242,10 +252,13 @@ def _take(writes: Writes, known: Known, changes: dict[str, Any]) -> None:
 
 def _add(writes: Writes, entry: Entry) -> None:
     own = _of(entry)
+    if own.priced_in not in (None, own.place.currency):
+        told = f"Its prices are in {own.priced_in}; this hall sells in {own.place.currency}."
+        raise Invalid("currency", told)
     where: dict[str, Any] = {"screen": own.place.screen}
     if not own.place.planned:
         where = {"screen_name": own.place.hall, "total_seats": own.total_seats}
-        where["timezone"] = own.place.clocks.timezone
+        where |= {"cinema": own.place.cinema, "timezone": own.place.clocks.timezone}
     show_id = insert_show(
         writes.connection,
         movie_id=own.film.id,

@@ -160,6 +160,12 @@ class Prices(fields.Dict):
             **kwargs,
         )
 
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        prices: dict[str, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore
+        if len(prices) < len(value):  # "vip" and "vip "
+            raise ma.ValidationError("Names a category twice, but for spaces.")
+        return prices
+
 
 class SharedTerms(ma.Schema):
     """What many shows can be given at once."""

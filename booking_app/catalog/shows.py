@@ -108,6 +108,7 @@ def insert_show(
     date_time: datetime,
     screen: int | None = None,
     screen_name: str | None = None,
+    cinema: int | None = None,
     total_seats: int | None = None,
     prices: Mapping[str, Decimal] | None = None,
     timezone: str = "UTC",
@@ -118,7 +119,9 @@ def insert_show(
     **columns: Unpack[ShowChanges],
 ) -> int:
     """Put a film on a screen, on the terms that `ShowTerms` describes, within the caller's
-    transaction; the id of the new show. Without its seats it is no show, and must be undone.
+    transaction; the id of the new show. A `screen_name` is looked for in that `cinema`, or else in
+    the default one, and made if it is not there. Without its seats it is no show, and must be
+    undone.
 
     Raises NotFound for the film, Invalid for a time that does not lie ahead, a sale that can't
     be, a screen that is not there or has no plan and a category that its plan does not have,
@@ -141,9 +144,10 @@ def insert_show(
         else:
             seats = seat_plans.numbered_seats(1, total_seats)
     else:
-        cinema_id = venues.default_cinema(connection, timezone, by)
+        if cinema is None:
+            cinema = venues.default_cinema(connection, timezone, by)
         place = screen_locks.lock_named_screen(
-            connection, cinema_id=cinema_id, name=screen_name or "", by=by
+            connection, cinema_id=cinema, name=screen_name or "", by=by
         )
         seats = seat_plans.numbered_seats(1, total_seats or 0)
     check_prices(prices or {}, {seat.category for seat in seats})

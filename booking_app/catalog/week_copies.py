@@ -62,6 +62,7 @@ def copy_week(
     to_first_day: date,
     screen: int | None = None,
     only: Collection[int] | None = None,
+    currency: str = "EUR",
     dry_run: bool = False,
     by: Actor = OPERATOR,
     now: datetime | None = None,
@@ -71,9 +72,9 @@ def copy_week(
     screens' plans. Shows that are withdrawn from sale are left out.
 
     All of them, or those of `only`; where something is in the way of one, none, and each says what
-    it is. A `dry_run` finds that out in the same way and writes nothing. Raises NotFound for the
-    cinema, and Invalid for another cinema's screen, another weekday, an earlier week and too many
-    shows.
+    it is. `currency` is that of a cinema that names none. A `dry_run` finds that out in the same
+    way and writes nothing. Raises NotFound for the cinema, and Invalid for another cinema's screen,
+    another weekday, an earlier week and too many shows.
     """
     days = (to_first_day - first_day).days
     if days <= 0 or days % DAYS:
@@ -104,7 +105,7 @@ def copy_week(
         date_time, error = None, None
         try:
             date_time = instant(local, zone)
-            show_id = _copy(connection, show, date_time, zone, days, not dry_run, by, now)
+            show_id = _copy(connection, show, date_time, zone, days, currency, not dry_run, by, now)
             made[show_id] = f"{show.title} at {iso(date_time)}"
         except NoSuchTime as missing:
             error = str(missing)
@@ -142,14 +143,15 @@ def _copy(
     date_time: datetime,
     zone: str,
     days: int,
+    currency: str,
     with_seats: bool,
     by: Actor,
     now: datetime | None,
 ) -> int:
     """The id of a copy of the show that begins then; raises what `insert_show` raises."""
-    currency = currencies.currency_of(connection, show.cinema_id)
-    if currency not in (None, show.currency):
-        raise Invalid("screen", f"It is sold in {show.currency}, and the cinema now in {currency}.")
+    sells_in = currencies.currency_of(connection, show.cinema_id) or currency
+    if sells_in != show.currency:
+        raise Invalid("screen", f"It is sold in {show.currency}, and the cinema now in {sells_in}.")
     terms: dict[str, Any] = {name: getattr(show, name) for name in KEPT}
     terms |= prices_of(show._mapping)
     terms |= {"screen": show.screen_id, "total_seats": show.total_seats}
@@ -160,7 +162,7 @@ def _copy(
         connection,
         movie_id=show.movie_id,
         date_time=date_time,
-        currency=show.currency,
+        currency=currency,
         with_seats=with_seats,
         by=by,
         now=now,

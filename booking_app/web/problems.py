@@ -122,6 +122,12 @@ CODES: dict[str, Code] = {
     "hold_expired": Code(409, "The hold has expired"),
     "hold_limit": Code(409, "The hold can't be made longer"),
     "not_held": Code(409, "The booking is confirmed already"),
+    "show_moved": Code(409, "The show begins at another time now", facts={"date_time": TIME}),
+    "price_changed": Code(
+        409,
+        "The seats cost something else now",
+        facts={"total": {"type": "string"}, "currency": {"type": "string"}},
+    ),
     "not_on_sale": Code(409, "The show is withdrawn from sale"),
     "not_on_sale_yet": Code(409, "The sale has not begun", retry=True, facts={"sales_from": TIME}),
     "sales_closed": Code(409, "The sale is over"),

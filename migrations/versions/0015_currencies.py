@@ -7,6 +7,7 @@ would read 1800 yen as 18.00. That is why it is done in one transaction: nobody 
 
 from typing import Any
 
+import click
 import sqlalchemy as sa
 from alembic import op
 from flask import current_app
@@ -49,20 +50,40 @@ def upgrade() -> None:
     op.add_column(
         "show", sa.Column("currency", sa.String(length=3), server_default=house, nullable=False)
     )
-    # CURRENCY was something else when these were sold.
+    connection = op.get_bind()
+    _follow_bookings(connection, house)
+    converted = [_convert(connection, currency) for currency in DECIMALS]
+    if any(converted) or house in DECIMALS:
+        require_release(RELEASE)
+
+
+def _follow_bookings(connection: sa.Connection, house: str) -> None:
+    """Give shows the currency in which they were sold, where CURRENCY was another one then: that of
+    the newest booking that owns a seat."""
+    owners = sa.select(SEAT.c.booking_id).where(SEAT.c.show_id == SHOW.c.id)
     newest = (
         sa.select(BOOKING.c.currency)
-        .where(BOOKING.c.show_id == SHOW.c.id)
+        .where(BOOKING.c.show_id == SHOW.c.id, BOOKING.c.id.in_(owners))
         .order_by(BOOKING.c.id.desc())
         .limit(1)
         .scalar_subquery()
     )
     others = sa.select(BOOKING.c.show_id).where(BOOKING.c.currency != house)
-    op.execute(sa.update(SHOW).where(SHOW.c.id.in_(others)).values(currency=newest))
-    connection = op.get_bind()
-    converted = [_convert(connection, currency) for currency in DECIMALS]
-    if any(converted) or house in DECIMALS:
-        require_release(RELEASE)
+    followed = sa.func.coalesce(newest, house)
+    connection.execute(sa.update(SHOW).where(SHOW.c.id.in_(others)).values(currency=followed))
+    mixed = (
+        sa.select(SHOW.c.id, SHOW.c.currency)
+        .join(BOOKING, BOOKING.c.show_id == SHOW.c.id)
+        .join(SEAT, sa.and_(SEAT.c.show_id == SHOW.c.id, SEAT.c.booking_id == BOOKING.c.id))
+        .where(SHOW.c.id.in_(others), BOOKING.c.currency != SHOW.c.currency)
+        .distinct()
+        .order_by(SHOW.c.id)
+    )
+    for show in connection.execute(mixed):
+        click.echo(
+            f"Show {show.id} was sold in two currencies, since CURRENCY was changed between: "
+            f"reports count all its seats in {show.currency}."
+        )
 
 
 def _convert(connection: sa.Connection, currency: str) -> bool:

@@ -27,7 +27,7 @@ SLOW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 def exported() -> dict[str, Any]:
-    return catalog_export.export_catalog(now=NOON)
+    return catalog_export.export_catalog(currency="EUR", now=NOON)
 
 
 def loaded_elsewhere(catalog: dict[str, Any], **options: Any) -> Any:
@@ -86,6 +86,23 @@ def test_a_show_of_numbered_seats_stays_one_in_the_default_cinema(app: Flask) ->
     assert [show.total_seats for show in rows(Show)] == [7]
 
 
+def test_a_show_of_numbered_seats_stays_in_its_cinema(app: Flask) -> None:
+    """Also where that is not the default one, and where its hall got a plan since."""
+    film = movies.create_movie(title="A", duration_minutes=90)["id"]
+    day = NOON + timedelta(days=1)
+    terms: dict[str, Any] = {"movie_id": film, "total_seats": 7, "now": NOON}
+    shows.create_show(date_time=day, screen_name="One", **terms)
+    roxy = venues.create_cinema(name="Roxy", timezone="UTC")["id"]
+    hall = venues.create_screen(name="One", rows=[], cinema=roxy)
+    shows.create_show(date_time=day, screen=hall.id, **terms)
+    plan = venue_schemas.PlanRow(many=True).load([{"label": "A", "seats": 2}])
+    venues.update_screen(screen_id=hall.id, rows=plan)
+    catalog = exported()
+    loaded_elsewhere(catalog)
+    assert exported() == catalog
+    assert [show.total_seats for show in rows(Show)] == [7, 7]
+
+
 def test_only_shows_to_come_are_exported(app: Flask) -> None:
     film = movies.create_movie(title="A", duration_minutes=90)["id"]
     for hours in (-1, 1):
@@ -114,6 +131,9 @@ def test_the_commands(app: Flask, tmp_path: Path) -> None:
     assert '"title": "Äpfel"' in path.read_text()
     there = runner.invoke(args=["export-catalog", str(path)])
     assert (there.exit_code, there.output) == (1, f"Error: {path}: File exists.\n")
+    nowhere = tmp_path / "no" / "catalog.json"
+    failed = runner.invoke(args=["export-catalog", str(nowhere)])
+    assert failed.output == f"Error: {nowhere}: No such file or directory.\n"
     empty(db.engine)
     again = runner.invoke(args=["load-catalog", str(path)])
     assert again.output == "Added: 1 cinema, 1 hall, 1 film, 1 show.\n"

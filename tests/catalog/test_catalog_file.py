@@ -19,50 +19,15 @@ from booking_app.catalog import movies, shows
 from booking_app.catalog.models import Cinema, Movie, Screen, Show, ShowSeat
 from booking_app.core.database import db
 from booking_app.core.formats import iso
-from tests.catalog.file_making import any_file, load
+from tests.catalog.file_making import PLAN, any_file, at, house, load, told
 from tests.conftest import NOON, Caller, empty, present, rows
 
 SLOW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 TABLES = (Cinema, Screen, Movie, Show, ShowSeat)
-PLAN = [{"label": "A", "seats": 3}]
 
 
 def content() -> list[list[Any]]:
     return [rows(table) for table in TABLES]
-
-
-def at(**delta: float) -> str:
-    return iso(NOON + timedelta(**delta))
-
-
-def house(**shows: dict[str, Any]) -> dict[str, Any]:
-    """A file with one hall, and one film with these shows, by id, each two hours after noon of its
-    own day unless it says otherwise."""
-    listed = [
-        {
-            "id": name,
-            "cinema": "Burg",
-            "screen": "Saal",
-            "date_time": at(days=number + 1, hours=2),
-            **facts,
-        }
-        for number, (name, facts) in enumerate(shows.items())
-    ]
-    return {
-        "cinemas": [
-            {
-                "id": "c",
-                "name": "Burg",
-                "timezone": "UTC",
-                "screens": [{"id": "h", "name": "Saal", "rows": PLAN}],
-            }
-        ],
-        "movies": [{"id": "f", "title": "Äpfel", "duration_minutes": 90, "shows": listed}],
-    }
-
-
-def told(found: Any) -> list[str]:
-    return [str(one) for one in found]
 
 
 def starts() -> dict[str | None, str]:

@@ -194,6 +194,13 @@ def test_what_is_in_the_way_of_a_copy_names_the_film_and_the_show(week: dict[str
     assert len(rows(Show)) == 4
 
 
+def test_shows_in_another_currency_than_the_house_has_now_are_not_copied(
+    week: dict[str, int],
+) -> None:
+    (small,) = copied(week, screen=week["klein"], currency="CHF", dry_run=True)
+    assert small.error == "screen: It is sold in EUR, and the cinema now in CHF."
+
+
 def test_only_its_own_days_and_what_is_on_sale_is_copied(week: dict[str, int]) -> None:
     change_shows(show_ids=[week["evening"]], on_sale=False)
     assert [one.show_id for one in copied(week, dry_run=True)] == [week["night"], week["small"]]

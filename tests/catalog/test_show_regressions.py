@@ -120,7 +120,7 @@ def test_a_time_zone_in_which_a_show_would_have_begun_is_refused(
 
 def test_a_film_with_a_release_date_is_exported(app: Flask) -> None:
     movies.create_movie(title="Dated", duration_minutes=90, release_date=date(2000, 1, 31))
-    written = json.loads(catalog_export.written(catalog_export.export_catalog()))
+    written = json.loads(catalog_export.written(catalog_export.export_catalog(currency="EUR")))
     assert written["movies"][0]["release_date"] == "2000-01-31"
 
 

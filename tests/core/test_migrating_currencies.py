@@ -56,12 +56,36 @@ def test_amounts_get_the_decimals_of_their_currency(
         assert amounts() == after
 
 
-def test_a_show_has_the_currency_that_its_bookings_have(fresh_app: Flask) -> None:
+def test_a_show_has_the_currency_that_its_bookings_have(
+    fresh_app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
     """CURRENCY was another one when they were made."""
     fresh_app.config["CURRENCY"] = "EUR"
     upgrade(MIGRATIONS, "0013")
     fill(rows_in("CHF"))
     upgrade(MIGRATIONS, "0015")
     assert amounts()["shows"] == [(950, "CHF"), (950, "EUR")]
+    assert "two currencies" not in capsys.readouterr().out
     with pytest.raises(SystemExit, match="Can't go back: 1 shows"):
         downgrade(MIGRATIONS, revision="0013")
+
+
+def test_a_show_that_was_sold_in_two_currencies_is_named(
+    fresh_app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It gets that of its newest booking with a seat, not that of a newer one without."""
+    fresh_app.config["CURRENCY"] = "EUR"
+    upgrade(MIGRATIONS, "0013")
+    filled = rows_of_0013()
+    first, cancelled = filled["booking"]
+    second = first | {"id": 3, "reference": "A3", "currency": "CHF"}
+    newest = cancelled | {"id": 4, "reference": "A4", "currency": "JPY"}
+    filled["booking"] += [second, newest]
+    filled["show_seat"][1] |= {"booking_id": 3, "price_cents": 950}
+    fill(filled)
+    upgrade(MIGRATIONS, "0015")
+    assert amounts()["shows"] == [(950, "CHF"), (950, "EUR")]
+    assert capsys.readouterr().out == (
+        "Show 1 was sold in two currencies, since CURRENCY was changed between: reports count all "
+        "its seats in CHF.\n"
+    )

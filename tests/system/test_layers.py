@@ -75,6 +75,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("models", "policy", "seat_choice"),
             ("queries", "schemas", "seat_parties"),
             ("caps", "locks", "seats"),
+            ("expectations",),
             ("service",),
             ("routes",),
         ),

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import downgrade, upgrade
 
+from booking_app import VERSION
 from booking_app.catalog import seat_map, show_rules, shows, venues
 from booking_app.catalog.models import Screen, Show, ShowSeat
 from booking_app.core.database import db, reading
@@ -49,7 +50,7 @@ def test_until_the_upgrade_is_finished_plans_are_what_the_release_before_can_rea
             venues.update_screen(screen_id=counts.id, rows=rows_)
     told = fresh_app.test_cli_runner().invoke(args=["finish-upgrade"])
     assert told.output == (
-        "Release 1.3.0 and later ones may serve the database; earlier ones must not.\n"
+        f"Release {VERSION} and later ones may serve the database; earlier ones must not.\n"
     )
     with reading() as connection:
         assert not may_serve(connection, "1.2.0")

@@ -33,6 +33,7 @@ SEATS = [None, "5", 5, {}, [], [None], [[]], [1.5], ["1", "1"], [1, "1"], ["x" *
 SEATS += [[str(n) for n in range(200)]]
 
 PRICES = [None, [], "1", {"x": 1}, {"x": "1"}, {"": "1.00"}, {"standard": "x"}]
+PRICES += [{"standard": "1.00", "standard ": "2.00"}]
 ROW = {"label": "A", "seats": 5}
 ROWS = [None, {}, "A", [], [None], [5], [{}], [{"label": "A"}], [{"seats": 5}], [ROW, ROW]]
 ROWS += [[ROW | {"label": wrong}] for wrong in ("", " ", None, 5, "A" * 21, "A  B", "A\x00")]

@@ -300,6 +300,8 @@ def taking_seats(world: World) -> None:
     for way in ("book", "hold"):
         template = f"/api/shows/{{show_id}}/{way}/"
         narrow, single = world.make_show(total_seats=3), world.make_show(total_seats=1)
+        for unseen in ({"expected_total": "1"}, {"expected_date_time": "2020-01-01T00:00:00Z"}):
+            call("post", template, narrow, by=alice, json={"seat_number": "2"} | unseen)
         call("post", template, narrow, by=alice, json={"seat_number": "2"})
         call("post", template, narrow, by=alice, json={"seat_number": "2"})
         call("post", template, narrow, by=alice, json={"quantity": 2})
