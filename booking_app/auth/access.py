@@ -5,18 +5,19 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
 import orjson
-from flask import g, request
-from flask_jwt_extended import create_access_token, create_refresh_token
+from flask import current_app, g, request
+from flask_jwt_extended import create_access_token
 
 from booking_app.audit.service import Actor
 from booking_app.auth import schemas
 from booking_app.auth.accounts import Account, SessionEnded, require_staff
 from booking_app.auth.sessions import OpenSession, find_session, known_addresses
-from booking_app.auth.tokens import read_bearer_token, read_claims
+from booking_app.auth.tokens import encode_refresh_token, read_bearer_token, read_claims
 from booking_app.core.database import fold
 from booking_app.core.outages import is_unavailable
 from booking_app.web.fields import INT64_MAX
@@ -151,15 +152,18 @@ def _name() -> str:
 # --- tokens ---------------------------------------------------------------------------------
 
 
-def tokens(session: OpenSession) -> dict[str, str]:
-    """The pair of tokens of a session."""
+def tokens(session: OpenSession) -> dict[str, Any]:
+    """The pair of tokens of a session. The refresh token is the same each time."""
     identity = str(session.user_id)
     claims = {"sid": session.id}
+    lasts: timedelta = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
     return {
         "access": create_access_token(identity, additional_claims=claims),
-        "refresh": create_refresh_token(
-            identity, additional_claims={**claims, "jti": session.refresh_id}
+        "refresh": encode_refresh_token(
+            {"sub": identity, **claims, "jti": session.refresh_id}, expires_at=session.expires_at
         ),
+        "expires_in": int(lasts.total_seconds()),
+        "token_type": "Bearer",
     }
 
 

@@ -1,6 +1,5 @@
 """Accounts: signing up, and what staff do with them."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,14 +10,14 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.auth.models import USERNAME_MAX, Session, User
+from booking_app.auth.models import Session, User
 from booking_app.auth.passwords import check_password, hash_password
-from booking_app.core.database import NOW, Query, fold, like_pattern, reading, refusing, writes
+from booking_app.auth.usernames import checked_username
+from booking_app.core.database import NOW, Query, fold, like_pattern, reading, writes
 from booking_app.core.editions import IfMatch, digest, require
 from booking_app.core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from booking_app.core.paging import Listing, Page, fetch_page, listing
-
-USERNAME_SIGNS = "@.+-_"
+from booking_app.core.violations import refusing
 
 
 class UsernameTaken(Conflict):
@@ -52,6 +51,7 @@ class Account:
 
     id: int
     username: str
+    name: str | None
     email: str | None
     is_staff: bool
     is_disabled: bool
@@ -61,6 +61,7 @@ class Account:
 COLUMNS = (
     User.id,
     User.username,
+    User.name,
     User.email,
     User.is_staff,
     User.is_disabled,
@@ -123,18 +124,6 @@ def _insert_account(
     after = {"username": username, "is_staff": is_staff}
     audit.record(connection, "account.signed_up", by=by, object_id=account.id, after=after, now=now)
     return account
-
-
-def checked_username(username: str) -> str:
-    """The name as it is kept (NFKC); raises Invalid."""
-    username = unicodedata.normalize("NFKC", username)
-    letters = [c for c in username if c not in USERNAME_SIGNS]
-    # With the marks (M) that letters of many scripts are written with
-    if not letters or not all(c.isalnum() or unicodedata.category(c)[0] == "M" for c in letters):
-        raise Invalid("username", "Must have letters or digits, and besides @ . + - _ only.")
-    if len(username) > USERNAME_MAX:
-        raise Invalid("username", f"Must have at most {USERNAME_MAX} characters.")
-    return username
 
 
 # --- what staff do with accounts ------------------------------------------------------------

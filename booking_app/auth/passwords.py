@@ -15,7 +15,8 @@ hasher = PasswordHasher()  # argon2id
 
 
 def check_password(password: str, *, username: str, field: str = "password") -> None:
-    """Raises Invalid for a password that is short, endless, the name or one of the commonest.
+    """Raises Invalid for a password that is short, endless, the name, one of the commonest, or one
+    character again and again.
 
     The rules are those of NIST SP 800-63B, section 5.1.1.2: length and a block list, no
     demands on what kinds of characters it has. `field` is its name in the body.
@@ -24,6 +25,8 @@ def check_password(password: str, *, username: str, field: str = "password") -> 
         raise Invalid(field, f"Must have {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
     if fold(password) == fold(username):
         raise Invalid(field, "Must not be the user name.")
+    if len(set(fold(password))) == 1:
+        raise Invalid(field, "Must not be one character again and again.")
     if fold(password) in _common_passwords():
         raise Invalid(field, "Is one of the commonest passwords; choose another.")
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import current_app, request
 
 from booking_app.audit import service as audit
-from booking_app.auth import accounts, schemas, sessions
+from booking_app.auth import accounts, own_account, refreshes, schemas, sessions
 from booking_app.auth.access import (
     SECURITY,
     TOKEN_CODES,
@@ -24,6 +24,7 @@ from booking_app.auth.access import (
     staff_only,
     tokens,
 )
+from booking_app.auth.tokens import present_keys
 from booking_app.core.editions import IfMatch
 from booking_app.web.conditional import edition, if_match
 from booking_app.web.limits import limited, reset
@@ -99,11 +100,13 @@ def refresh_tokens(data: dict[str, Any]) -> Any:
     """Get new tokens
 
     Takes the refresh token, `refresh` of the answer of *Log in*, in the body, or in the
-    `Authorization: Bearer` header with no body. It is spent by that: one that comes a second
-    time may be stolen, and ends its session. So don't repeat a call that got no answer; log in.
+    `Authorization: Bearer` header with no body. It is spent by that. For 30 seconds it gets the
+    same next refresh token again, for two tabs or an answer that was lost; one that comes later
+    may be stolen, and ends its session.
     """
     token = read_refresh_token(data.get("refresh"))
-    return tokens(sessions.refresh_session(**token, by=anonymous(), **_client()))
+    opened = refreshes.refresh_session(**token, keys=present_keys(), by=anonymous(), **_client())
+    return tokens(opened)
 
 
 @blp.route("/logout/", methods=["POST"])
@@ -131,6 +134,23 @@ def get_me() -> Any:
     return current_account()
 
 
+@blp.route("/me/", methods=["PATCH"])
+@signed_in
+@blp.arguments(schemas.MePatch, required=False, example={"name": "Alice"})
+@limited("password", by_account)
+@blp.response(200, schemas.Account)
+@blp.problems("wrong_password")
+def update_me(data: dict[str, Any]) -> Any:
+    """Change your account
+
+    Its name, and its e-mail address, which takes your password too; null takes one away.
+    """
+    password = data.pop("password", None)
+    return own_account.update_own_account(
+        user_id=current_user_id(), changes=data, password=password, by=actor()
+    )
+
+
 @blp.route("/me/password/", methods=["PUT"])
 @signed_in
 @blp.arguments(schemas.PasswordBody, example=EXAMPLE_PASSWORD)
@@ -142,7 +162,7 @@ def change_password(data: dict[str, Any]) -> None:
 
     Ends every other session of the account; this one goes on.
     """
-    sessions.change_password(**current_session(), by=actor(), **data)
+    own_account.change_password(**current_session(), by=actor(), **data)
 
 
 @blp.route("/me/sessions/", methods=["GET"])

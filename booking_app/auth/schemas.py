@@ -3,11 +3,19 @@
 from typing import Any
 
 import marshmallow as ma
+from email_validator import EmailNotValidError, validate_email
 from marshmallow import fields, validate
 
 from booking_app.audit.models import ACTIONS, OBJECT_TYPES
-from booking_app.auth.models import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME_MAX
-from booking_app.web.fields import AnswerSchema, Instant, StrictBoolean, StrictInteger, Text
+from booking_app.auth.models import EMAIL_MAX, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME_MAX
+from booking_app.web.fields import (
+    AnswerSchema,
+    Instant,
+    StrictBoolean,
+    StrictInteger,
+    Text,
+    optional_text,
+)
 from booking_app.web.paging import Cursor, CursorQuery, PageQuery
 
 TOKEN_MAX = 4096
@@ -16,9 +24,9 @@ TOKEN_MAX = 4096
 class Password(fields.String):
     """A password as typed: never trimmed. The service knows the rules."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, required: bool = True, **kwargs: Any) -> None:
         super().__init__(
-            required=True,
+            required=required,
             validate=validate.Length(min=1, max=PASSWORD_MAX),
             metadata={"format": "password", "pattern": r"^[^\x00]*$"} | kwargs.pop("metadata", {}),
         )
@@ -35,30 +43,38 @@ class NewPassword(Password):
         super().__init__(
             metadata={
                 "minLength": PASSWORD_MIN,
-                "description": "Not the user name, and not one of the commonest passwords.",
+                "description": "Not the user name, not one of the commonest passwords, and not one "
+                "character again and again.",
             }
         )
 
 
 class Email(Text):
-    """An address of the form a@b; whether it exists only a letter would tell."""
+    """An address in a form that mail can be sent to; whether it exists only a letter would tell."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(metadata={"format": "email"} | kwargs.pop("metadata", {}), **kwargs)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         email = super()._deserialize(value, attr, data, **kwargs)
-        name, at, host = email.rpartition("@")
-        if not (name and at and host) or any(c.isspace() for c in email):
-            raise ma.ValidationError("Must be an e-mail address such as name@example.org.")
-        return email
+        try:
+            normalized = validate_email(email, check_deliverability=False).normalized
+        except EmailNotValidError as error:
+            raise ma.ValidationError(
+                "Must be an e-mail address such as name@example.org."
+            ) from error
+        if len(normalized) > EMAIL_MAX:
+            raise self.make_error("long", max=EMAIL_MAX)
+        return normalized
 
 
 class SignupBody(ma.Schema):
     username = Text(
         max_length=USERNAME_MAX,
         required=True,
-        metadata={"description": "Letters, digits and @ . + - _; unique without regard to case."},
+        metadata={
+            "description": "Letters and digits of one script, and . + - _; unique in any case."
+        },
     )
     password = NewPassword()
     email = Email(max_length=EMAIL_MAX, allow_none=True)
@@ -83,6 +99,15 @@ class LogoutBody(ma.Schema):
     )
 
 
+class MePatch(ma.Schema):
+    name = optional_text(NAME_MAX, description="What you are called.")
+    email = Email(max_length=EMAIL_MAX, allow_none=True)
+    password = Password(
+        required=False,
+        metadata={"description": "Your present one; required for a new e-mail address."},
+    )
+
+
 class PasswordBody(ma.Schema):
     old_password = Password()
     new_password = NewPassword()
@@ -93,13 +118,21 @@ class Tokens(AnswerSchema):
         required=True, metadata={"description": "For the `Authorization: Bearer` header."}
     )
     refresh = fields.String(
-        required=True, metadata={"description": "Good once, for the next pair."}
+        required=True,
+        metadata={
+            "description": "Good once, for the next pair, and for 30 seconds for the same again."
+        },
     )
+    expires_in = StrictInteger(
+        1, required=True, metadata={"description": "For so many seconds `access` is good."}
+    )
+    token_type = fields.String(required=True, validate=validate.Equal("Bearer"))
 
 
 class Account(AnswerSchema):
     id = StrictInteger(1, required=True)
     username = fields.String(required=True)
+    name = fields.String(required=True, allow_none=True)
     email = fields.String(required=True, allow_none=True)
     is_staff = StrictBoolean(required=True)
     created_at = Instant(required=True)

@@ -1,4 +1,4 @@
-"""Sessions: logging in, refreshing, logging out, and who somebody is."""
+"""Sessions: logging in, logging out, and who somebody is."""
 
 import hashlib
 import secrets
@@ -13,12 +13,13 @@ from booking_app.audit.models import LOGGED_IN, AuditEvent
 from booking_app.audit.service import Actor
 from booking_app.auth.accounts import COLUMNS, Account, AccountDisabled, SessionEnded, StaffOnly
 from booking_app.auth.models import USER_AGENT_MAX, Session, User
-from booking_app.auth.passwords import check_password, hash_password, matches
+from booking_app.auth.passwords import matches
 from booking_app.core.database import NOW, AfterCommit, Row, fold, later, reading, writes
-from booking_app.core.errors import DomainError, Forbidden, NotFound, Unauthenticated
+from booking_app.core.errors import DomainError, NotFound, Unauthenticated
 from booking_app.core.paging import Page, fetch_page, listing
 
 EXPIRED_SESSIONS_CLEANED = 20
+SESSIONS_MAX = 50  # open ones of an account
 ADDRESSES_KNOWN = 50
 
 
@@ -26,18 +27,15 @@ class InvalidCredentials(Unauthenticated):
     code = "invalid_credentials"
 
 
-class WrongPassword(Forbidden):
-    code = "wrong_password"
-
-
 @dataclass(frozen=True, slots=True)
 class OpenSession:
     """What the tokens of a session are made of. `refresh_id` is the secret of its next refresh
-    token; the database keeps only its hash."""
+    token, which is good until `expires_at`; the database keeps only its hash."""
 
     id: int
     user_id: int
     refresh_id: str
+    expires_at: datetime
 
 
 # --- opening --------------------------------------------------------------------------------
@@ -138,10 +136,11 @@ def _find_refusal(
     """Why an account whose password is right may not log in; None where it may.
 
     A change of the password waits for this lock and then ends the new session too; after one that
-    came first there is no row with the password that was looked at.
+    came first there is no row with the password that was looked at. Log-ins of one account wait
+    for each other, so that each counts the sessions that the others opened.
     """
-    query = sa.select(User.is_disabled, User.is_staff).where(_unchanged(account))
-    locked = connection.execute(query.with_for_update(read=True)).first()
+    query = sa.select(User.is_disabled, User.is_staff).where(unchanged(account))
+    locked = connection.execute(query.with_for_update(key_share=True)).first()
     if locked is None:
         return _wrong_credentials()
     if locked.is_disabled:
@@ -160,66 +159,28 @@ def open_session(
     address: str | None = None,
     now: datetime | None = None,
 ) -> OpenSession:
-    """A new session of the account, within the caller's transaction; deletes a few expired ones,
-    whosever they are."""
+    """A new session of the account, which the caller's transaction has locked; ends its oldest
+    where there are more than `SESSIONS_MAX`, and deletes a few expired ones, whosever they are."""
     over = sa.select(Session.id).where(Session.expires_at <= NOW)
     cleaned = over.limit(EXPIRED_SESSIONS_CLEANED).with_for_update(skip_locked=True)
     connection.execute(sa.delete(Session).where(Session.id.in_(cleaned)), {"now": now})
+    open_ones = sa.select(Session.id).where(Session.user_id == user_id, Session.expires_at > NOW)
+    oldest = open_ones.order_by(Session.id.desc()).offset(SESSIONS_MAX - 1)
+    connection.execute(sa.delete(Session).where(Session.id.in_(oldest)), {"now": now})
     refresh_id = secrets.token_urlsafe(24)
     insert = sa.insert(Session).values(
         user_id=user_id,
         created_at=NOW,
-        **_refreshed(refresh_id, lasts, address, user_agent),
+        refreshed_at=NOW,
+        expires_at=later(lasts),
+        **refreshed_columns(refresh_id, address, user_agent),
     )
-    session_id = connection.execute(insert.returning(Session.id), {"now": now}).scalar_one()
-    return OpenSession(session_id, user_id, refresh_id)
+    made = insert.returning(Session.id, Session.expires_at)
+    session_id, expires_at = connection.execute(made, {"now": now}).one()
+    return OpenSession(session_id, user_id, refresh_id, expires_at)
 
 
 # --- while it is open -----------------------------------------------------------------------
-
-
-@writes
-def refresh_session(
-    connection: sa.Connection,
-    *,
-    session_id: int,
-    user_id: int,
-    refresh_id: str,
-    lasts: timedelta,
-    user_agent: str,
-    by: Actor,
-    now: datetime | None = None,
-) -> OpenSession:
-    """Spend the session's refresh token and give it the next one; the session lasts anew.
-
-    Raises SessionEnded. A token that is spent already is in two hands, and nobody can tell
-    which are the thief's: the session ends (RFC 9700, section 4.14.2).
-    """
-    next_id = secrets.token_urlsafe(24)
-    own = _own(session_id, user_id)
-    unspent = Session.refresh_hash == hash_refresh_id(refresh_id)
-    spend = sa.update(Session).where(own, unspent, Session.expires_at > NOW)
-    values = _refreshed(next_id, lasts, by.address, user_agent)
-    if connection.execute(spend.values(**values), {"now": now}).rowcount:
-        return OpenSession(session_id, user_id, next_id)
-    ended = sa.delete(Session).where(own).returning(unspent.label("unspent"))
-    session = connection.execute(ended).first()
-    if session is None or session.unspent:  # unspent, but over
-        raise AfterCommit(SessionEnded())
-    audit.record(
-        connection,
-        "session.refresh_token_reused",
-        by=by,
-        object_id=session_id,
-        before={"user_id": user_id},
-        now=now,
-    )
-    raise AfterCommit(
-        SessionEnded(
-            "This refresh token was used before, so somebody else may have it; its session is "
-            "ended. Log in again."
-        )
-    )
 
 
 SESSION_ACCOUNT = (
@@ -292,7 +253,7 @@ def end_session(
     now: datetime | None = None,
 ) -> None:
     """End a session of the account: its tokens are refused from now on. Raises NotFound."""
-    if not connection.execute(sa.delete(Session).where(_own(session_id, user_id))).rowcount:
+    if not connection.execute(sa.delete(Session).where(own_session(session_id, user_id))).rowcount:
         raise NotFound("session", session_id)
     if by.username is None:  # known by a refresh token or a cookie alone
         name = sa.select(User.username).where(User.id == user_id)
@@ -308,52 +269,6 @@ def log_out(*, session_id: int, user_id: int, by: Actor) -> None:
         raise SessionEnded from error
 
 
-def change_password(
-    *,
-    user_id: int,
-    session_id: int,
-    old_password: str,
-    new_password: str,
-    by: Actor,
-    now: datetime | None = None,
-) -> None:
-    """Give the account a new password, and end every session of it but this one.
-
-    Raises Invalid for a password that is not allowed, WrongPassword, and SessionEnded where the
-    account was deleted meanwhile.
-    """
-    with reading() as connection:
-        query = sa.select(User.id, User.username, User.password_hash).where(User.id == user_id)
-        account = connection.execute(query).first()
-    if account is None:
-        raise SessionEnded
-    check_password(new_password, username=account.username, field="new_password")
-    right = matches(account.password_hash, old_password)
-    new_hash = hash_password(new_password) if right else None
-    _set_password(account=account, new_hash=new_hash, session_id=session_id, by=by, now=now)
-
-
-@writes
-def _set_password(
-    connection: sa.Connection,
-    *,
-    account: Row,
-    new_hash: str | None,
-    session_id: int,
-    by: Actor,
-    now: datetime | None,
-) -> None:
-    """Raises WrongPassword, which is written down, for no `new_hash`; and where another change was
-    first: the old password is wrong by now."""
-    update = sa.update(User).where(_unchanged(account)).values(password_hash=new_hash)
-    if new_hash is None or not connection.execute(update).rowcount:
-        audit.record(connection, "account.password_refused", by=by, object_id=account.id, now=now)
-        raise AfterCommit(WrongPassword("The old password is wrong."))
-    others = sa.and_(Session.user_id == account.id, Session.id != session_id)
-    connection.execute(sa.delete(Session).where(others))
-    audit.record(connection, "account.password_changed", by=by, object_id=account.id, now=now)
-
-
 # --- columns --------------------------------------------------------------------------------
 
 
@@ -362,23 +277,19 @@ def hash_refresh_id(refresh_id: str) -> str:
     return hashlib.sha256(refresh_id.encode()).hexdigest()
 
 
-def _own(session_id: int, user_id: int) -> sa.ColumnElement[bool]:
+def own_session(session_id: int, user_id: int) -> sa.ColumnElement[bool]:
     return sa.and_(Session.id == session_id, Session.user_id == user_id)
 
 
-def _unchanged(account: Row) -> sa.ColumnElement[bool]:
+def unchanged(account: Row) -> sa.ColumnElement[bool]:
     """The account, while its password is the one that was looked at."""
     return sa.and_(User.id == account.id, User.password_hash == account.password_hash)
 
 
-def _refreshed(
-    refresh_id: str, lasts: timedelta, address: str | None, user_agent: str
-) -> dict[str, Any]:
-    """The columns of a session that a log-in sets and each refresh sets anew."""
+def refreshed_columns(refresh_id: str, address: str | None, user_agent: str) -> dict[str, Any]:
+    """The columns of a session that a log-in sets and each refresh sets anew, beside its times."""
     return {
         "refresh_hash": hash_refresh_id(refresh_id),
-        "refreshed_at": NOW,
-        "expires_at": later(lasts),
         "address": address or "",
         "user_agent": "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_MAX],
     }

@@ -6,13 +6,14 @@ A token is revoked by ending its session, which `access.identify` looks up at ea
 import hashlib
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
 from flask import current_app, request
 from flask_jwt_extended import JWTManager, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import ExpiredSignatureError, InvalidTokenError
+from jwt import ExpiredSignatureError, InvalidTokenError, encode
 
 from booking_app.web.problems import BadRequest
 
@@ -41,6 +42,21 @@ def _key_of(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
     previous: str = current_app.config["SECRET_KEY_PREVIOUS"]
     named = previous and header.get("kid") == key_id(previous)
     return previous if named else str(current_app.config["JWT_SECRET_KEY"])
+
+
+def present_keys() -> tuple[str, ...]:
+    """The keys of the servers: the one that signs, then the one before, where there is one."""
+    keys = (current_app.config["JWT_SECRET_KEY"], current_app.config["SECRET_KEY_PREVIOUS"])
+    return tuple(key for key in keys if key)
+
+
+def encode_refresh_token(claims: Mapping[str, Any], *, expires_at: datetime) -> str:
+    """A refresh token. Nothing in it is of this moment, as libraries would have it (`iat`), so the
+    same claims give the same token on every worker and host."""
+    payload = {**claims, "type": "refresh", "fresh": False, "exp": int(expires_at.timestamp())}
+    key = current_app.config["JWT_SECRET_KEY"]
+    algorithm = current_app.config["JWT_ALGORITHM"]
+    return encode(payload, key, algorithm, headers={"kid": key_id(key)})
 
 
 # --- reading --------------------------------------------------------------------------------

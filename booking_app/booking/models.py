@@ -9,7 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from booking_app.core.database import Base, BigId, Json, UtcDateTime
 
 HELD, BOOKED, CANCELLED, EXPIRED = "held", "booked", "cancelled", "expired"
-KEY_MAX = 255
 
 
 class Booking(Base):
@@ -46,24 +45,6 @@ class Booking(Base):
     currency: Mapped[str] = mapped_column(sa.String(3))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-class IdempotencyKey(Base):
-    """The answer that was given to a request with this key, written in its transaction."""
-
-    __tablename__ = "idempotency_key"
-    __table_args__ = (
-        sa.PrimaryKeyConstraint("user_id", "key"),
-        sa.Index("ix_idempotency_key_user_id_expires_at", "user_id", "expires_at"),
-    )
-
-    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
-    key: Mapped[str] = mapped_column(sa.String(KEY_MAX))
-    fingerprint: Mapped[str] = mapped_column(sa.String(64))
-    status: Mapped[int] = mapped_column(sa.Integer)
-    body: Mapped[str] = mapped_column(sa.Text)
-    location: Mapped[str | None] = mapped_column(sa.String(200))
-    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 def status_at(now: sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:

@@ -1,10 +1,8 @@
 """Booking and holding seats, one's bookings, cancelling."""
 
-import hashlib
-import re
-from typing import Any, ParamSpec
+from typing import Any
 
-from flask import Response, current_app, json, request
+from flask import current_app
 
 from booking_app.audit.service import Actor
 from booking_app.auth.access import (
@@ -18,18 +16,13 @@ from booking_app.auth.access import (
 from booking_app.auth.accounts import get_customer, require_staff
 from booking_app.booking import queries, schemas, service
 from booking_app.booking.expectations import Expected
-from booking_app.booking.idempotency import Attempt, StoredAnswer
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
-from booking_app.core.database import UseCase
-from booking_app.web.fields import Coded
+from booking_app.idempotency.retriable import retriable
 from booking_app.web.limits import limited
-from booking_app.web.openapi import Blueprint, View
+from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import CURSOR_HEADERS, cursor_headers
 from booking_app.web.prefix import LOCATION, location
-from booking_app.web.problems import invalid
-
-P = ParamSpec("P")
 
 blp = Blueprint(
     "booking",
@@ -38,8 +31,6 @@ blp = Blueprint(
     description="Book or hold seats, confirm, cancel, and list what is booked.",
 )
 
-KEY_HEADER = "Idempotency-Key"
-BOOKING = schemas.Booking()
 REFUSALS = (
     "not_found",
     "not_on_sale",
@@ -60,22 +51,6 @@ REFUSALS = (
 )
 
 
-def retriable(view: View) -> View:
-    """Decorator: the call takes an Idempotency-Key."""
-    parameter = {
-        "in": "header",
-        "name": KEY_HEADER,
-        "required": False,
-        "description": "Made by you, new for each call, kept for 24 hours. Sent again with the "
-        "same call it gives the first answer again, with `Idempotent-Replayed: true`.",
-        "schema": {"type": "string", "pattern": f"^{schemas.KEY_PATTERN}$"},
-    }
-    replayed = {"description": "`true`: the first answer again.", "schema": {"type": "string"}}
-    documented: View = Blueprint.doc(parameters=[parameter])(view)
-    documented.answer_headers = {"Idempotent-Replayed": replayed}  # type: ignore[attr-defined]
-    return Blueprint.problems("idempotency_key_reused", "idempotency_in_progress")(documented)
-
-
 @blp.route("/shows/<id:show_id>/book/", methods=["POST"])
 @signed_in
 @retriable
@@ -84,16 +59,14 @@ def retriable(view: View) -> View:
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS)
 @blp.leads_to("getBooking", "cancelBooking", booking_id="/id")
-def book_seats(data: dict[str, Any], show_id: int) -> Response:
+def book_seats(data: dict[str, Any], show_id: int) -> Any:
     """Book seats
 
     One by `seat_number`, several by `seat_numbers`: all of them or none, and where one is taken,
     the answer names exactly the `seats` in the way. Or the best `quantity` side by side. Staff book
     for any account (`user` or `username`), also after the start.
     """
-    return _respond(
-        201, service.book, show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)
-    )
+    return _made(service.book(show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)))
 
 
 @blp.route("/shows/<id:show_id>/hold/", methods=["POST"])
@@ -104,15 +77,13 @@ def book_seats(data: dict[str, Any], show_id: int) -> Response:
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS, "too_many_holds")
 @blp.leads_to("getBooking", "confirmBooking", "extendHold", "cancelBooking", booking_id="/id")
-def hold_seats(data: dict[str, Any], show_id: int) -> Response:
+def hold_seats(data: dict[str, Any], show_id: int) -> Any:
     """Hold seats
 
     Nobody else can take them until `expires_at`. Confirm in time; a hold that is not confirmed
     becomes `expired`, and its seats are free again. Staff hold for any account.
     """
-    return _respond(
-        201, service.hold, show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)
-    )
+    return _made(service.hold(show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)))
 
 
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
@@ -124,18 +95,13 @@ def hold_seats(data: dict[str, Any], show_id: int) -> Response:
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
 @blp.leads_to("getBooking", "cancelBooking", booking_id="/id")
-def confirm_booking(booking_id: int) -> Response:
+def confirm_booking(booking_id: int) -> Any:
     """Confirm a hold
 
     It becomes a booking. Staff confirm anybody's.
     """
-    return _respond(
-        200,
-        service.confirm,
-        user_id=current_user_id(),
-        booking_id=booking_id,
-        policy=_policy(),
-        by=_staff(),
+    return service.confirm(
+        user_id=current_user_id(), booking_id=booking_id, policy=_policy(), by=_staff()
     )
 
 
@@ -149,14 +115,12 @@ def confirm_booking(booking_id: int) -> Response:
 @blp.problems("sales_closed")
 @blp.problems("hold_limit")
 @blp.leads_to("confirmBooking", "cancelBooking", booking_id="/id")
-def extend_hold(booking_id: int) -> Response:
+def extend_hold(booking_id: int) -> Any:
     """Hold for longer
 
     From now, but not without end, and not beyond the start of the show.
     """
-    return _respond(
-        200,
-        service.extend,
+    return service.extend(
         user_id=current_user_id(),
         booking_id=booking_id,
         policy=_policy(),
@@ -172,16 +136,14 @@ def extend_hold(booking_id: int) -> Response:
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
 @blp.problems("pair_split")
-def cancel_booking(data: dict[str, Any], booking_id: int) -> Response:
+def cancel_booking(data: dict[str, Any], booking_id: int) -> Any:
     """Cancel a booking
 
     All of it, or some of its seats by `seat_numbers`; or let go of a hold. The seats can be booked
     by anyone at once. Not after the show has begun, nor in the last minutes before where the house
     has set that; staff cancel any booking, at any time.
     """
-    return _respond(
-        200,
-        service.cancel,
+    return service.cancel(
         user_id=current_user_id(),
         booking_id=booking_id,
         policy=_policy(),
@@ -260,28 +222,6 @@ def _policy() -> BookingPolicy:
     return BookingPolicy.from_settings(current_app.config)
 
 
-def _respond(
-    status: int, use_case: UseCase[P, BookingDetails], *args: P.args, **kwargs: P.kwargs
-) -> Response:
-    """Run the use case, and answer its booking; once only, where the caller sent a key."""
-    key = request.headers.get(KEY_HEADER)
-    fingerprint = ""
-    if key is not None:
-        if not re.fullmatch(schemas.KEY_PATTERN, key):
-            message = Coded("Must be 1 to 255 visible ASCII characters.", "invalid_format")
-            raise invalid("headers", {KEY_HEADER: [message]})
-        place = f"{request.method} {request.path.rstrip('/')}\n".encode()
-        fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
-
-    def render(booking: BookingDetails) -> StoredAnswer:
-        made_at = f"{blp.url_prefix}/bookings/{booking.id}/" if status == 201 else None
-        return StoredAnswer(status, json.dumps(BOOKING.dump(booking)), made_at)
-
-    attempt = Attempt(current_user_id(), render, key, fingerprint)
-    answer = attempt.run(use_case, *args, **kwargs)
-    response = Response(answer.body, answer.status, mimetype="application/json")
-    if answer.location is not None:
-        response.headers.update(location(answer.location))
-    if answer.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+def _made(booking: BookingDetails) -> tuple[BookingDetails, dict[str, str]]:
+    """A new booking, and where it is."""
+    return booking, location(f"{blp.url_prefix}/bookings/{booking.id}/")

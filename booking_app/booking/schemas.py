@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, KEY_MAX
+from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD
 from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
 from booking_app.web.fields import (
     SUM,
@@ -23,7 +23,6 @@ from booking_app.web.fields import (
 from booking_app.web.paging import Cursor, CursorQuery
 
 STATUSES = [HELD, BOOKED, CANCELLED, EXPIRED]
-KEY_PATTERN = rf"[\x21-\x7e]{{1,{KEY_MAX}}}"  # visible ASCII
 REFERENCE_TYPED_MAX = 40
 SEATS_MAX = 100  # no setting of MAX_SEATS_PER_BOOKING allows more
 

@@ -37,9 +37,10 @@ from booking_app.booking.seats import Sale, SeatRequest
 from booking_app.catalog.models import Show
 from booking_app.catalog.seat_map import seat_price
 from booking_app.catalog.show_rules import renew_versions
-from booking_app.core.database import Row, WaitForLocks, may_wait, refusing, writes
+from booking_app.core.database import Row, WaitForLocks, may_wait, writes
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import decimal_string, iso
+from booking_app.core.violations import refusing
 
 TOTAL_MAX = 2**31 - 1  # minor units
 

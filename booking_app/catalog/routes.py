@@ -23,6 +23,7 @@ from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_picture import seat_picture
 from booking_app.core.editions import IfMatch
+from booking_app.idempotency.retriable import retriable
 from booking_app.web.conditional import edition, if_match
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
@@ -82,6 +83,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 
 @blp.route("/movies/", methods=["POST"])
 @staff_only
+@retriable
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
 @blp.response(201, schemas.Movie, headers=LOCATION)
 @edition(movies.movie_edition)
@@ -157,6 +159,7 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 
 @blp.route("/movies/<id:movie_id>/shows/", methods=["POST"])
 @staff_only
+@retriable
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show, headers=LOCATION)
 @edition(show_queries.show_edition)
@@ -331,6 +334,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 
 @blp.route("/cinemas/", methods=["POST"])
 @staff_only
+@retriable
 @blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
 @blp.response(201, cinema_schemas.Cinema, headers=LOCATION)
 @edition(venue_rows.cinema_edition)
@@ -404,6 +408,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 
 @blp.route("/screens/", methods=["POST"])
 @staff_only
+@retriable
 @blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
 @blp.response(201, venue_schemas.Screen, headers=LOCATION)
 @edition(venue_rows.screen_edition)

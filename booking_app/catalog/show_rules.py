@@ -22,11 +22,12 @@ from booking_app.catalog.models import (
 from booking_app.catalog.neighbours import SeatInRow, missing_partners
 from booking_app.catalog.seat_plans import Seat, seat_columns
 from booking_app.core import formats
-from booking_app.core.database import NOW, refusing
+from booking_app.core.database import NOW
 from booking_app.core.editions import IfMatch, edition_of, require
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.formats import iso
 from booking_app.core.schema import may_serve
+from booking_app.core.violations import refusing
 
 RELEASE_BEFORE = "1.2.0"
 # Shows further ahead are surely typos.

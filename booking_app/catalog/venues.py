@@ -31,12 +31,12 @@ from booking_app.core.database import (
     fold,
     insert_or_ignore,
     reading,
-    refusing,
     writes,
 )
 from booking_app.core.editions import IfMatch, require
 from booking_app.core.errors import Conflict, Invalid
 from booking_app.core.paging import Page, fetch_page, listing
+from booking_app.core.violations import refusing
 
 DEFAULT_CINEMA = "Main cinema"
 

@@ -8,6 +8,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 
@@ -30,7 +31,6 @@ from booking_app.core.engines import LOCK_TIMEOUT_SECONDS, backend
 from booking_app.core.outages import RETRYABLE_SQLSTATES, Busy, sqlstate, time_limit, waiting
 
 P = ParamSpec("P")
-S = TypeVar("S")
 T = TypeVar("T")
 # SELECTs and rows whose columns the type checker need not know
 Query: TypeAlias = sa.Select[*tuple[Any, ...]]
@@ -257,17 +257,70 @@ def write_transaction(work: Callable[[Connection], T]) -> T:
     `WRITE_ATTEMPTS` the error goes to the caller. A connection lost during COMMIT is not retried:
     whether it was written is unknown then, and doing it twice would be worse than not answering.
     """
-    waits = False
-    for attempt in range(WRITE_ATTEMPTS):
+
+    def attempt(waits: bool) -> T:
+        with ExitStack() as stack:
+            return _Transaction(stack, waits).run(work)
+
+    return _tried_again(attempt)
+
+
+def write_and_keep(work: Callable[[], T], keep: Callable[[Connection, T], object]) -> T:
+    """Run `work`, which calls one use case, and then `keep` with its result in that use case's
+    transaction; again as `write_transaction` has it. Not for a use case that raises Undo."""
+
+    def attempt(waits: bool) -> T:
+        with ExitStack() as stack:
+            transaction = _Transaction(stack, waits)
+            token = _outer.set(transaction)
+            try:
+                result = work()
+            finally:
+                _outer.reset(token)
+            if transaction.connection is not None:
+                keep(transaction.connection, result)
+        return result
+
+    return _tried_again(attempt)
+
+
+class _Transaction:
+    """A transaction that begins with the first use case that is run in it, and is committed when
+    the stack is closed."""
+
+    def __init__(self, stack: ExitStack, waits: bool) -> None:
+        self.stack, self.waits = stack, waits
+        self.connection: Connection | None = None
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work`; on AfterCommit all is committed, and its error raised."""
+        if self.connection is None:
+            connection = self.stack.enter_context(_connected())
+            self.stack.enter_context(backend(db.engine).turn())
+            self.stack.enter_context(begin_writing(connection))
+            if self.waits:
+                connection.execution_options(may_wait=True)
+            self.connection = connection
         try:
-            with _connected() as connection, backend(db.engine).turn(), begin_writing(connection):
-                if waits:
-                    connection.execution_options(may_wait=True)
-                try:
-                    return work(connection)
-                except AfterCommit as kept:
-                    refusal = kept.error
-            raise refusal
+            return work(self.connection)
+        except AfterCommit as kept:
+            refusal = kept.error
+        self.connection = None
+        self.stack.close()
+        raise refusal
+
+
+# The transaction that the use cases of this thread join; None where each has its own.
+_outer: ContextVar[_Transaction | None] = ContextVar("outer transaction", default=None)
+
+
+def _tried_again(attempt: Callable[[bool], T]) -> T:
+    """The result of `attempt`, made again as `write_transaction` has it; it is told whether it may
+    wait for locks."""
+    waits = False
+    for number in range(WRITE_ATTEMPTS):
+        try:
+            return attempt(waits)
         except WaitForLocks:
             waits = True
             continue
@@ -275,10 +328,10 @@ def write_transaction(work: Callable[[Connection], T]) -> T:
             result: T = undone.result
             return result
         except DBAPIError as error:
-            if attempt + 1 == WRITE_ATTEMPTS or sqlstate(error) not in RETRYABLE_SQLSTATES:
+            if number + 1 == WRITE_ATTEMPTS or sqlstate(error) not in RETRYABLE_SQLSTATES:
                 raise
         # Those that ran into each other try again at different moments.
-        time.sleep(random.uniform(0, BACK_OFF_SECONDS * 2**attempt))  # noqa: S311 - no secret
+        time.sleep(random.uniform(0, BACK_OFF_SECONDS * 2**number))  # noqa: S311 - no secret
     raise Busy("others were in the way each time")
 
 
@@ -290,20 +343,18 @@ class UseCase(Generic[P, T]):
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it in a transaction of its own (`write_transaction`)."""
-        return write_transaction(lambda connection: self._function(connection, *args, **kwargs))
+        """Run it in a transaction of its own (`write_transaction`), or in that of
+        `write_and_keep`."""
+
+        def work(connection: Connection) -> T:
+            return self._function(connection, *args, **kwargs)
+
+        outer = _outer.get()
+        return write_transaction(work) if outer is None else outer.run(work)
 
     def within(self, connection: Connection, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it in the caller's transaction. Who began that tries again where it must be."""
         return self._function(connection.execution_options(may_wait=True), *args, **kwargs)
-
-    def followed_by(
-        self, finish: Callable[[Connection, T], S], *args: P.args, **kwargs: P.kwargs
-    ) -> S:
-        """Run it, and then `finish` with its result, in one transaction; the result of `finish`."""
-        return write_transaction(
-            lambda connection: finish(connection, self._function(connection, *args, **kwargs))
-        )
 
 
 def writes(function: Callable[Concatenate[Connection, P], T]) -> UseCase[P, T]:
@@ -341,47 +392,6 @@ def insert_or_ignore(connection: Connection, table: type[Base], **values: Any) -
 def upsert(connection: Connection) -> Any:
     """The `insert()` of this database that has ON CONFLICT, in the same form on both."""
     return sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-
-
-# --- violated constraints --------------------------------------------------------------------
-
-
-@contextmanager
-def refusing(**refusals: Exception) -> Iterator[None]:
-    """Raises, in place of the violation of a constraint, the exception given by its name."""
-    try:
-        yield
-    except IntegrityError as error:
-        for constraint, refusal in refusals.items():
-            if violates(error, constraint):
-                raise refusal from error
-        raise
-
-
-def violates(error: IntegrityError, constraint: str) -> bool:
-    """Whether `error` is the violation of the constraint of that name.
-
-    PostgreSQL names it; SQLite names only the columns of a unique one, and nothing of a
-    foreign key, so there any violated foreign key is taken for the one asked about.
-    """
-    diagnosis = getattr(error.orig, "diag", None)
-    if diagnosis is not None:
-        return bool(diagnosis.constraint_name == constraint)
-    message = str(error.orig)
-    if constraint.startswith("fk_"):
-        return message == "FOREIGN KEY constraint failed"
-    return message == f"UNIQUE constraint failed: {_unique_columns()[constraint]}"
-
-
-def _unique_columns() -> dict[str, str]:
-    """How SQLite names the columns of each unique constraint and index."""
-    return {
-        str(unique.name): ", ".join(f"{table.name}.{column.name}" for column in unique.columns)
-        for table in db.metadata.tables.values()
-        for unique in (*table.constraints, *table.indexes)
-        if isinstance(unique, sa.UniqueConstraint)
-        or (isinstance(unique, sa.Index) and unique.unique)
-    }
 
 
 # --- set-up -------------------------------------------------------------------------------------

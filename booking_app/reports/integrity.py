@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
-from booking_app.booking.models import BOOKED, CANCELLED, HELD, Booking, IdempotencyKey
+from booking_app.booking.models import BOOKED, CANCELLED, HELD, Booking
 from booking_app.catalog.models import Show, ShowSeat, ShowSum
 from booking_app.core.database import NOW, Query, Row, db
 from booking_app.core.formats import iso
 from booking_app.core.snapshots import file_faults, snapshot
+from booking_app.idempotency.models import IdempotencyKey
 from booking_app.reports.service import FIGURES, SUMS
 
 # A batch ends at whichever comes first.

@@ -59,7 +59,9 @@ RULES = {
     "sign_up": Rule("`POST /api/signup/`", 60, 1, "address"),
     "sign_up_name": Rule("`POST /api/signup/`", 10, 1, "account name"),
     "refresh": Rule("`POST /api/token/refresh/`", 120, 1, "address"),
-    "password": Rule("`PUT /api/me/password/`", 10, 1, "account", split=True),
+    "password": Rule(
+        "`PUT /api/me/password/` and `PATCH /api/me/` together", 10, 1, "account", split=True
+    ),
     "booking": Rule("book, hold, confirm, extend and cancel together", 300, 1, "account"),
     "refused_body": Rule("bodies that are refused unread", 60, 1, "address or account"),
 }

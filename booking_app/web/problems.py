@@ -56,7 +56,7 @@ CODES: dict[str, Code] = {
     "token_expired": Code(401, "The token has expired"),
     "invalid_credentials": Code(401, "The user name or the password is wrong"),
     "staff_only": Code(403, "Only staff may do this"),
-    "wrong_password": Code(403, "The old password is wrong"),
+    "wrong_password": Code(403, "The password is wrong"),
     "account_disabled": Code(403, "The account is disabled"),
     "not_your_booking": Code(403, "The booking is another account's"),
     "not_found": Code(404, "Not found"),

@@ -34,6 +34,7 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/api/token/refresh/"): (401, 200, 200, 200, 401),
     ("POST", "/api/logout/"): (401, 204, 204, 204, 401),
     ("GET", "/api/me/"): ACCOUNT,
+    ("PATCH", "/api/me/"): ACCOUNT,
     ("PUT", "/api/me/password/"): (401, 204, 204, 204, 401),
     ("GET", "/api/me/sessions/"): ACCOUNT,
     ("DELETE", "/api/me/sessions/{session}/"): (401, 204, 404, 404, 401),
@@ -88,6 +89,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/api/cinemas/"): {"name": "New", "timezone": "UTC"},
     ("POST", "/api/screens/"): {"name": "New", "rows": ROWS},
+    ("PATCH", "/api/me/"): {"name": "Changed"},
     ("PUT", "/api/me/password/"): {
         "old_password": PASSWORD,
         "new_password": "staple-battery-horse",

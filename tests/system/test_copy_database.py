@@ -16,7 +16,7 @@ from booking_app.audit.models import AuditEvent
 from booking_app.auth import accounts
 from booking_app.auth.models import User
 from booking_app.booking import service
-from booking_app.booking.models import Booking, IdempotencyKey
+from booking_app.booking.models import Booking
 from booking_app.catalog import movies, venues
 from booking_app.catalog.models import Movie, Show, ShowSeat
 from booking_app.cli import bound_to, copy_database
@@ -24,6 +24,7 @@ from booking_app.core import copies, engines
 from booking_app.core.database import db, reading
 from booking_app.core.schema import may_serve, needed_revision
 from booking_app.core.snapshots import snapshot
+from booking_app.idempotency.models import IdempotencyKey
 from booking_app.reports import integrity
 from tests import migrating
 from tests.conftest import PASSWORD, Caller, rows

@@ -71,10 +71,16 @@ def optional(values: list[Any]) -> list[Any]:
     return [value for value in values if value is not None]
 
 
+MAIL = ["x", "@x", "x@", "a b@c.org", "a@b", "a@b..org", "a@-b.org", ".a@b.org", "a@b.org, c@d.org"]
+MAIL += ["Alice <a@b.org>", '"a b"@c.org', "a@[127.0.0.1]", "a@b.org\u200b"]
+CONFIRMED = {"password": PASSWORD}
 FIELDS: list[tuple[str, str, dict[str, Any], str, list[Any]]] = [
     ("post", "/api/signup/", SIGNUP, "username", [*TEXT, "a b", "a\u200b"]),
     ("post", "/api/signup/", SIGNUP, "password", [None, 5, [], "", "short", "a\x00bcdefgh", LONG]),
-    ("post", "/api/signup/", SIGNUP, "email", [*optional(TEXT), "x", "@x", "x@", "a b@c"]),
+    ("post", "/api/signup/", SIGNUP, "email", [*optional(TEXT), *MAIL]),
+    ("patch", "/api/me/", {}, "name", [*optional(TEXT), "x" * 151]),
+    ("patch", "/api/me/", CONFIRMED, "email", [*optional(TEXT), *MAIL]),
+    ("patch", "/api/me/", {}, "password", [None, 5, [], "", "a\x00", LONG]),
     ("post", "/api/login/", LOGIN, "username", TEXT),
     ("post", "/api/login/", LOGIN, "password", [None, 5, [], "", "a\x00", LONG]),
     ("post", "/api/token/refresh/", {}, "refresh", [*TEXT]),

@@ -21,6 +21,7 @@ from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import get_any_booking
 from booking_app.catalog import shows
+from booking_app.core.database import db
 from booking_app.web import limits
 from booking_app.web.requests import MAX_BODY_BYTES
 from tests.conftest import PASSWORD, Caller, bearer, make_app, open_tokens, present
@@ -163,6 +164,8 @@ def accounts(world: World) -> None:
     wrong = {"old_password": "wrong-password", "new_password": "staple-battery-horse"}
     call("put", "/api/me/password/", by=bob, json=wrong)
     call("put", "/api/me/password/", by=bob, json=wrong | {"old_password": PASSWORD})
+    call("patch", "/api/me/", by=bob, json={"name": "Bob"})
+    call("patch", "/api/me/", by=bob, json={"email": "b@example.org", "password": "wrong"})
     call("delete", "/api/me/sessions/{session_id}/", MISSING, by=bob)
     (session,) = call("get", "/api/me/sessions/", by=bob).json
     call("delete", "/api/me/sessions/{session_id}/", session["id"], by=bob)
@@ -367,17 +370,35 @@ def holds(world: World) -> None:
 
 
 def retries(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    call, alice = world.call, world.alice
+    call, alice, staff = world.call, world.alice, world.staff
     show = world.make_show()
     body = {"quantity": 1}
     calls = [(f"/api/shows/{{show_id}}/{way}/", show, body) for way in ("book", "hold")]
     for action in ("confirm", "extend", "cancel"):
         held = alice.post(f"/api/shows/{show}/hold/", body).json["id"]
         calls.append((f"/api/bookings/{{booking_id}}/{action}/", held, {}))
+    made: list[tuple[str, list[int], str]] = [
+        ("/api/movies/", [], "title"),
+        ("/api/movies/{movie_id}/shows/", [world.make_movie()], "screen_name"),
+        ("/api/cinemas/", [], "name"),
+        ("/api/screens/", [], "name"),
+    ]
     with writers_wait_in_vain(monkeypatch):
         for template, number, json in calls:
             key = {"Idempotency-Key": f"late{template}"}
             call("post", template, number, by=alice, json=json, headers=key)
+        with db.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("LOCK TABLE idempotency_key IN EXCLUSIVE MODE")
+            for template, ids, _ in made:
+                key = {"Idempotency-Key": f"late{template}"}
+                call("post", template, *ids, by=staff, json=BODIES["post", template], headers=key)
+            connection.exec_driver_sql("ROLLBACK")
+    for template, ids, name in made:
+        key = {"Idempotency-Key": template}
+        for value in (f"Once {template}", f"Twice {template}"):
+            body = BODIES["post", template] | {name: value}
+            call("post", template, *ids, by=staff, json=body, headers=key)
     for template, number, json in calls:
         key = {"Idempotency-Key": template}
         call("post", template, number, by=alice, json=json, headers=key)

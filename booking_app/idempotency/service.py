@@ -5,20 +5,18 @@ done and the other is not. There is no look-up before the work: a duplicate fail
 row (or is refused, its first having taken the seats) and is then given the first answer.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from booking_app.booking.models import IdempotencyKey
-from booking_app.core.database import NOW, UseCase, later, reading, upsert
+from booking_app.core.database import NOW, later, reading, upsert, write_and_keep
 from booking_app.core.errors import Conflict, DomainError
 from booking_app.core.outages import is_lock_timeout
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from booking_app.idempotency.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
 CLEANED_AT_ONCE = 5
@@ -34,11 +32,12 @@ class IdempotencyKeyReused(DomainError):
 
 @dataclass(frozen=True)
 class StoredAnswer:
-    """An answer as it was sent: the JSON text of its body."""
+    """An answer as it was sent: the JSON text of its body, and its own headers."""
 
     status: int
     body: str
-    location: str | None
+    location: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     replayed: bool = False
 
 
@@ -47,41 +46,33 @@ class _Duplicate(Exception):
 
 
 @dataclass(frozen=True)
-class Attempt(Generic[T]):
-    """A request that its caller may send again.
-
-    `render` makes the answer of what the use case returns. `key` is the caller's, None where there
-    is none; `fingerprint` is of the request's method, path and body.
-    """
+class Attempt:
+    """A request that its caller may send again. `key` is the caller's."""
 
     user_id: int
-    render: Callable[[T], StoredAnswer]
-    key: str | None = None
-    fingerprint: str = ""
+    key: str
+    request: "Fingerprints"
     now: datetime | None = None
 
-    def run(self, use_case: UseCase[P, T], *args: P.args, **kwargs: P.kwargs) -> StoredAnswer:
-        """Run the use case and answer; for a key that was answered, give that answer again.
+    def run(self, work: Callable[[], StoredAnswer]) -> StoredAnswer:
+        """Answer the request by `work`, which runs one use case; for a key that was answered, give
+        that answer again.
 
         A second request with a key whose first is in progress waits for it, at the key's row or
         at the seats. Raises what the use case raises, IdempotencyKeyReused where the key came with
         another request, and IdempotencyInProgress where the wait was too long.
         """
-        if self.key is None:
-            return self.render(use_case(*args, **kwargs))
 
-        def keep(connection: sa.Connection, result: T) -> StoredAnswer:
-            answer = self.render(result)
+        def keep(connection: sa.Connection, answer: StoredAnswer) -> None:
             _keep(connection, self, answer)
-            return answer
 
         try:
-            return use_case.followed_by(keep, *args, **kwargs)
+            return write_and_keep(work, keep)
         except (_Duplicate, DomainError) as error:
             kept = _kept(self)
             if kept is None and isinstance(error, _Duplicate):
                 # The stored key expired in between.
-                return use_case.followed_by(keep, *args, **kwargs)
+                return write_and_keep(work, keep)
             if kept is None:
                 raise
             return kept
@@ -97,13 +88,48 @@ class Attempt(Generic[T]):
             return kept
 
 
-def _keep(connection: sa.Connection, attempt: Attempt[Any], answer: StoredAnswer) -> None:
+@dataclass(frozen=True)
+class Fingerprints:
+    """What a request with a key is known by (`IdempotencyKey`)."""
+
+    of_bytes: str
+    of_meaning: str
+
+    @classmethod
+    def of(cls, method: str, path: str, body: bytes) -> "Fingerprints":
+        """Those of a request; a slash at the end of the path does not count."""
+        place = f"{method} {path.rstrip('/')}\n".encode()
+        return cls(
+            hashlib.sha256(place + body).hexdigest(),
+            hashlib.sha256(place + meaning(body)).hexdigest(),
+        )
+
+
+def meaning(body: bytes) -> bytes:
+    """What a JSON body means, in one form: white space and the order of names don't count, nor how
+    a number is written (1, 1.0 and 1e0), nor whether an empty body is left out, `null` or `{}`.
+    What is not JSON means itself."""
+    try:
+        value = json.loads(body or b"{}", parse_float=_number)
+        return json.dumps({} if value is None else value, sort_keys=True).encode()
+    except (ValueError, RecursionError):
+        return body
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def _keep(connection: sa.Connection, attempt: Attempt, answer: StoredAnswer) -> None:
     """Write the answer beside the work, and take a few of the caller's old ones away."""
     values = {
-        "fingerprint": attempt.fingerprint,
+        "fingerprint": attempt.request.of_bytes,
+        "meaning": attempt.request.of_meaning,
         "status": answer.status,
         "body": answer.body,
         "location": answer.location,
+        "headers": dict(answer.headers),
         "expires_at": later(KEPT_FOR),
     }
     over = IdempotencyKey.expires_at <= NOW
@@ -132,15 +158,17 @@ def _keep(connection: sa.Connection, attempt: Attempt[Any], answer: StoredAnswer
     )
 
 
-def _kept(attempt: Attempt[Any]) -> StoredAnswer | None:
+def _kept(attempt: Attempt) -> StoredAnswer | None:
     """The answer that the key has; raises IdempotencyKeyReused where it is of another request."""
     with reading() as connection:
         row = connection.execute(
             sa.select(
                 IdempotencyKey.fingerprint,
+                IdempotencyKey.meaning,
                 IdempotencyKey.status,
                 IdempotencyKey.body,
                 IdempotencyKey.location,
+                IdempotencyKey.headers,
             ).where(
                 IdempotencyKey.user_id == attempt.user_id,
                 IdempotencyKey.key == attempt.key,
@@ -150,8 +178,9 @@ def _kept(attempt: Attempt[Any]) -> StoredAnswer | None:
         ).first()
     if row is None:
         return None
-    if row.fingerprint != attempt.fingerprint:
+    request = attempt.request
+    if row.fingerprint != request.of_bytes and row.meaning != request.of_meaning:
         raise IdempotencyKeyReused(
             "This Idempotency-Key came with another request before; make a new key for each."
         )
-    return replace(StoredAnswer(row.status, row.body, row.location), replayed=True)
+    return StoredAnswer(row.status, row.body, row.location, row.headers or {}, replayed=True)
