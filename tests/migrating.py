@@ -290,8 +290,8 @@ def rows_of_0015() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
-def rows_of_0017() -> dict[str, list[dict[str, Any]]]:
-    """The same, with what 0017 has more."""
+def rows_of_0016() -> dict[str, list[dict[str, Any]]]:
+    """The same, with what 0016 has more."""
     filled = rows_of_0015()
     filled["idempotency_key"][0] |= {"meaning": "m", "headers": {"ETag": '"1"'}}
     filled["user_account"][0] |= {"name": "Alice Liddell"}
@@ -315,7 +315,7 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0013": rows_of_0013,
     "0014": rows_of_0014,
     "0015": rows_of_0015,
-    "0017": rows_of_0017,
+    "0016": rows_of_0016,
 }
 
 
