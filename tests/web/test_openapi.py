@@ -50,6 +50,18 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
             assert "example" in operation["requestBody"]["content"]["application/json"], where
 
 
+def test_every_operation_answers_in_one_type(document: dict[str, Any]) -> None:
+    """What is asked for by `Accept` gets no type in the clients that are generated."""
+    for path, method, operation in operations(document):
+        types = {
+            media_type
+            for status, response in operation["responses"].items()
+            if status.startswith("2")
+            for media_type in response.get("content", {"none": {}})
+        }
+        assert len(types) == 1, f"{method} {path}: {types}"
+
+
 def test_every_operation_declares_what_its_kind_declares_problems(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         where = f"{method} {path}"
