@@ -42,7 +42,9 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         API_SPEC_OPTIONS={
             "info": {
                 "description": "List films and shows, book seats, see and cancel your bookings. "
-                "To call what needs a token: sign up, log in, press Authorize and paste `access`."
+                "To call what needs a token: sign up, log in, press Authorize and paste `access`.",
+                "license": {"name": "MIT License", "identifier": "MIT"},
+                "contact": {"name": "The maintainers of the movie-ticket booking API"},
             },
             "components": {
                 "securitySchemes": {

@@ -13,8 +13,8 @@ from booking_app.admin.views import GET_AND_POST, attempt, digest, render, typed
 from booking_app.catalog import catalog_export, catalog_file, file_schemas
 from booking_app.catalog.file_report import KINDS, Report, in_words
 from booking_app.catalog.many_shows import SEATS_AT_ONCE
-from booking_app.web.problems import ERRORS_SHOWN
 from booking_app.web.requests import CONTAINERS_MAX
+from booking_app.web.validation import ERRORS_SHOWN
 
 LINES_SHOWN = 200
 

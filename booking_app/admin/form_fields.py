@@ -22,11 +22,11 @@ from booking_app.admin.plan_tokens import PlanTextError
 from booking_app.catalog import file_schemas
 from booking_app.catalog.seat_plans import PlanRow
 from booking_app.catalog.times import NoSuchTime, instant
+from booking_app.core.errors import Path
 from booking_app.core.formats import iso
 from booking_app.web.fields import Day
 
 LOCAL, LOCAL_TIME = "%Y-%m-%dT%H:%M", file_schemas.LocalTime()
-Path = tuple[str | int, ...]  # to what a message is about
 
 
 class Unreadable(ValueError):

@@ -1,7 +1,8 @@
 """Forms: their fields (`form_fields`) turn what is typed into values of the wire, and the schema of
 the API reads those: what is allowed, and the words in which it is refused, stand there alone."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -22,7 +23,6 @@ from booking_app.admin.form_fields import (
     Number,
     OptionalAmount,
     Password,
-    Path,
     Plan,
     PriceLines,
     Unreadable,
@@ -30,8 +30,9 @@ from booking_app.admin.form_fields import (
     Words,
 )
 from booking_app.catalog.models import HOUSE, OUT_OF_ORDER
+from booking_app.core.errors import Path
 from booking_app.reports.schemas import GROUPS
-from booking_app.web.problems import ERRORS_SHOWN
+from booking_app.web.validation import ERRORS_SHOWN, leaves
 
 REPORTS_BY = {by: "film" if by == "movie" else by for by in GROUPS}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -343,24 +344,30 @@ def read(form: Form, schema: ma.Schema, *, timezone: str = "UTC", **extra: Any) 
                 sent[field.name] = value
             elif field.object_data:  # which would stay, but was taken away
                 field.errors = [fields[field.name].error_messages["required"]]
-    wrong = {field.name for field in form if field.errors}
+    wrong = {(field.name,) for field in form if field.errors}
     try:
         values: dict[str, Any] = schema.load({**sent, **extra})
     except ma.ValidationError as error:
-        errors = error.messages_dict
-        show_errors(form, {name: errors[name] for name in errors if name not in wrong})
+        show_errors(form, ((p, m) for p, m in leaves(error.messages_dict) if p[:1] not in wrong))
         raise Refused from error
     if wrong or form.form_errors:
         raise Refused
     return values
 
 
-def show_errors(form: Form, errors: Mapping[str, Any], worded: Callable[[str], str] = str) -> None:
-    """Put errors, by the names of the wire, to the form's fields, and to the form itself those of
-    no field of it."""
-    for name, inner in errors.items():
-        is_plan = name in form and isinstance(form[name], Plan)
-        flat = form[name].quoting(_leaves(inner)) if is_plan else _flat(inner)
+def show_errors(
+    form: Form, errors: Iterable[tuple[Path, str]], worded: Callable[[str], str] = str
+) -> None:
+    """Put errors, each after its path on the wire, to the form's fields, and to the form itself
+    those of no field of it."""
+    by_name = defaultdict(list)
+    for path, message in errors:
+        by_name[str(path[0]) if path else ""].append((path[1:], message))
+    for name, found in by_name.items():
+        if name in form and isinstance(form[name], Plan):
+            flat = form[name].quoting(found)
+        else:
+            flat = (_placed(path, message) for path, message in found)
         messages = [worded(message) for message in islice(flat, ERRORS_SHOWN)]
         if name in form:
             form[name].errors = messages
@@ -368,25 +375,8 @@ def show_errors(form: Form, errors: Mapping[str, Any], worded: Callable[[str], s
             form.form_errors.extend(messages)
 
 
-def _leaves(inner: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """The messages within, each after its path."""
-    if isinstance(inner, Mapping):
-        for key, value in inner.items():
-            yield from _leaves(value, (*path, key))
-    elif isinstance(inner, list | tuple):
-        for message in inner:
-            yield path, str(message)
-
-
-def _flat(inner: Any, where: str = "") -> Iterable[str]:
-    """The messages within, each after its place: `vip: ...`."""
-    if isinstance(inner, Mapping):
-        for key, value in inner.items():
-            place = f"Row {key + 1}" if isinstance(key, int) else str(key)
-            # marshmallow parts the key of a dictionary from its value; of a list within a row the
-            # message says enough.
-            skip = bool(where) and (key in ("key", "value") or isinstance(key, int))
-            yield from _flat(value, where if skip else f"{where}, {place}" if where else place)
-    elif isinstance(inner, list | tuple):
-        for message in inner:
-            yield f"{where}: {message}" if where else str(message)
+def _placed(path: Path, message: str) -> str:
+    """The message after its place within its field: `vip: ...`."""
+    name = path[0] if path else None
+    # Of one in a list the message says enough.
+    return f"{name}: {message}" if isinstance(name, str) else str(message)

@@ -67,8 +67,7 @@ def refuse(form: Form, error: DomainError) -> None:
         with suppress(NotFound):  # it was deleted just now
             timezone = tables.facts_of_show(error.facts["show"])["timezone"]
     if isinstance(error, Invalid):
-        (errors,) = error.facts["errors"].values()
-        forms.show_errors(form, errors, lambda message: by_clocks(message, timezone))
+        forms.show_errors(form, error.errors.items(), lambda told: by_clocks(told, timezone))
     else:
         flash(with_links(by_clocks(error.detail, timezone)), "error")
     g.refused = CODES[error.code].status

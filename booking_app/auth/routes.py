@@ -28,7 +28,12 @@ from booking_app.web.limits import limited, reset
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
 
-blp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts and sessions")
+blp = Blueprint(
+    "auth",
+    __name__,
+    url_prefix="/api",
+    description="Sign up, log in, see your sessions; for staff, accounts and the audit.",
+)
 
 EXAMPLE_LOGIN = {"username": "alice", "password": "correct-horse-battery"}
 EXAMPLE_REFRESH = {"refresh": "<refresh token>"}
@@ -44,7 +49,7 @@ EXAMPLE_PASSWORD = {
 @limited("sign_up")
 @blp.response(201, schemas.Account)
 @blp.problems("username_taken")
-def signup(data: dict[str, Any]) -> Any:
+def sign_up(data: dict[str, Any]) -> Any:
     """Sign up
 
     Makes an account. Then log in to get tokens.
@@ -59,7 +64,7 @@ def signup(data: dict[str, Any]) -> Any:
 @limited("log_in")
 @blp.response(200, schemas.Tokens)
 @blp.problems("invalid_credentials", "account_disabled")
-def login(data: dict[str, Any]) -> Any:
+def log_in(data: dict[str, Any]) -> Any:
     """Log in
 
     Opens a session. Answers an access token, which goes into the `Authorization: Bearer` header
@@ -76,7 +81,7 @@ def login(data: dict[str, Any]) -> Any:
 @limited("refresh")
 @blp.response(200, schemas.Tokens)
 @blp.problems(*TOKEN_CODES)
-def refresh(data: dict[str, Any]) -> Any:
+def refresh_tokens(data: dict[str, Any]) -> Any:
     """Get new tokens
 
     Takes the refresh token, `refresh` of the answer of *Log in*, in the body, or in the
@@ -92,7 +97,7 @@ def refresh(data: dict[str, Any]) -> Any:
 @blp.response(204)
 @blp.doc(security=[*SECURITY, {}])
 @blp.problems(*TOKEN_CODES)
-def logout(data: dict[str, Any]) -> None:
+def log_out(data: dict[str, Any]) -> None:
     """Log out
 
     Ends the session of the access token in the header or, where it is sent, of the refresh token
@@ -104,7 +109,7 @@ def logout(data: dict[str, Any]) -> None:
 @blp.route("/me/", methods=["GET"])
 @signed_in
 @blp.response(200, schemas.Account)
-def me() -> Any:
+def get_me() -> Any:
     """Show your account
 
     The account whose access token the request carries.

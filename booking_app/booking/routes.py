@@ -21,6 +21,7 @@ from booking_app.booking.idempotency import Attempt, StoredAnswer
 from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import BookingDetails
 from booking_app.core.database import UseCase
+from booking_app.web.fields import Coded
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint, View
 from booking_app.web.paging import HEADER, page_headers
@@ -28,7 +29,12 @@ from booking_app.web.problems import invalid
 
 P = ParamSpec("P")
 
-blp = Blueprint("booking", __name__, url_prefix="/api", description="Bookings")
+blp = Blueprint(
+    "booking",
+    __name__,
+    url_prefix="/api",
+    description="Book or hold seats, confirm, cancel, and list what is booked.",
+)
 
 LOCATION = {"Location": {"description": "The booking's path.", "schema": {"type": "string"}}}
 KEY_HEADER = "Idempotency-Key"
@@ -72,7 +78,7 @@ def retriable(view: View) -> View:
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS)
-def book(data: dict[str, Any], show_id: int) -> Response:
+def book_seats(data: dict[str, Any], show_id: int) -> Response:
     """Book seats
 
     One by `seat_number`, several by `seat_numbers`: all of them or none, and where one is taken,
@@ -91,7 +97,7 @@ def book(data: dict[str, Any], show_id: int) -> Response:
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS, "too_many_holds")
-def hold(data: dict[str, Any], show_id: int) -> Response:
+def hold_seats(data: dict[str, Any], show_id: int) -> Response:
     """Hold seats
 
     Nobody else can take them until `expires_at`. Confirm in time; a hold that is not confirmed
@@ -110,7 +116,7 @@ def hold(data: dict[str, Any], show_id: int) -> Response:
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
-def confirm(data: dict[str, Any], booking_id: int) -> Response:
+def confirm_booking(data: dict[str, Any], booking_id: int) -> Response:
     """Confirm a hold
 
     It becomes a booking. Staff confirm anybody's.
@@ -128,7 +134,7 @@ def confirm(data: dict[str, Any], booking_id: int) -> Response:
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
 @blp.problems("hold_limit")
-def extend(data: dict[str, Any], booking_id: int) -> Response:
+def extend_hold(data: dict[str, Any], booking_id: int) -> Response:
     """Hold for longer
 
     From now, but not without end, and not beyond the start of the show.
@@ -151,7 +157,7 @@ def extend(data: dict[str, Any], booking_id: int) -> Response:
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "hold_expired", "too_late")
 @blp.problems("pair_split")
-def cancel(data: dict[str, Any], booking_id: int) -> Response:
+def cancel_booking(data: dict[str, Any], booking_id: int) -> Response:
     """Cancel a booking
 
     All of it, or some of its seats by `seat_numbers`; or let go of a hold. The seats can be booked
@@ -173,7 +179,7 @@ def cancel(data: dict[str, Any], booking_id: int) -> Response:
 @signed_in
 @blp.arguments(schemas.BookingQuery, location="query")
 @blp.response(200, schemas.Booking(many=True), headers=HEADER)
-def my_bookings(query: dict[str, Any]) -> Any:
+def list_my_bookings(query: dict[str, Any]) -> Any:
     """List your bookings
 
     Newest first, cancelled ones too; `status` narrows the list.
@@ -238,7 +244,8 @@ def _respond(
     fingerprint = ""
     if key is not None:
         if not re.fullmatch(schemas.KEY_PATTERN, key):
-            raise invalid("headers", {KEY_HEADER: ["Must be 1 to 255 visible ASCII characters."]})
+            message = Coded("Must be 1 to 255 visible ASCII characters.", "invalid_format")
+            raise invalid("headers", {KEY_HEADER: [message]})
         place = f"{request.method} {request.path.rstrip('/')}\n".encode()
         fingerprint = hashlib.sha256(place + request.get_data()).hexdigest()
 

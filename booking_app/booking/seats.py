@@ -30,7 +30,7 @@ from booking_app.catalog.models import (
 from booking_app.catalog.seat_plans import places
 from booking_app.catalog.show_rules import refuse_split_pairs
 from booking_app.core.database import NOW, Query, Row, WaitForLocks, may_wait
-from booking_app.core.errors import Conflict, Invalid
+from booking_app.core.errors import Conflict, Invalid, Path
 
 
 class Limits(TypedDict):
@@ -156,9 +156,18 @@ def lock_seats(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> li
     if wanted.labels is None:
         return _lock_best_block(connection, sale, wanted)
     seats = _lock(connection, sale, wanted.labels)
-    if unknown := set(wanted.labels) - {seat.label for seat in seats}:
-        named = ", ".join(sorted(unknown))
-        raise Invalid(wanted.field, f"The show has no seat {named}; its seats are in the seat map.")
+    known = {seat.label for seat in seats}
+    if unknown := {n: label for n, label in enumerate(wanted.labels) if label not in known}:
+        named = ", ".join(sorted(unknown.values()))
+        told: dict[Path, str] = {
+            (n,): f"The show has no seat {label}." for n, label in unknown.items()
+        }
+        raise Invalid(
+            wanted.field,
+            f"The show has no seat {named}; its seats are in the seat map.",
+            within=told if wanted.field == "seat_numbers" else None,
+            kind="unknown_seat",
+        )
     if taken := [seat.label for seat in seats if not seat.free]:
         raise _seat_taken(taken)
     kinds = {seat.kind for seat in seats}

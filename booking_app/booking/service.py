@@ -368,9 +368,14 @@ def cancel(
     closes_at = locked.starts_at - timedelta(minutes=policy.cancel_cutoff_minutes)
     if booking.status == BOOKED and locked.now >= closes_at and by is None:
         raise TooLate(f"Cancelling closed at {iso(closes_at)}.")
-    wanted = set(booking.labels if seat_numbers is None else seat_numbers)
-    if unknown := wanted - set(booking.labels):
-        raise Invalid("seat_numbers", f"Not in this booking: {', '.join(sorted(unknown))}.")
+    wanted = booking.labels if seat_numbers is None else seat_numbers
+    if unknown := {n: label for n, label in enumerate(wanted) if label not in booking.labels}:
+        raise Invalid(
+            "seat_numbers",
+            f"Not in this booking: {', '.join(sorted(unknown.values()))}.",
+            within={(n,): f"The booking has no seat {label}." for n, label in unknown.items()},
+            kind="unknown_seat",
+        )
     cancelled = [label for label in booking.labels if label in wanted]
     forget_sums(connection, booking.show_id, locked.starts_at, locked.now)
     seats.release(connection, booking, cancelled, locked.now)

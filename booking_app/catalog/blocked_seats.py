@@ -93,12 +93,19 @@ def set_blocked_seats(
     found = connection.execute(SEATS, {"show": show_id, "now": now}).all()
     wanted = {seat.label: seat for seat in seats}
     if len(wanted) < len(seats):
-        raise Invalid("seats", "Names a seat twice.")
+        raise Invalid("seats", "Names a seat twice.", kind="repeated")
     if wanted:
         require_finished_upgrade(connection, "blocked seats")
     known = {seat.label: seat for seat in found}
-    if unknown := sorted(set(wanted) - set(known)):
-        raise Invalid("seats", f"The show has no seat {', '.join(unknown)}.")
+    if unknown := {n: seat.label for n, seat in enumerate(seats) if seat.label not in known}:
+        raise Invalid(
+            "seats",
+            f"The show has no seat {', '.join(sorted(unknown.values()))}.",
+            within={
+                (n, "seat_number"): f"The show has no seat {label}." for n, label in unknown.items()
+            },
+            kind="unknown_seat",
+        )
     refuse_split_pairs(found, wanted)
     if sold := [seat.label for seat in found if seat.label in wanted and not seat.free]:
         raise SeatsSold(f"Sold or held: {', '.join(sold)}. They can't be blocked.", seats=sold)

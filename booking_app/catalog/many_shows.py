@@ -81,9 +81,9 @@ def create_shows(
             other = made.get(overlap.facts["show"])
             error = f"Overlaps the one at {iso(other)}." if other else overlap.detail
         except Invalid as invalid:
-            if "date_time" not in invalid.facts["errors"]["json"]:
+            if ("date_time",) not in invalid.errors:
                 raise
-            (error,) = invalid.facts["errors"]["json"]["date_time"]
+            error = invalid.errors["date_time",]
         planned.append(Planned(date_time, error))
     if dry_run or any(show.error for show in planned):
         raise Undo(planned)

@@ -25,7 +25,10 @@ from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
 
 blp = Blueprint(
-    "catalog", __name__, url_prefix="/api", description="Cinemas, screens, films and shows"
+    "catalog",
+    __name__,
+    url_prefix="/api",
+    description="Films, shows and their seats, cinemas and screens.",
 )
 
 EXAMPLE_MOVIE = {
@@ -183,7 +186,7 @@ def get_show(show_id: int) -> Any:
 @blp.public()
 @blp.response(200, seat_schemas.SeatMap)
 @blp.problems("not_found")
-def get_seats(show_id: int) -> Any:
+def get_show_seats(show_id: int) -> Any:
     """Show a show's seats
 
     By row from the front, with the status, category and price of each. To follow a show, ask again
@@ -196,7 +199,7 @@ def get_seats(show_id: int) -> Any:
 @blp.public()
 @blp.response(200, {"type": "string"}, content_type=SVG, description="A picture.")
 @blp.problems("not_found")
-def get_seats_picture(show_id: int) -> Response:
+def draw_show_seats(show_id: int) -> Response:
     """Draw a show's seats
 
     The seat map as a picture: each seat with its status, category and price. To follow a show, ask

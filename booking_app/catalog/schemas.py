@@ -63,7 +63,9 @@ class Title(Text):
 class WebAddress(Text):
     """An address that begins with https://."""
 
-    default_error_messages = {"https": "Must be an address such as https://example.com/poster.jpg."}
+    default_error_messages = {
+        "not_https": "Must be an address such as https://example.com/poster.jpg."
+    }
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=URL_MAX, metadata={"format": "uri"}, **kwargs)
@@ -76,7 +78,7 @@ class WebAddress(Text):
         except ValueError:  # of the port, or of an IPv6 address
             is_https = False
         if not is_https or re.search(r"[\s<>\"\\^`{|}]", address):
-            raise self.make_error("https")
+            raise self.make_error("not_https")
         return address
 
 
@@ -159,6 +161,19 @@ class Prices(fields.Dict):
             validate=validate.Length(max=CATEGORIES_MAX),
             **kwargs,
         )
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        except ma.ValidationError as error:
+            if isinstance(error.messages, list):  # about the whole
+                raise
+            # marshmallow parts what is wrong with a name from what is wrong with its value
+            by_name = {
+                name: [message for part in parts.values() for message in part]
+                for name, parts in error.messages.items()
+            }
+            raise ma.ValidationError(by_name) from error
 
 
 class SharedTerms(ma.Schema):

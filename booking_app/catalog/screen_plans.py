@@ -17,13 +17,10 @@ def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[PlanRow, ...]:
     try:
         return seat_plans.read_plan(rows)
     except seat_plans.PlanError as error:
-        errors: Any = [str(error)]
-        for step in reversed(error.path):
-            errors = {step: errors}
         raise Invalid(
             "rows",
             f"Row {error.row} ({rows[error.row]['label']}), {error.path[0]}: {error}",
-            {error.row: errors},
+            within={(error.row, *error.path): str(error)},
         ) from error
 
 
@@ -40,8 +37,16 @@ def in_order(
     """The seats that are out of order, in the order of the room. Raises Invalid for one that the
     plan does not have, PairSplit and UpgradeUnfinished."""
     seats = seat_plans.plan_seats(plan)
-    if unknown := sorted(set(out_of_order) - {seat.label for seat in seats}):
-        raise Invalid("out_of_order", f"The plan has no seat {', '.join(unknown)}; leave it out.")
+    known = {seat.label for seat in seats}
+    if unknown := {n: label for n, label in enumerate(out_of_order) if label not in known}:
+        raise Invalid(
+            "out_of_order",
+            f"The plan has no seat {', '.join(sorted(unknown.values()))}; leave it out.",
+            within={
+                (n,): f"The plan has no seat {label}; leave it out." for n, label in unknown.items()
+            },
+            kind="unknown_seat",
+        )
     if out_of_order:
         require_finished_upgrade(connection, "seats that are out of order")
         refuse_split_pairs(seats, out_of_order)

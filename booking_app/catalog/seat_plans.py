@@ -14,12 +14,11 @@ from typing import Any, Protocol
 
 from booking_app.catalog.models import PAIR, SEATS_MAX, STANDARD, WHEELCHAIR
 from booking_app.catalog.neighbours import SEAT_WIDTH, beside, in_one_row
+from booking_app.core.errors import Path
 
 AISLE_WIDTH = 2  # between a block and the one beside it
 # The longest names that release 1.2 can read.
 LABEL_MAX_BEFORE, ROW_LABEL_MAX_BEFORE = 10, 5
-
-Path = tuple[str | int, ...]
 
 
 class PlanError(ValueError):

@@ -42,22 +42,22 @@ class PlanName(Text):
     it has none of the signs that part things there."""
 
     default_error_messages = {
-        "signs": f"Must not contain any of {FORBIDDEN_IN_NAMES}.",
-        "spaces": "Must not contain other spaces than single ones.",
-        "dash": "Must not end in -.",
+        "forbidden_signs": f"Must not contain any of {FORBIDDEN_IN_NAMES}.",
+        "forbidden_spaces": "Must not contain other spaces than single ones.",
+        "forbidden_end": "Must not end in -.",
     }
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         name = super()._deserialize(value, attr, data, **kwargs)
         name = unicodedata.normalize("NFC", name)
         if any(sign in name for sign in FORBIDDEN_IN_NAMES.split()):
-            raise self.make_error("signs")
+            raise self.make_error("forbidden_signs")
         if "  " in name or any(c.isspace() and c != " " for c in name):
-            raise self.make_error("spaces")
+            raise self.make_error("forbidden_spaces")
         if name.endswith("-"):
-            raise self.make_error("dash")
+            raise self.make_error("forbidden_end")
         if len(name) > self.max_length:
-            raise self.make_error("long", max=self.max_length)
+            raise self.make_error("too_long", max=self.max_length)
         return name
 
 
@@ -75,7 +75,7 @@ class BlockName(PlanName):
 class SeatNumber(SeatLabel):
     """The number of a seat in its row: a number, or text such as "101" and "2a"."""
 
-    default_error_messages = {"signs": "Must be letters and digits only."}
+    default_error_messages = {"forbidden_signs": "Must be letters and digits only."}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=NUMBER_MAX, **kwargs)
@@ -84,9 +84,9 @@ class SeatNumber(SeatLabel):
         number = super()._deserialize(value, attr, data, **kwargs)
         number = unicodedata.normalize("NFC", number)
         if not all(c.isalpha() or c.isdecimal() for c in number):
-            raise self.make_error("signs")
+            raise self.make_error("forbidden_signs")
         if len(number) > self.max_length:
-            raise self.make_error("long", max=self.max_length)
+            raise self.make_error("too_long", max=self.max_length)
         return number
 
 

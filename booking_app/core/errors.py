@@ -4,7 +4,10 @@ Each concrete error stands at the top of the service that raises it and names it
 every code has its row in `problems.CODES`.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+Path = tuple[str | int, ...]
 
 
 class DomainError(Exception):
@@ -40,13 +43,25 @@ class NotFound(DomainError):
 
 
 class Invalid(DomainError):
-    """A value that only the data can show to be wrong; `field` is its name in `place`, the body.
+    """A value that only the data can show to be wrong; `field` is its name in `place`, the body or
+    the query. `kind` is the word by which programs know what is wrong with it.
 
-    `inner` says where within it, as marshmallow does: `{3: {"gaps": ["..."]}}`.
+    `within` are the values within it that are wrong, each by its path: `{(3, "gaps"): "..."}`.
     """
 
     code = "validation_failed"
 
-    def __init__(self, field: str, message: str, inner: Any = None, *, place: str = "json") -> None:
-        errors = {place: {field: [message] if inner is None else inner}}
-        super().__init__(f"{field}: {message}", errors=errors)
+    def __init__(
+        self,
+        field: str,
+        message: str,
+        *,
+        within: Mapping[Path, str] | None = None,
+        kind: str = "invalid",
+        place: str = "body",
+    ) -> None:
+        super().__init__(f"{field}: {message}")
+        self.place = place
+        self.kind = kind
+        inner = {(): message} if within is None else within
+        self.errors = {(field, *path): told for path, told in inner.items()}

@@ -12,7 +12,12 @@ from booking_app.web import csv
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, page_headers
 
-blp = Blueprint("reports", __name__, url_prefix="/api/reports", description="What was sold")
+blp = Blueprint(
+    "reports",
+    __name__,
+    url_prefix="/api/reports",
+    description="For staff: what was sold, and what is to come.",
+)
 
 SALES, COMING = schemas.Sales(), schemas.ComingShow()
 TABLE = {"schema": {"type": "string"}, "content_type": csv.MEDIA_TYPE, "description": "A table."}
@@ -22,7 +27,7 @@ TABLE = {"schema": {"type": "string"}, "content_type": csv.MEDIA_TYPE, "descript
 @staff_only
 @blp.arguments(schemas.SalesQuery, location="query")
 @blp.response(200, schemas.Sales(many=True))
-def sales(query: dict[str, Any]) -> Any:
+def report_sales(query: dict[str, Any]) -> Any:
     """Report sales
 
     For staff. Seats, sold ones, occupancy and takings of the shows from `since` to `until`, days in
@@ -36,7 +41,7 @@ def sales(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.SalesQuery, location="query")
 @blp.response(200, **TABLE)
-def sales_table(query: dict[str, Any]) -> Response:
+def export_sales(query: dict[str, Any]) -> Response:
     """Report sales as a table
 
     For staff. The rows of the sales report as CSV, the names of its fields in the first line.
@@ -48,7 +53,7 @@ def sales_table(query: dict[str, Any]) -> Response:
 @staff_only
 @blp.arguments(schemas.ComingQuery, location="query")
 @blp.response(200, schemas.ComingShow(many=True), headers=HEADER)
-def coming_shows(query: dict[str, Any]) -> Any:
+def report_coming_shows(query: dict[str, Any]) -> Any:
     """Report the shows to come
 
     For staff. By time, with what is sold, held and taken in so far.
@@ -61,7 +66,7 @@ def coming_shows(query: dict[str, Any]) -> Any:
 @staff_only
 @blp.arguments(schemas.AllComingQuery, location="query")
 @blp.response(200, **TABLE)
-def coming_shows_table(query: dict[str, Any]) -> Response:
+def export_coming_shows(query: dict[str, Any]) -> Response:
     """Report the shows to come as a table
 
     For staff. All of them as CSV, the names of the fields in the first line.

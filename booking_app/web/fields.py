@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -27,6 +27,21 @@ PLANES_ENDS = "".join(f"{chr(end - 1)}{chr(end)}" for end in range(0xFFFF, 0x110
 CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{PLANES_ENDS}]")
 
 
+class Coded(str):
+    """A sentence about what is wrong, with the `code` by which programs know it."""
+
+    code: str
+
+    def __new__(cls, text: str, code: str = "invalid") -> Self:
+        made = super().__new__(cls, text)
+        made.code = code
+        return made
+
+    def format(self, *args: Any, **kwargs: Any) -> Self:
+        """The sentence with its values, and still with its code."""
+        return type(self)(super().format(*args, **kwargs), self.code)
+
+
 class Text(fields.String):
     """Text without control characters and noncharacters, trimmed; `max_length` counts characters.
 
@@ -34,9 +49,9 @@ class Text(fields.String):
     """
 
     default_error_messages = {
-        "control": "Must not contain control characters.",
+        "control_characters": "Must not contain control characters.",
         "blank": "Must not be blank.",
-        "long": "Must have at most {max} characters.",
+        "too_long": "Must have at most {max} characters.",
     }
 
     def __init__(self, *, max_length: int, multiline: bool = False, **kwargs: Any) -> None:
@@ -48,14 +63,14 @@ class Text(fields.String):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         if len(text) > self.max_length + SPACES_TRIMMED:  # before anything looks at each of them
-            raise self.make_error("long", max=self.max_length)
+            raise self.make_error("too_long", max=self.max_length)
         if any(c not in self.allowed for c in CONTROL.findall(text)):
-            raise self.make_error("control")
+            raise self.make_error("control_characters")
         text = text.strip()
         if not any(unicodedata.category(c)[0] in VISIBLE for c in text):
             raise self.make_error("blank")
         if len(text) > self.max_length:
-            raise self.make_error("long", max=self.max_length)
+            raise self.make_error("too_long", max=self.max_length)
         return text
 
 
@@ -147,7 +162,7 @@ class Instant(fields.Field[datetime]):
 class Items(fields.List[Any]):
     """A list of at most `max_length` items, counted before any of them is looked at."""
 
-    default_error_messages = {"many": "Must have at most {max} items."}
+    default_error_messages = {"too_many": "Must have at most {max} items."}
 
     def __init__(
         self, inner: Any, *, max_length: int, min_length: int | None = None, **kwargs: Any
@@ -158,7 +173,7 @@ class Items(fields.List[Any]):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list) and len(value) > self.max_length:
-            raise self.make_error("many", max=self.max_length)
+            raise self.make_error("too_many", max=self.max_length)
         return super()._deserialize(value, attr, data, **kwargs)
 
 
@@ -226,7 +241,7 @@ class SeatLabels(Items):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
         labels = super()._deserialize(value, attr, data, **kwargs)
         if len(set(labels)) < len(labels):
-            raise ma.ValidationError("Names a seat twice.")
+            raise ma.ValidationError(Coded("Names a seat twice.", "repeated"))
         return labels
 
 

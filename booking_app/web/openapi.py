@@ -14,15 +14,17 @@ from typing import Any, TypeVar
 import flask_smorest
 import orjson
 from apispec import BasePlugin
-from flask import Flask, Response
-from marshmallow import fields
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from booking_app.core.outages import is_unavailable
 from booking_app.web import problems
-from booking_app.web.fields import ByType, Day, Instant, Money
+from booking_app.web.field_schemas import ATTRIBUTES, Converter
+from booking_app.web.fields import Day, Instant, Money
 from booking_app.web.headers import cacheable
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
+from booking_app.web.validation import ERROR_SCHEMA, with_codes
 
 RETRY_AFTER = {
     "Retry-After": {"description": "In so many seconds.", "schema": {"type": "string"}},
@@ -50,7 +52,7 @@ class Blueprint(flask_smorest.Blueprint):
     def arguments(
         self, schema: Any, *, location: str = "json", **kwargs: Any
     ) -> Callable[[View], View]:
-        schema = schema()  # once: webargs would make a class anew for each request
+        schema = with_codes(schema())  # once: webargs would make a class anew for each request
         decorate = super().arguments(schema, location=location, **kwargs)
 
         def decorator(view: View) -> View:
@@ -97,12 +99,15 @@ class Answers(BasePlugin):
 
     def __init__(self, views: Mapping[str, Callable[..., Any]]) -> None:
         self.views = views
+        self.operation_ids: set[str] = set()
 
     def operation_helper(
         self, path: str | None = None, operations: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
         view = self.views[kwargs["rule"].endpoint]
         for method, operation in (operations or {}).items():
+            operation["operationId"] = self._operation_id(view.__name__)
+            operation.setdefault("security", [])  # said, or a client would ask for a token
             responses = operation.setdefault("responses", {})
             if getattr(view, "is_public", False):
                 responses[200].setdefault("headers", {})["ETag"] = {
@@ -114,8 +119,17 @@ class Answers(BasePlugin):
                 }
             responses |= _errors(method, getattr(view, "problems", ()))
 
+    def _operation_id(self, name: str) -> str:
+        """`book_seats` -> `bookSeats`: what the call is in clients that are generated."""
+        first, *others = name.split("_")
+        made = first + "".join(word.capitalize() for word in others)
+        if made in self.operation_ids:
+            raise ValueError(f"two views are named {name}")
+        self.operation_ids.add(made)
+        return made
 
-def _errors(method: str, codes: Iterable[str]) -> dict[int, Any]:
+
+def _errors(method: str, codes: Iterable[str]) -> dict[int | str, Any]:
     """The responses for the problems with these codes, and for those of every endpoint."""
     # A query that no endpoint takes is refused everywhere, as is who asks too often; and any may
     # find no database.
@@ -125,36 +139,22 @@ def _errors(method: str, codes: Iterable[str]) -> dict[int, Any]:
     by_status = defaultdict(list)
     for code in sorted(every):
         by_status[problems.CODES[code].status].append(code)
-    responses: dict[int, Any] = {}
+    responses: dict[int | str, Any] = {}
     for status, names in sorted(by_status.items()):
         says_when = not set(problems.WITH_RETRY_AFTER).isdisjoint(names)
         headers = {"headers": RETRY_AFTER} if says_when else {}
-        schemas = [{"$ref": f"#/components/schemas/{schema_name(name)}"} for name in names]
-        responses[status] = headers | {
-            "description": "; ".join(f"`{name}`: {problems.CODES[name].title}" for name in names),
-            "content": {
-                problems.MEDIA_TYPE: {
-                    "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-                }
-            },
-        }
+        responses[status] = headers | _response(
+            "; ".join(f"`{name}`: {problems.CODES[name].title}" for name in names),
+            # Beside its reference: clients know one type of problem, and this says which codes.
+            {"properties": {"code": {"enum": names}}},
+        )
+    responses["default"] = _response("Any other problem, such as one of the server.")
     return responses
 
 
-def schema_name(code: str) -> str:
-    """The component that describes a code's problem: `seat_taken` -> `SeatTakenProblem`."""
-    return "".join(word.capitalize() for word in code.split("_")) + "Problem"
-
-
-def by_type(converter: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-    """What the document says of a `ByType`: the schemas of its alternatives."""
-    if not isinstance(field, ByType):
-        return {}
-    found = [converter.field2property(one) for one in field.alternatives.values()]
-    if not field.allow_none:
-        return {"anyOf": found}
-    types = [one.get("type", "object") for one in found]
-    return {"anyOf": [*found, {"type": "null"}], "type": [*types, "null"]}
+def _response(description: str, narrowed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem", **(narrowed or {})}
+    return {"description": description, "content": {problems.MEDIA_TYPE: {"schema": schema}}}
 
 
 class Api(flask_smorest.Api):
@@ -166,11 +166,17 @@ class Api(flask_smorest.Api):
     live_examples: Callable[[], dict[str, Any]] = staticmethod(dict)
 
     def init_app(self, app: Flask, **kwargs: Any) -> None:
-        plugins = [Answers(app.view_functions)]
-        super().init_app(app, spec_kwargs={"extra_plugins": plugins}, **kwargs)
-        self.ma_plugin.converter.add_attribute_function(by_type)
-        for code in problems.CODES:
-            self.spec.components.schema(schema_name(code), problems.problem_schema(code))
+        marshmallow_plugin = MarshmallowPlugin()
+        marshmallow_plugin.Converter = Converter
+        spec = {
+            "marshmallow_plugin": marshmallow_plugin,
+            "extra_plugins": [Answers(app.view_functions)],
+        }
+        super().init_app(app, spec_kwargs=spec, **kwargs)
+        for attributes in ATTRIBUTES:
+            self.ma_plugin.converter.add_attribute_function(attributes)
+        self.spec.components.schema("Problem", problems.problem_schema())
+        self.spec.components.schema("ProblemError", ERROR_SCHEMA)
         app.add_url_rule("/openapi.json", "openapi", self.serve)
 
     def handle_http_exception(self, error: HTTPException) -> Response:
@@ -179,6 +185,8 @@ class Api(flask_smorest.Api):
     def serve(self) -> Response:
         """The document, as JSON."""
         document = copy.deepcopy(self.spec.to_dict())
+        document["servers"] = [{"url": request.script_root or "/", "description": "This server."}]
+        _drop_unused(document)
         try:
             values = self.live_examples()
         except Exception as error:
@@ -196,6 +204,14 @@ class Api(flask_smorest.Api):
         return Response(orjson.dumps(document), mimetype="application/json")
 
 
+def _drop_unused(document: dict[str, Any]) -> None:
+    """Without the schemas that flask-smorest adds and nothing refers to."""
+    text = orjson.dumps(document).decode()
+    schemas = document["components"]["schemas"]
+    for name in [name for name in schemas if f'"#/components/schemas/{name}"' not in text]:
+        del schemas[name]
+
+
 def _fill_example(operation: dict[str, Any], values: dict[str, Any]) -> None:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     for name in body.get("example", {}):
@@ -205,7 +221,8 @@ def _fill_example(operation: dict[str, Any], values: dict[str, Any]) -> None:
 
 api = Api()
 api.register_converter(
-    IdConverter, lambda converter: {"type": "integer", "minimum": 1, "maximum": PATH_ID_MAX}
+    IdConverter,
+    lambda converter: {"type": "integer", "format": "int64", "minimum": 1, "maximum": PATH_ID_MAX},
 )
 api.register_field(Money, "string", None)
 api.register_field(Instant, "string", "date-time")

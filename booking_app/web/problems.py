@@ -13,27 +13,27 @@ from typing import Any
 from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from booking_app.core.errors import DomainError
+from booking_app.core.errors import DomainError, Invalid
 from booking_app.core.outages import Down, is_unavailable
+from booking_app.web import validation
 from booking_app.web.headers import request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 # Problems that say when to ask again; those of limits know it better.
 WITH_RETRY_AFTER = ("rate_limited", "database_unavailable", "idempotency_in_progress", "not_ready")
-ERRORS_SHOWN = 20
-NAME_SHOWN = 100
 
 log = logging.getLogger(__name__)
 
 LABELS = {"type": "array", "items": {"type": "string"}}
-SHOW_ID = {"type": "integer", "description": "The show in the way."}
+SHOW_ID = {"type": "integer", "format": "int64", "description": "The show in the way."}
+COUNT = {"type": "integer", "format": "int32"}
 TITLE = {"type": "string", "description": "Its film."}
 TIME = {"type": "string", "format": "date-time"}
-BY_PLACE = {
-    "type": "object",
-    "description": "What is wrong, by place (json, query) and field.",
-    "additionalProperties": True,
+ERRORS = {
+    "type": "array",
+    "description": "What is wrong, value by value.",
+    "items": {"$ref": "#/components/schemas/ProblemError"},
 }
 
 
@@ -64,7 +64,7 @@ CODES: dict[str, Code] = {
     "body_too_large": Code(413, "The body is too large"),
     "unsupported_media_type": Code(415, "The body is not labelled application/json"),
     "rate_limited": Code(429, "Too many requests", retry=True),
-    "validation_failed": Code(422, "A value is not allowed", facts={"errors": BY_PLACE}),
+    "validation_failed": Code(422, "A value is not allowed", facts={"errors": ERRORS}),
     # the present state
     "username_taken": Code(409, "The user name is taken"),
     "own_account": Code(409, "One's own account can't be changed here"),
@@ -84,10 +84,12 @@ CODES: dict[str, Code] = {
         facts={
             "shows": {
                 "type": "array",
+                "description": "What is in the way of which.",
                 "items": {
                     "type": "object",
+                    "required": ["show", "code", "detail"],
                     "properties": {
-                        "show": {"type": "integer"},
+                        "show": {"type": "integer", "format": "int64"},
                         "code": {"type": "string"},
                         "detail": {"type": "string"},
                     },
@@ -106,18 +108,18 @@ CODES: dict[str, Code] = {
         409,
         "Not enough seats side by side are left",
         retry=True,
-        facts={"largest_block": {"type": "integer", "description": "The most that are."}},
+        facts={"largest_block": {**COUNT, "description": "The most that are."}},
     ),
     "single_gap": Code(409, "A single seat would be left alone", facts={"seats": LABELS}),
     "too_many_holds": Code(
         409,
         "The account would hold too many seats of the show",
-        facts={"held": {"type": "integer"}, "most": {"type": "integer"}},
+        facts={"held": COUNT, "most": COUNT},
     ),
     "too_many_seats": Code(
         409,
         "The account would have too many seats of the show",
-        facts={"held": {"type": "integer"}, "most": {"type": "integer"}},
+        facts={"held": COUNT, "most": COUNT},
     ),
     "hold_expired": Code(409, "The hold has expired"),
     "hold_limit": Code(409, "The hold can't be made longer"),
@@ -139,19 +141,26 @@ CODES: dict[str, Code] = {
 }
 
 
-def problem_schema(code: str) -> dict[str, Any]:
-    """The JSON schema of a problem with this code."""
-    entry = CODES[code]
-    properties: dict[str, Any] = {
-        "type": {"type": "string", "const": problem_type(code)},
-        "title": {"type": "string", "const": entry.title},
-        "status": {"type": "integer", "const": entry.status},
+def problem_schema() -> dict[str, Any]:
+    """The JSON schema of every problem. The facts of a case are optional, each of one type whatever
+    the code: clients in any language read it as one flat object."""
+    always: dict[str, Any] = {
+        "type": {"type": "string", "description": "A URN of the code."},
+        "title": {"type": "string", "description": "What the code means."},
+        "status": COUNT,
         "detail": {"type": "string", "description": "This very case, for a person to read."},
-        "code": {"type": "string", "const": code},
-        "request_id": {"type": "string"},
-        **entry.facts,
+        "code": {"type": "string", "description": "For programs; codes don't change."},
+        "request_id": {"type": "string", "description": "As in the log, to ask about the case."},
     }
-    return {"type": "object", "required": list(properties), "properties": properties}
+    facts: dict[str, Any] = {}
+    for name in dict.fromkeys(name for entry in CODES.values() for name in entry.facts):
+        facts[name] = next(entry.facts[name] for entry in CODES.values() if name in entry.facts)
+    return {
+        "type": "object",
+        "description": "Why a call was refused (RFC 9457). `code` says what else is there.",
+        "required": list(always),
+        "properties": always | facts,
+    }
 
 
 def problem_type(code: str) -> str:
@@ -196,32 +205,12 @@ class BadRequest(Exception):
 
 
 def invalid(place: str, errors: Mapping[str, Any]) -> BadRequest:
-    """422: `errors` by field, of the values in `place` (json, query)."""
-    errors = _capped(errors)
-    first = next(iter(errors), "")
-    named = "" if first == "_schema" else f" {first}"
-    detail = f"Not allowed in the {place}:{named}: {_first_message(errors)}"
-    return BadRequest("validation_failed", detail, errors={place: errors})
-
-
-def _capped(errors: Any) -> Any:
-    """The first errors of each place: a small body must not make a large answer."""
-    if isinstance(errors, Mapping):
-        first = list(errors.items())[:ERRORS_SHOWN]
-        return {_short(key): _capped(value) for key, value in first}
-    return errors
-
-
-def _short(name: Any) -> Any:
-    """A name as an error repeats it: the caller's own, and so of any length."""
-    long = isinstance(name, str) and len(name) > NAME_SHOWN
-    return f"{name[:NAME_SHOWN]}..." if long else name
-
-
-def _first_message(errors: Any) -> str:
-    while isinstance(errors, Mapping | list):
-        errors = next(iter(errors.values() if isinstance(errors, Mapping) else errors), "")
-    return str(errors)
+    """422: marshmallow's `errors` by field, of the values in `place` (json, query, headers)."""
+    found = validation.told(place, errors)
+    first = found[0]
+    where = first["pointer"][1:] if "pointer" in first else first["name"]
+    detail = f"{where}: {first['detail']}" if where else first["detail"]
+    return BadRequest("validation_failed", detail, errors=found)
 
 
 def init_app(app: Flask) -> None:
@@ -233,7 +222,10 @@ def init_app(app: Flask) -> None:
 
 
 def _domain_error(error: DomainError) -> Response:
-    return problem(error.code, error.detail, **error.facts)
+    facts = error.facts
+    if isinstance(error, Invalid):
+        facts = {"errors": validation.of_data(error)}
+    return problem(error.code, error.detail, **facts)
 
 
 def _bad_request(error: BadRequest) -> Response:

@@ -15,7 +15,8 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.routing import BaseConverter
 
 from booking_app.web import limits, problems
-from booking_app.web.fields import ByType
+from booking_app.web.fields import ByType, Coded
+from booking_app.web.validation import ERRORS_SHOWN
 
 KIB = 1024
 MAX_BODY_BYTES = 1024 * KIB
@@ -59,7 +60,7 @@ def _parsed(body: bytes, schema: ma.Schema) -> Any:
     containers = body.count(b"[") + body.count(b"{")
     if containers > CONTAINERS_MAX:
         message = f"Has {containers} lists and objects; at most {CONTAINERS_MAX} are read."
-        raise problems.invalid("json", {"_schema": [message]})
+        raise problems.invalid("json", {"_schema": [Coded(message, "too_many")]})
     try:
         # Refuses what json.loads lets through: NaN, lone surrogates, endless nesting.
         sent = orjson.loads(body)
@@ -69,7 +70,7 @@ def _parsed(body: bytes, schema: ma.Schema) -> Any:
             "malformed_body", f"The body is not readable JSON: {where}."
         ) from error
     # With fewer commas nothing can be far too many.
-    if body.count(b",") > problems.ERRORS_SHOWN and (found := surplus(sent, schema)):
+    if body.count(b",") > ERRORS_SHOWN and (found := surplus(sent, schema)):
         raise problems.invalid("json", found)
     return sent
 
@@ -88,7 +89,7 @@ def surplus(sent: Any, of: ma.Schema | fields.Field[Any]) -> Any:
     parts: Iterable[tuple[Any, Any, Any]] = ()
     if isinstance(of, ma.Schema) and isinstance(sent, dict):
         possible = {field.data_key or name: field for name, field in of.load_fields.items()}
-        if len(sent) > len(possible) + problems.ERRORS_SHOWN:  # else each is told by its name
+        if len(sent) > len(possible) + ERRORS_SHOWN:  # else each is told by its name
             return {"_schema": [_too_many_names(len(sent), len(possible))]}
         parts = ((name, sent[name], field) for name, field in possible.items() if name in sent)
     elif isinstance(of, fields.Dict) and isinstance(sent, dict):
@@ -99,7 +100,7 @@ def surplus(sent: Any, of: ma.Schema | fields.Field[Any]) -> Any:
     elif isinstance(of, fields.List) and isinstance(sent, list):
         most = _most(of)
         if len(sent) > most:
-            return [f"Must have at most {most} items."]
+            return [Coded(f"Must have at most {most} items.", "too_many")]
         if isinstance(of.inner, (fields.Nested, fields.Dict, fields.List, ByType)):
             parts = ((place, item, of.inner) for place, item in enumerate(sent))
     for place, part, field in parts:
@@ -114,8 +115,8 @@ def _most(field: fields.Field[Any]) -> int:
     return min((length for length in lengths if length is not None), default=sys.maxsize)
 
 
-def _too_many_names(sent: int, possible: int) -> str:
-    return f"Has {sent} names; at most {possible} are possible here."
+def _too_many_names(sent: int, possible: int) -> Coded:
+    return Coded(f"Has {sent} names; at most {possible} are possible here.", "too_many")
 
 
 class IdConverter(BaseConverter):
@@ -173,9 +174,9 @@ def check_request() -> None:
         errors = {}
         for name, values in request.args.lists():
             if name not in allowed:
-                errors[name] = ["Unknown parameter."]
+                errors[name] = [Coded("Unknown parameter.", "unknown")]
             elif len(values) > 1:
-                errors[name] = ["May be given once."]
+                errors[name] = [Coded("May be given once.", "repeated")]
         if errors:
             raise problems.invalid("query", errors)
 

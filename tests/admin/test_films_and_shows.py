@@ -81,7 +81,7 @@ def test_films_are_made_changed_and_deleted_as_over_the_api(site: Site, staff: C
             ],
         ),
         ({"title": "a\x00b", "duration_minutes": "9"}, ["Must not contain control characters."]),
-        ({"title": "F", "duration_minutes": "9", "genres": "a|b"}, ["1: Must not contain |."]),
+        ({"title": "F", "duration_minutes": "9", "genres": "a|b"}, ["Must not contain |."]),
     ],
 )
 def test_a_form_says_at_its_fields_what_the_api_says(
@@ -89,7 +89,7 @@ def test_a_form_says_at_its_fields_what_the_api_says(
 ) -> None:
     answer = site.post("films/new/", form)
     assert answer.status_code == 422
-    assert [re.sub(r"^Row 1: ", "1: ", error) for error in messages(answer)] == errors
+    assert messages(answer) == errors
     assert 'aria-invalid="true"' in answer.text
     assert rows(Movie) == []
 

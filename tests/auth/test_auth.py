@@ -17,6 +17,7 @@ from booking_app.auth.models import User
 from booking_app.core.database import fold
 from booking_app.core.errors import Invalid
 from tests.conftest import PASSWORD, ROOT, Caller, make_app, rows
+from tests.wrong import wrong
 
 
 def sign_up(client: FlaskClient, username: str = "alice", password: str = PASSWORD):
@@ -70,7 +71,7 @@ def test_names_that_are_allowed(client: FlaskClient, name: str) -> None:
 def test_names_that_are_refused(client: FlaskClient, name: str) -> None:
     answer = sign_up(client, name)
     assert answer.status_code == 422
-    assert list(answer.json["errors"]["json"]) == ["username"]
+    assert list(wrong(answer)) == ["/username"]
     assert rows(User) == []
 
 
@@ -81,7 +82,7 @@ def test_names_that_are_refused(client: FlaskClient, name: str) -> None:
 def test_passwords_that_are_refused(client: FlaskClient, password: str) -> None:
     answer = sign_up(client, "alice-alice", password)
     assert answer.status_code == 422
-    assert list(answer.json["errors"]["json"]) == ["password"]
+    assert list(wrong(answer)) == ["/password"]
     assert password not in answer.json["detail"] or not password
     assert rows(User) == []
 

@@ -16,6 +16,7 @@ from booking_app.core.errors import Invalid
 from booking_app.reports import service as reports
 from tests.conftest import NOON, Caller
 from tests.migrating import release_before_may_serve
+from tests.wrong import wrong
 
 ROWS = [{"label": "A", "seats": 4}]
 DAY = NOON + timedelta(days=1)
@@ -71,7 +72,7 @@ def test_prices_that_the_currency_does_not_have_are_refused(
     ):
         refused = staff.patch(path, change)
         assert refused.status_code == 422
-        assert refused.json["errors"]["json"] == {field: [told]}
+        assert wrong(refused) == {f"/{field}": [told]}
     assert staff.patch(path, {"price": "100000000"}).json["price"] == "100000000"
 
 
@@ -110,7 +111,7 @@ def test_a_show_stays_in_cinemas_of_its_currency(
     there = staff.get(f"/api/shows/{sold['JPY']}/").json["screen"]
     show = make_show()
     refused = staff.patch(f"/api/shows/{show}/", {"screen": there})
-    assert "That cinema sells in JPY" in refused.json["errors"]["json"]["screen"][0]
+    assert "That cinema sells in JPY" in wrong(refused)["/screen"][0]
 
 
 def test_currencies_wait_for_the_end_of_the_upgrade(app: Flask, staff: Caller) -> None:
@@ -122,8 +123,8 @@ def test_currencies_wait_for_the_end_of_the_upgrade(app: Flask, staff: Caller) -
         ):
             with pytest.raises(UpgradeUnfinished):
                 change()
-    wrong = staff.patch(f"/api/cinemas/{cinema}/", {"currency": "chf"})
-    assert wrong.json["errors"]["json"] == {"currency": ["Must be an ISO 4217 code such as EUR."]}
+    lower = staff.patch(f"/api/cinemas/{cinema}/", {"currency": "chf"})
+    assert wrong(lower) == {"/currency": ["Must be an ISO 4217 code such as EUR."]}
 
 
 def test_a_show_in_a_cinema_that_names_none_is_sold_in_that_of_the_house(

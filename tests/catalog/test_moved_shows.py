@@ -13,6 +13,7 @@ from booking_app.catalog.blocked_seats import BlockedSeat
 from booking_app.catalog.models import Screen
 from booking_app.reports import service as reports
 from tests.conftest import NOON, Caller, rows
+from tests.wrong import wrong
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -54,9 +55,7 @@ def test_a_moved_show_has_the_seats_of_its_new_screen(
     where = {"screen_name": "klein"} if by_name else {"screen": halls["Klein"]}
     refused = staff.patch(path, where)
     assert refused.status_code == 422
-    assert refused.json["errors"]["json"] == {
-        "prices": ["No seat is 'vip'; the categories are standard."]
-    }
+    assert wrong(refused) == {"/prices": ["No seat is 'vip'; the categories are standard."]}
     assert staff.get(path).json["total_seats"] == 96
     moved = staff.patch(path, where | {"prices": {}}).json
     told = {name: moved[name] for name in ("screen", "screen_name", "total_seats", "prices")}
@@ -101,11 +100,11 @@ def test_between_halls_with_and_without_a_plan(
     bar = staff.get(f"/api/shows/{numbered}/").json["screen"]
     path = f"/api/shows/{show}/"
     needed = staff.patch(path, {"screen": bar, "prices": {}})
-    assert "give the number of seats" in needed.json["errors"]["json"]["total_seats"][0]
+    assert "give the number of seats" in wrong(needed)["/total_seats"][0]
     moved = staff.patch(path, {"screen": bar, "prices": {}, "total_seats": 7}).json
     assert (moved["screen_name"], moved["total_seats"]) == ("Bar", 7)
     too_much = staff.patch(path, {"screen": halls["Klein"], "total_seats": 9})
-    assert "total_seats" in too_much.json["errors"]["json"]
+    assert "/total_seats" in wrong(too_much)
     assert staff.patch(path, {"screen": halls["Klein"]}).json["total_seats"] == 18
     elsewhere = make_show(screen_name="Foyer", starts_in=4 * DAY, total_seats=30)
     kept = staff.patch(f"/api/shows/{elsewhere}/", {"screen_name": "Bar"}).json
@@ -119,9 +118,9 @@ def test_a_name_in_an_edit_makes_no_screen(show: int, halls: dict[str, int], sta
         ("Xyz", "This cinema has no screen 'Xyz'; there are Gross, Klein."),
     ):
         refused = staff.patch(path, {"screen_name": name})
-        assert refused.json["errors"]["json"]["screen_name"] == [told]
+        assert wrong(refused)["/screen_name"] == [told]
     unknown = staff.patch(path, {"screen": 999})
-    assert unknown.json["errors"]["json"] == {"screen": ["There is no screen 999."]}
+    assert wrong(unknown) == {"/screen": ["There is no screen 999."]}
     both = staff.patch(path, {"screen": halls["Klein"], "screen_name": "Klein"})
     assert both.status_code == 422
     assert len(rows(Screen)) == 2
@@ -150,7 +149,7 @@ def test_how_a_show_is_presented(show: int, staff: Caller) -> None:
     nothing = dict.fromkeys(facts)
     assert {name: staff.patch(path, nothing).json[name] for name in facts} == nothing
     long = staff.patch(path, {"format": "x" * 21})
-    assert list(long.json["errors"]["json"]) == ["format"]
+    assert list(wrong(long)) == ["/format"]
 
 
 def test_the_end_of_a_show_counts_what_is_before_and_within_the_film(

@@ -21,6 +21,7 @@ from booking_app.catalog.seat_plans import PlanError, PlanRow
 from tests.catalog.test_venues import AT
 from tests.conftest import ROOT, Caller, rows
 from tests.plan_making import any_plan
+from tests.wrong import wrong
 
 PLANS = sorted((ROOT / "tests" / "plans").glob("*.json"))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -194,7 +195,7 @@ def test_the_answer_leads_to_the_seat(staff: Caller) -> None:
         "/api/screens/", {"name": "1", "rows": [{"label": "A", "seats": [1, pair]}]}
     )
     assert refused.status_code == 422
-    (message,) = refused.json["errors"]["json"]["rows"]["0"]["seats"]["1"]
+    (message,) = wrong(refused)["/rows/0/seats/1"]
     assert "pairs need an even number" in message
 
 

@@ -25,7 +25,7 @@ from booking_app.core.database import db
 from booking_app.web import limits, problems
 from tests.at_time import seconds_until, set_ahead
 from tests.conftest import make_app
-from tests.contract import document
+from tests.contract import declared_codes, document
 from tests.serving import ROOT, Server
 from tests.system.test_cli import demo
 
@@ -94,9 +94,9 @@ def limits_table() -> str:
 
 def calls_table(app: Flask) -> str:
     def who(operation: dict[str, Any]) -> str:
-        if "StaffOnlyProblem" in json.dumps(operation["responses"]):
+        if "staff_only" in declared_codes(operation):
             return "staff"
-        return "account" if "security" in operation else "anyone"
+        return "account" if operation["security"] else "anyone"
 
     return table(
         ("call", "what it does", "who"),

@@ -14,11 +14,12 @@ from flask.testing import FlaskClient
 
 from booking_app.auth.models import EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, User
 from booking_app.booking.models import Booking, IdempotencyKey
-from booking_app.web.problems import ERRORS_SHOWN
 from booking_app.web.requests import ANONYMOUS_BODY_BYTES, CONTAINERS_MAX, MAX_BODY_BYTES
+from booking_app.web.validation import ERRORS_SHOWN
 from tests.conftest import Caller, open_tokens, rows
 from tests.contract import document
 from tests.serving import Server
+from tests.wrong import wrong
 
 JSON = {"content_type": "application/json"}
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -70,7 +71,7 @@ def names_in(template: str) -> list[str]:
 
 
 def needs_token(operation: dict[str, Any]) -> bool:
-    return {} not in operation.get("security", [{}])
+    return operation["security"] == [{"bearer": []}]
 
 
 # --- chunked, by a real server --------------------------------------------------------------
@@ -225,16 +226,13 @@ def test_the_largest_sign_up_is_within_what_a_stranger_may_send(client: FlaskCli
 # --- refused by count -----------------------------------------------------------------------
 
 
-def one_error(answer: Any) -> tuple[list[str], str]:
+def one_error(answer: Any) -> tuple[str, str]:
     """The place and the words of the only error of an answer, which is short."""
     assert answer.status_code == 422, answer.text
     assert len(answer.data) < 1000
-    found, place = answer.json["errors"]["json"], []
-    while isinstance(found, dict):
-        ((name, found),) = found.items()
-        place.append(name)
-    (message,) = found
-    return place, message
+    (error,) = answer.json["errors"]
+    assert error["code"] == "too_many"
+    return error["pointer"], error["detail"]
 
 
 def names(count: int) -> dict[str, int]:
@@ -254,16 +252,16 @@ def test_far_too_many_names_are_one_error_on_every_call(app: Flask, staff: Calle
         body = json.dumps(names(many), separators=(",", ":"))
         answer = staff.client.open(path, method=method, data=body, headers=staff.headers, **JSON)
         told = f"Has {many} names; at most {possible} are possible here."
-        assert one_error(answer) == (["_schema"], told), (method, path)
+        assert one_error(answer) == ("", told), (method, path)
         seen += 1
     assert seen > 15
 
 
 def test_as_many_unknown_names_as_are_shown_are_told_each(client: FlaskClient) -> None:
     answer = client.post("/api/signup/", json=names(ERRORS_SHOWN + 3))
-    assert len(answer.json["errors"]["json"]) == ERRORS_SHOWN
+    assert len(wrong(answer)) == ERRORS_SHOWN
     answer = client.post("/api/signup/", json=names(ERRORS_SHOWN + 4))
-    assert one_error(answer)[0] == ["_schema"]
+    assert one_error(answer)[0] == ""
 
 
 ROW = {"label": "A", "seats": 5}
@@ -276,38 +274,38 @@ ROW = {"label": "A", "seats": 5}
         (
             "/api/screens/",
             {"name": "x", "rows": [ROW, names(30), names(30)]},
-            ["rows", "1", "_schema"],
+            "/rows/1",
             "Has 30 names; at most 9 are possible here.",
         ),
         (
             "/api/screens/",
             {"name": "x", "rows": [ROW | {"gaps": ["x"] * 5001}]},
-            ["rows", "0", "gaps"],
+            "/rows/0/gaps",
             "Must have at most 5000 items.",
         ),
-        ("/api/screens/", {"rows": ["x"] * 201}, ["rows"], "Must have at most 200 items."),
+        ("/api/screens/", {"rows": ["x"] * 201}, "/rows", "Must have at most 200 items."),
         (
             "/api/movies/999/shows/",
             {"prices": names(51)},
-            ["prices"],
+            "/prices",
             "Has 51 names; at most 50 are possible here.",
         ),
         (
             "/api/shows/999/book/",
             {"seat_numbers": [[]] * 101},
-            ["seat_numbers"],
+            "/seat_numbers",
             "Must have at most 100 items.",
         ),
         (
             "/api/shows/999/book/",
             {"seat_number": [[]] * (CONTAINERS_MAX - 1)},
-            ["_schema"],
+            "",
             f"Has {CONTAINERS_MAX + 1} lists and objects; at most {CONTAINERS_MAX} are read.",
         ),
     ],
 )
 def test_more_than_there_can_be_is_one_error_at_its_place(
-    staff: Caller, path: str, body: Any, place: list[str], told: str
+    staff: Caller, path: str, body: Any, place: str, told: str
 ) -> None:
     assert one_error(staff.post(path, body)) == (place, told)
 
@@ -316,7 +314,7 @@ def test_more_than_there_can_be_is_one_error_at_its_place(
 def test_an_error_repeats_no_long_name(client: FlaskClient) -> None:
     answer = client.post("/api/signup/", json={"x" * 16_000: 1})
     assert len(answer.data) < 1000
-    assert f"{'x' * 100}..." in answer.json["errors"]["json"]
+    assert f"/{'x' * 100}..." in wrong(answer)
     answer = client.get(f"/api/movies/?{'%01' * 2600}=1")
     assert answer.status_code == 422
     assert len(answer.data) < 2000
@@ -325,5 +323,5 @@ def test_an_error_repeats_no_long_name(client: FlaskClient) -> None:
 @on_sqlite
 def test_thousands_of_query_parameters_are_a_short_answer(client: FlaskClient) -> None:
     answer = client.get("/api/movies/?" + "&".join(names(1_200)))
-    assert len(answer.json["errors"]["query"]) == ERRORS_SHOWN
+    assert len(wrong(answer)) == ERRORS_SHOWN
     assert len(answer.data) < 2000

@@ -1,5 +1,8 @@
 """The OpenAPI document: valid, complete, and true of what happens."""
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,8 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from booking_app.web.problems import CODES, problem_schema
 from booking_app.web.requests import PATH_ID_MAX
 from tests.conftest import Caller
+from tests.contract import PROBLEM
 
 
 @pytest.fixture
@@ -41,6 +46,105 @@ def test_it_has_every_endpoint(app: Flask, document: dict[str, Any]) -> None:
     assert {(path, method) for path, method, _ in operations(document)} == routes
 
 
+def walk(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the document."""
+    if isinstance(node, dict):
+        yield node
+    for inner in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
+        yield from walk(inner)
+
+
+def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch("[a-z]+([A-Z][a-z]+)+", one) for one in ids), ids
+    expected = {
+        "signUp",
+        "logIn",
+        "bookSeats",
+        "confirmBooking",
+        "listMovieShows",
+        "listMyBookings",
+    }
+    assert expected <= set(ids)
+
+
+def test_it_says_who_and_where_and_under_what_licence(document: dict[str, Any]) -> None:
+    assert document["servers"] == [{"url": "/", "description": "This server."}]
+    assert document["info"]["license"] == {"name": "MIT License", "identifier": "MIT"}
+    assert document["info"]["contact"]["name"]
+    tags = {tag["name"]: tag["description"] for tag in document["tags"]}
+    assert list(tags) == ["auth", "catalog", "booking", "reports"]
+    assert all(told.endswith(".") for told in tags.values())
+    assert {tag for _, _, one in operations(document) for tag in one["tags"]} == set(tags)
+
+
+def test_a_call_says_whether_it_needs_a_token(app: Flask, document: dict[str, Any]) -> None:
+    security = {one["operationId"]: one["security"] for _, _, one in operations(document)}
+    assert security["listMovies"] == security["signUp"] == security["logIn"] == []
+    assert security["bookSeats"] == security["createMovie"] == [{"bearer": []}]
+    assert security["logOut"] == [{"bearer": []}, {}]
+
+
+def test_ids_are_of_64_bits(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in ("Movie", "Show", "Booking", "Account", "Screen", "Cinema"):
+        assert schemas[name]["properties"]["id"]["format"] == "int64"
+    for node in walk(document["components"]["schemas"]):
+        kinds = [node["type"]] if isinstance(node.get("type"), str) else node.get("type", [])
+        if "integer" in kinds:
+            large = node.get("maximum", 0) >= 2**31
+            assert node["format"] == "int64" if large else node["format"] in ("int32", "int64")
+
+
+def test_a_size_is_said_in_the_words_of_its_type(document: dict[str, Any]) -> None:
+    words = {"maxLength": "string", "maxItems": "array", "maxProperties": "object"}
+    seen = set()
+    for node in walk(document):
+        for word, kind in words.items():
+            if word in node and "type" in node and isinstance(node[word], int):
+                assert kind in node["type"], node
+                seen.add(word)
+    assert seen == set(words)
+
+
+def test_nothing_in_it_is_unused(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    for kind, components in document["components"].items():
+        for name in components:
+            if kind == "securitySchemes":
+                assert f'{{"{name}": []}}' in text
+            else:
+                assert f'"#/components/{kind}/{name}"' in text, name
+
+
+def test_problems_are_of_one_flat_type(document: dict[str, Any]) -> None:
+    """No oneOf and no const: a client that is generated knows one type, and reads each case."""
+    reference = "#/components/schemas/Problem"
+    for path, method, operation in operations(document):
+        responses = operation["responses"]
+        assert responses["default"]["content"][PROBLEM]["schema"] == {"$ref": reference}
+        for status, response in responses.items():
+            if status.isdigit() and int(status) >= 400:
+                schema = response["content"][PROBLEM]["schema"]
+                codes = schema["properties"]["code"]["enum"]
+                assert schema == {"$ref": reference, "properties": {"code": {"enum": codes}}}
+                assert {CODES[code].status for code in codes} == {int(status)}, (method, path)
+    assert not any({"oneOf", "const"} & set(node) for node in walk(document))
+    problem = document["components"]["schemas"]["Problem"]
+    facts = {name for code in CODES.values() for name in code.facts}
+    assert set(problem["properties"]) == facts | set(problem["required"])
+
+
+def test_a_fact_has_the_same_type_whatever_the_code() -> None:
+    shared = problem_schema()["properties"]
+    for code, entry in CODES.items():
+        for name, schema in entry.facts.items():
+            assert schema == shared[name], (code, name)
+
+
 def test_every_operation_is_described(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         where = f"{method} {path}"
@@ -68,7 +172,7 @@ def test_every_operation_declares_what_its_kind_declares_problems(document: dict
         statuses = set(operation["responses"])
         assert {"422", "503"} <= statuses, where
         assert ("401" in statuses) == (
-            "security" in operation or path in ("/api/login/", "/api/token/refresh/")
+            operation["security"] != [] or path in ("/api/login/", "/api/token/refresh/")
         ), where
         assert ("404" in statuses) == ("{" in path), where
         assert ({"413", "415"} <= statuses) == (method != "get"), where
@@ -79,7 +183,7 @@ def test_every_operation_declares_what_its_kind_declares_problems(document: dict
 def test_path_ids_are_bounded(document: dict[str, Any]) -> None:
     for methods in document["paths"].values():
         for parameter in methods.get("parameters", ()):
-            schema = {"type": "integer", "minimum": 1, "maximum": PATH_ID_MAX}
+            schema = {"type": "integer", "format": "int64", "minimum": 1, "maximum": PATH_ID_MAX}
             assert parameter["schema"] == schema
 
 

@@ -19,9 +19,9 @@ func main() {
 	api := booking.NewAPIClient(configuration)
 	anyone := context.Background()
 
-	_, _, err := api.AuthAPI.Signup(anyone).SignupBody(*booking.NewSignupBody(name, password)).Execute()
+	_, _, err := api.AuthAPI.SignUp(anyone).SignupBody(*booking.NewSignupBody(name, password)).Execute()
 	done(err)
-	tokens, _, err := api.AuthAPI.Login(anyone).LoginBody(*booking.NewLoginBody(name, password)).Execute()
+	tokens, _, err := api.AuthAPI.LogIn(anyone).LoginBody(*booking.NewLoginBody(name, password)).Execute()
 	done(err)
 	customer := context.WithValue(anyone, booking.ContextAccessToken, tokens.Access)
 
@@ -39,32 +39,32 @@ func main() {
 	check(pagination.Total >= 10, "total", pagination)
 	show := more[4].Id
 
-	seatMap, _, err := api.CatalogAPI.GetSeats(anyone, show).Execute()
+	seatMap, _, err := api.CatalogAPI.GetShowSeats(anyone, show).Execute()
 	done(err)
 	label := available(seatMap)
-	picture, _, err := api.CatalogAPI.GetSeatsPicture(anyone, show).Execute()
+	picture, _, err := api.CatalogAPI.DrawShowSeats(anyone, show).Execute()
 	done(err)
 	check(picture[:4] == "<svg", "picture", picture)
 
 	wanted := booking.BookBody{SeatNumbers: []string{label}}
-	held, _, err := api.BookingAPI.Hold(customer, show).BookBody(wanted).IdempotencyKey("go-1").Execute()
+	held, _, err := api.BookingAPI.HoldSeats(customer, show).BookBody(wanted).IdempotencyKey("go-1").Execute()
 	done(err)
 	check(held.Status == "held" && held.GetSeatNumber() == label && held.ExpiresAt.IsSet(), "held", held)
-	booked, _, err := api.BookingAPI.Confirm(customer, held.Id).Execute()
+	booked, _, err := api.BookingAPI.ConfirmBooking(customer, held.Id).Execute()
 	done(err)
 	check(booked.Id == held.Id && booked.Status == "booked", "booked", booked)
 
-	_, _, err = api.BookingAPI.Book(customer, show).BookBody(wanted).Execute()
+	_, _, err = api.BookingAPI.BookSeats(customer, show).BookBody(wanted).Execute()
 	taken := refused(err)
 	check(taken.Status == 409 && taken.Code == "seat_taken", "taken", taken)
 	check(len(taken.Seats) == 1 && taken.Seats[0] == label, "seats in the way", taken)
 	wanted.SeatNumbers = append(wanted.SeatNumbers, "")
-	_, _, err = api.BookingAPI.Book(customer, show).BookBody(wanted).Execute()
+	_, _, err = api.BookingAPI.BookSeats(customer, show).BookBody(wanted).Execute()
 	wrong := refused(err)
 	check(wrong.Status == 422 && wrong.Code == "validation_failed", "wrong", wrong)
 	check(len(wrong.Errors) == 1 && wrong.Errors[0].GetPointer() == "/seat_numbers/1", "errors", wrong)
 
-	cancelled, _, err := api.BookingAPI.Cancel(customer, held.Id).CancelBody(booking.CancelBody{}).Execute()
+	cancelled, _, err := api.BookingAPI.CancelBooking(customer, held.Id).CancelBody(booking.CancelBody{}).Execute()
 	done(err)
 	check(cancelled.Status == "cancelled", "cancelled", cancelled)
 }

@@ -4,9 +4,9 @@ import json
 import sys
 
 from booking_client import AuthenticatedClient, Client
-from booking_client.api.auth import login, signup
-from booking_client.api.booking import book, cancel, confirm, hold
-from booking_client.api.catalog import get_seats, get_seats_picture, list_shows
+from booking_client.api.auth import log_in, sign_up
+from booking_client.api.booking import book_seats, cancel_booking, confirm_booking, hold_seats
+from booking_client.api.catalog import draw_show_seats, get_show_seats, list_shows
 from booking_client.models import (
     Account,
     BookBody,
@@ -26,9 +26,9 @@ URL = sys.argv[1]
 NAME, PASSWORD = "python_client", "correct horse battery"
 
 anyone = Client(URL)
-account = signup.sync(client=anyone, body=SignupBody(username=NAME, password=PASSWORD))
+account = sign_up.sync(client=anyone, body=SignupBody(username=NAME, password=PASSWORD))
 assert isinstance(account, Account), account
-tokens = login.sync(client=anyone, body=LoginBody(username=NAME, password=PASSWORD))
+tokens = log_in.sync(client=anyone, body=LoginBody(username=NAME, password=PASSWORD))
 assert isinstance(tokens, Tokens), tokens
 customer = AuthenticatedClient(URL, token=tokens.access)
 
@@ -38,7 +38,7 @@ assert len({show.id for show in shows}) == 10, pages
 assert json.loads(pages[1].headers["X-Pagination"])["total"] >= 10
 show_id = shows[-1].id
 
-seat_map = get_seats.sync(show_id, client=anyone)
+seat_map = get_show_seats.sync(show_id, client=anyone)
 assert isinstance(seat_map, SeatMap), seat_map
 label = next(
     seat.seat_number
@@ -46,11 +46,11 @@ label = next(
     for seat in row.seats
     if seat.status == MapSeatStatus.AVAILABLE and seat.kind == MapSeatKind.STANDARD
 )
-picture = get_seats_picture.sync(show_id, client=anyone)
+picture = draw_show_seats.sync(show_id, client=anyone)
 assert isinstance(picture, str), picture
 assert picture.startswith("<svg"), picture
 
-held = hold.sync(
+held = hold_seats.sync(
     show_id,
     client=customer,
     body=BookBody(seat_numbers=[label]),
@@ -59,19 +59,19 @@ held = hold.sync(
 assert isinstance(held, Booking), held
 assert (held.status, held.seat_number) == (BookingStatus.HELD, label)
 assert held.expires_at is not None
-booked = confirm.sync(held.id, client=customer)
+booked = confirm_booking.sync(held.id, client=customer)
 assert isinstance(booked, Booking), booked
 assert (booked.id, booked.status) == (held.id, BookingStatus.BOOKED)
 
-taken = book.sync(show_id, client=customer, body=BookBody(seat_numbers=[label]))
+taken = book_seats.sync(show_id, client=customer, body=BookBody(seat_numbers=[label]))
 assert isinstance(taken, Problem), taken
 assert (taken.status, taken.code, taken.seats) == (409, "seat_taken", [label])
-wrong = book.sync(show_id, client=customer, body=BookBody(seat_numbers=[label, ""]))
+wrong = book_seats.sync(show_id, client=customer, body=BookBody(seat_numbers=[label, ""]))
 assert isinstance(wrong, Problem), wrong
 assert (wrong.status, wrong.code) == (422, "validation_failed")
 assert isinstance(wrong.errors, list), wrong
 assert [error.pointer for error in wrong.errors] == ["/seat_numbers/1"]
 
-cancelled = cancel.sync(held.id, client=customer, body=CancelBody())
+cancelled = cancel_booking.sync(held.id, client=customer, body=CancelBody())
 assert isinstance(cancelled, Booking), cancelled
 assert cancelled.status == BookingStatus.CANCELLED

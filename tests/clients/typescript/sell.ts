@@ -22,8 +22,8 @@ async function refused(call: Promise<{ error?: api.Problem }>): Promise<api.Prob
 }
 
 async function sell(): Promise<void> {
-  await done(api.signup({ body: account }));
-  const tokens = await done(api.login({ body: account }));
+  await done(api.signUp({ body: account }));
+  const tokens = await done(api.logIn({ body: account }));
   client.setConfig({ auth: tokens.access });
 
   const first = await done(api.listShows({ query: { page: 1, page_size: 5 } }));
@@ -35,33 +35,33 @@ async function sell(): Promise<void> {
   assert(pagination && JSON.parse(pagination).total >= 10);
   const path = { show_id: shows[9].id };
 
-  const map = await done(api.getSeats({ path }));
+  const map = await done(api.getShowSeats({ path }));
   const seats = map.rows.flatMap((row) => row.seats);
   const seat = seats.find((one) => one?.status === "available" && one.kind === "standard");
   assert(seat);
-  const picture = await done(api.getSeatsPicture({ path }));
+  const picture = await done(api.drawShowSeats({ path }));
   assert((await picture.text()).startsWith("<svg"));
 
   const body = { seat_numbers: [seat.seat_number] };
   const headers = { "Idempotency-Key": "typescript-1" };
-  const held = await done(api.hold({ path, body, headers }));
+  const held = await done(api.holdSeats({ path, body, headers }));
   assert.equal(held.status, "held");
   assert.equal(held.seat_number, seat.seat_number);
   assert(held.expires_at);
   const booking = { booking_id: held.id };
-  const booked = await done(api.confirm({ path: booking }));
+  const booked = await done(api.confirmBooking({ path: booking }));
   assert.equal(booked.status, "booked");
 
-  const taken = await refused(api.book({ path, body }));
+  const taken = await refused(api.bookSeats({ path, body }));
   assert.equal(taken.status, 409);
   assert.equal(taken.code, "seat_taken");
   assert.deepEqual(taken.seats, [seat.seat_number]);
-  const wrong = await refused(api.book({ path, body: { seat_numbers: [seat.seat_number, ""] } }));
+  const wrong = await refused(api.bookSeats({ path, body: { seat_numbers: [seat.seat_number, ""] } }));
   assert.equal(wrong.status, 422);
   assert.equal(wrong.code, "validation_failed");
   assert.deepEqual(wrong.errors?.map((error) => error.pointer), ["/seat_numbers/1"]);
 
-  const cancelled = await done(api.cancel({ path: booking, body: {} }));
+  const cancelled = await done(api.cancelBooking({ path: booking, body: {} }));
   assert.equal(cancelled.status, "cancelled");
 }
 
