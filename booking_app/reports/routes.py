@@ -1,9 +1,10 @@
-"""Reports for staff, as JSON or, with `Accept: text/csv`, as CSV."""
+"""Reports for staff, as JSON and as tables for a spreadsheet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from flask import Response, json, request
+import marshmallow as ma
+from flask import Response
 
 from booking_app.auth.access import staff_only
 from booking_app.reports import schemas, service
@@ -19,7 +20,7 @@ blp = Blueprint(
 )
 
 SALES, COMING = schemas.Sales(), schemas.ComingShow()
-JSON, CSV = "application/json", csv.MEDIA_TYPE
+TABLE = {"schema": {"type": "string"}, "content_type": csv.MEDIA_TYPE, "description": "A table."}
 
 
 @blp.route("/sales/", methods=["GET"])
@@ -27,15 +28,26 @@ JSON, CSV = "application/json", csv.MEDIA_TYPE
 @blp.tagged
 @blp.arguments(schemas.SalesQuery, location="query")
 @blp.response(200, schemas.Sales(many=True))
-@blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")
-def report_sales(query: dict[str, Any]) -> Response:
+def report_sales(query: dict[str, Any]) -> Any:
     """Report sales
 
     For staff. Seats, sold ones, occupancy and takings of the shows from `since` to `until`, days in
     their cinemas' time zones, by day, film, screen or category. Held seats and those given back do
-    not count. With `Accept: text/csv` it is a table.
+    not count.
     """
-    return _answer(SALES.dump(service.sales(**query), many=True), list(SALES.fields))
+    return service.sales(**query)
+
+
+@blp.route("/sales.csv", methods=["GET"])
+@staff_only
+@blp.arguments(schemas.SalesQuery, location="query")
+@blp.response(200, **TABLE)
+def export_sales(query: dict[str, Any]) -> Response:
+    """Report sales as a table
+
+    For staff. The rows of the sales report as CSV, the names of its fields in the first line.
+    """
+    return Response(_lines(SALES, service.sales(**query)), mimetype=csv.MEDIA_TYPE)
 
 
 @blp.route("/shows/", methods=["GET"])
@@ -43,24 +55,31 @@ def report_sales(query: dict[str, Any]) -> Response:
 @blp.tagged
 @blp.arguments(schemas.ComingQuery, location="query")
 @blp.response(200, schemas.ComingShow(many=True), headers=HEADER)
-@blp.alt_response(200, schema={"type": "string"}, content_type=CSV, description="A table.")
-def report_coming_shows(query: dict[str, Any]) -> Response:
+def report_coming_shows(query: dict[str, Any]) -> Any:
     """Report the shows to come
 
-    For staff. By time, with what is sold, held and taken in so far. With `Accept: text/csv` it is a
-    table.
+    For staff. By time, with what is sold, held and taken in so far.
     """
     page = service.coming_shows(**query)
-    answer = _answer(COMING.dump(page.items, many=True), list(COMING.fields))
-    answer.headers.extend(page_headers(page))
-    return answer
+    return page.items, page_headers(page)
 
 
-def _answer(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Response:
-    if request.accept_mimetypes.best_match([JSON, CSV], JSON) == CSV:
-        table = csv.lines(names, ([row[name] for name in names] for row in rows))
-        response = Response("".join(table), mimetype=CSV)
-    else:
-        response = Response(json.dumps(rows), mimetype=JSON)
-    response.vary.add("Accept")
+@blp.route("/shows.csv", methods=["GET"])
+@staff_only
+@blp.arguments(schemas.AllComingQuery, location="query")
+@blp.response(200, **TABLE)
+def export_coming_shows(query: dict[str, Any]) -> Response:
+    """Report the shows to come as a table
+
+    For staff. All of them as CSV, the names of the fields in the first line.
+    """
+    shows = service.all_coming_shows(**query)
+    response = Response(_lines(COMING, csv.begun(shows)), mimetype=csv.MEDIA_TYPE)
+    response.call_on_close(shows.close)
     return response
+
+
+def _lines(schema: ma.Schema, rows: Iterable[Any]) -> Iterator[str]:
+    names = list(schema.fields)
+    dumped = map(schema.dump, rows)
+    return csv.lines(names, ([row[name] for name in names] for row in dumped))

@@ -19,8 +19,12 @@ class SalesQuery(ma.Schema):
     cinema = StrictInteger(1, query=True, metadata={"description": "Only of this cinema."})
 
 
-class ComingQuery(PageQuery):
+class AllComingQuery(ma.Schema):
     cinema = StrictInteger(1, query=True, metadata={"description": "Only of this cinema."})
+
+
+class ComingQuery(AllComingQuery, PageQuery):
+    """The same, by the page."""
 
 
 class _Sales(AnswerSchema):

@@ -10,7 +10,8 @@ The seats of a show that is over change no more, so they are added up once and t
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -28,7 +29,17 @@ from booking_app.catalog.models import (
     is_free,
     with_places,
 )
-from booking_app.core.database import NOW, Query, fold, later, reading, upsert, writes
+from booking_app.core.database import (
+    NOW,
+    Query,
+    exporting,
+    fold,
+    later,
+    reading,
+    streamed,
+    upsert,
+    writes,
+)
 from booking_app.core.errors import Invalid
 from booking_app.core.outages import is_unavailable
 from booking_app.core.paging import Listing, Page, fetch_page, listing
@@ -202,22 +213,50 @@ def coming_shows(
     *, page: int, page_size: int, cinema: int | None = None, now: datetime | None = None
 ) -> Page:
     """Shows to come, by time, each with what is blocked, sold, held and taken in so far."""
-    params: dict[str, Any] = {"now": now}
-    if cinema is not None:
-        params["cinema"] = cinema
     with reading() as connection:
-        statements = _coming(cinema is not None)
-        found = fetch_page(connection, statements, params, page=page, page_size=page_size)
-        of_page = {"shows": [show["show"] for show in found.items], "now": now}
-        sold = connection.execute(SOLD_OF_SHOWS, of_page).mappings()
-        by_show = {row["show_id"]: row for row in sold}
+        found = fetch_page(
+            connection,
+            _coming_listing(cinema is not None),
+            _coming_params(cinema, now),
+            page=page,
+            page_size=page_size,
+        )
+        return replace(found, items=_with_figures(connection, found.items, now))
+
+
+def all_coming_shows(
+    *, cinema: int | None = None, now: datetime | None = None
+) -> Generator[dict[str, Any], None, None]:
+    """Every show to come, as `coming_shows` has them, as they are at one moment; some at a time."""
+    query, params = _coming(cinema is not None), _coming_params(cinema, now)
+    with exporting() as connection, streamed(connection, query, params) as shows:
+        for some in shows.partitions():
+            yield from _with_figures(connection, some, now)
+
+
+def _coming_params(cinema: int | None, now: datetime | None) -> dict[str, Any]:
+    return {"now": now} if cinema is None else {"now": now, "cinema": cinema}
+
+
+def _with_figures(
+    connection: sa.Connection, shows: Sequence[Any], now: datetime | None
+) -> list[dict[str, Any]]:
+    """The shows, each with what is blocked, sold, held and taken in so far."""
+    of_shows = {"shows": [show["show"] for show in shows], "now": now}
+    sold = connection.execute(SOLD_OF_SHOWS, of_shows).mappings()
+    by_show = {row["show_id"]: row for row in sold}
     # One that was deleted between the two statements has no seats any more.
     none = {"blocked": 0, "sold": 0, "held": 0, "takings_cents": 0}
-    return found.map(lambda show: _row({**show, **by_show.get(show["show"], none)}))
+    return [_row({**show, **by_show.get(show["show"], none)}) for show in shows]
 
 
 @cache
-def _coming(of_cinema: bool) -> Listing:
+def _coming_listing(of_cinema: bool) -> Listing:
+    return listing(_coming(of_cinema))
+
+
+@cache
+def _coming(of_cinema: bool) -> Query:
     shows = sa.select(
         Show.id.label("show"),
         Show.movie_id.label("movie"),
@@ -232,11 +271,11 @@ def _coming(of_cinema: bool) -> Listing:
     query = with_places(shows).where(Show.starts_at > NOW)
     if of_cinema:
         query = query.where(Screen.cinema_id == sa.bindparam("cinema"))
-    return listing(query.order_by(Show.starts_at, Show.id))
+    return query.order_by(Show.starts_at, Show.id)
 
 
 HELD_SEATS = sa.func.count().filter(sa.not_(SOLD), sa.not_(is_free(NOW))).label("held")
-# The figures of the shows of one page.
+# The figures of some shows.
 SOLD_OF_SHOWS = (
     sa.select(ShowSeat.show_id, *FIGURES, HELD_SEATS)
     .where(ShowSeat.show_id.in_(sa.bindparam("shows", expanding=True)))

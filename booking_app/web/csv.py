@@ -3,10 +3,11 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 MEDIA_TYPE = "text/csv"
+Row = TypeVar("Row")
 LINES_AT_ONCE = 100
 # With one of these signs at its beginning a spreadsheet takes a text for a formula; and some part
 # cells at semicolons too, whatever quotes there are.
@@ -34,6 +35,12 @@ def lines(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
     written = (writer.writerow([_cell(value) for value in row]) for row in rows)
     while some := list(islice(written, LINES_AT_ONCE)):
         yield "".join(some)
+
+
+def begun(rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows, with the first one read at once: what fails there is answered as an error, not with
+    a table that ends early."""
+    return chain(list(islice(rows, 1)), rows)
 
 
 def _cell(value: Any) -> Any:

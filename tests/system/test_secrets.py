@@ -1,5 +1,6 @@
 """Passwords, tokens and keys stand in no log, no error and no row of the database."""
 
+import json
 import os
 import re
 import signal
@@ -11,8 +12,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from booking_app.core.database import db, reading
-from tests.conftest import ROOT
-from tests.serving import Server
+from tests import pins
+from tests.serving import ROOT, Server
 
 KEY, KEY_BEFORE = "present-key-" + "p" * 30, "previous-key-" + "q" * 30
 FIRST, SECOND, WRONG = "first-of-passwords", "second-of-passwords", "third-of-passwords"
@@ -95,8 +96,20 @@ def test_nothing_secret_is_written_anywhere(
 
 
 def test_every_requirement_is_pinned_with_the_hashes_of_its_files() -> None:
-    for path in (ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"):
+    for path in pins.FILES:
         text = re.sub(r"^#.*\n|^\n", "", path.read_text(), flags=re.MULTILINE)
         for entry in re.split(r"\n(?=\S)", text.strip()):
             assert re.match(r"[\w.-]+(\[\w+\])?==[\w.]+( *;[^\\]+)? \\\n", entry), entry
             assert re.search(r"--hash=sha256:[0-9a-f]{64}$", entry), entry
+
+
+def test_every_npm_package_is_pinned_with_the_hash_of_its_file() -> None:
+    """And from no server in particular."""
+    folder = ROOT / "tests" / "clients"
+    wanted = json.loads((folder / "package.json").read_text())["devDependencies"]
+    assert all(re.fullmatch(r"[0-9.]+", version) for version in wanted.values())
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
+    assert packages.pop("")["devDependencies"] == wanted
+    for name, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name

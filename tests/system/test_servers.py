@@ -71,7 +71,11 @@ def test_every_transaction_has_the_settings_of_the_application(
     with reading() as connection:
         assert read(connection) == settings
     (streamed,) = streaming(query)
-    assert streamed == settings | {"idle_in_transaction_session_timeout": "1min"}
+    assert streamed == settings | {
+        "transaction_isolation": "repeatable read",
+        "transaction_read_only": "on",
+        "idle_in_transaction_session_timeout": "1min",
+    }
     assert why_read_only() is None
 
 

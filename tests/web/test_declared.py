@@ -178,8 +178,10 @@ def accounts(world: World) -> None:
     call("patch", account, staff.id, by=staff, json={"is_staff": False})
     call("post", "/api/login/", json=SIGNUP)
     call("get", "/api/audit/", by=staff)
-    call("get", "/api/reports/sales/", by=staff, query_string=PERIOD)
-    call("get", "/api/reports/shows/", by=staff)
+    for report in ("sales/", "sales.csv"):
+        call("get", f"/api/reports/{report}", by=staff, query_string=PERIOD)
+    for report in ("shows/", "shows.csv"):
+        call("get", f"/api/reports/{report}", by=staff)
 
 
 def films_and_shows(world: World) -> None:
@@ -211,7 +213,7 @@ def films_and_shows(world: World) -> None:
         call("patch", show, shows[1], by=staff, json=late)
     call("delete", show, shows[0], by=staff)
     call("delete", movie, film, by=staff)
-    for template in (movie, f"{movie}shows/", show, f"{show}seats/"):
+    for template in (movie, f"{movie}shows/", show, f"{show}seats/", f"{show}seats.svg"):
         call("get", template, MISSING)
     for template in (movie, show):
         call("patch", template, MISSING, by=staff, json={})

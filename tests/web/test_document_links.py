@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from booking_app.web.openapi import LINK_BODY
 from tests.conftest import PASSWORD, bearer
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -40,8 +41,8 @@ class Follower:
 
     def follow(self, name: str, body: Any = None) -> None:
         link = self.links[name]
-        if "requestBody" in link:
-            body = {key: self.value(told) for key, told in link["requestBody"].items()}
+        if LINK_BODY in link:
+            body = {key: self.value(told) for key, told in link[LINK_BODY].items()}
         found = link.get("parameters", {})
         self.call(link["operationId"], body, **{key: self.value(found[key]) for key in found})
 
