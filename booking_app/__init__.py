@@ -15,6 +15,7 @@ from booking_app.auth.tokens import jwt
 from booking_app.booking.routes import blp as booking_blp
 from booking_app.catalog.examples import bookable_example
 from booking_app.catalog.routes import blp as catalog_blp
+from booking_app.catalog.venue_routes import blp as venues_blp
 from booking_app.core import backups, database
 from booking_app.reports.routes import blp as reports_blp
 from booking_app.web import (
@@ -84,7 +85,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     Migrate(app, database.db)
     openapi.api.live_examples = bookable_example
     openapi.api.init_app(app)
-    for blueprint in (entry.blp, auth_blp, catalog_blp, booking_blp, reports_blp):
+    for blueprint in (entry.blp, auth_blp, catalog_blp, venues_blp, booking_blp, reports_blp):
         openapi.api.register_blueprint(blueprint)
     app.register_blueprint(health.blp)
     app.register_blueprint(pages.blp)

@@ -67,7 +67,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("file_places",),
             ("file_shows",),
             ("catalog_export", "catalog_file"),
-            ("routes",),
+            ("routes", "venue_routes"),
         ),
     ),
     (

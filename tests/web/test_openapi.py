@@ -78,7 +78,7 @@ def test_it_says_who_and_where_and_under_what_licence(document: dict[str, Any]) 
     assert document["info"]["license"] == {"name": "MIT License", "identifier": "MIT"}
     assert document["info"]["contact"]["name"]
     tags = {tag["name"]: tag["description"] for tag in document["tags"]}
-    assert list(tags) == ["entry", "auth", "catalog", "booking", "reports"]
+    assert list(tags) == ["entry", "auth", "catalog", "venues", "booking", "reports"]
     assert all(told.endswith(".") for told in tags.values())
     assert {tag for _, _, one in operations(document) for tag in one["tags"]} == set(tags)
 
