@@ -170,10 +170,9 @@ def test_the_prefix_is_in_every_place_that_is_answered(
     assert page.headers["Link"].count("</kino/api/movies/?") == 4
     entry = behind.get("/api/", headers=KINO).json["links"]
     assert all(path.startswith("/kino/") for path in entry.values())
-    assert behind.get("/openapi.json", headers=KINO).json["servers"] == [
-        {"url": "/kino", "description": "This server."}
-    ]
-    assert behind.get("/openapi.json").json["servers"] == [{"url": "/"}]
+    for headers_, url in ((KINO, "/kino"), ({}, "/")):
+        (server,) = behind.get("/openapi.json", headers=headers_).json["servers"]
+        assert server["url"] == url
     for path in ("/", "/swagger/", "/admin/login/"):
         text = FlaskClient(behind.application).get(path, headers=KINO).text
         places = re.findall(r'(?:href|src|action|data-document)="(/[^"]*)"', text)
