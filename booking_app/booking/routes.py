@@ -67,7 +67,9 @@ def retriable(view: View) -> View:
         "same call it gives the first answer again, with `Idempotent-Replayed: true`.",
         "schema": {"type": "string", "pattern": f"^{schemas.KEY_PATTERN}$"},
     }
+    replayed = {"description": "`true`: the first answer again.", "schema": {"type": "string"}}
     documented: View = Blueprint.doc(parameters=[parameter])(view)
+    documented.answer_headers = {"Idempotent-Replayed": replayed}  # type: ignore[attr-defined]
     return Blueprint.problems("idempotency_key_reused", "idempotency_in_progress")(documented)
 
 

@@ -6,6 +6,7 @@ endpoint does not know.
 """
 
 import copy
+import http
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -20,15 +21,19 @@ from werkzeug.exceptions import HTTPException
 
 from booking_app.core.outages import is_unavailable
 from booking_app.web import problems
+from booking_app.web.answer_examples import example_of
 from booking_app.web.field_schemas import ATTRIBUTES, Converter
 from booking_app.web.fields import Day, Instant, Money
+from booking_app.web.header_schemas import (
+    HEADERS,
+    KEPT,
+    PARAMETERS,
+    add_headers,
+    add_parameters,
+)
 from booking_app.web.headers import cacheable
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
 from booking_app.web.validation import ERROR_SCHEMA, with_codes
-
-RETRY_AFTER = {
-    "Retry-After": {"description": "In so many seconds.", "schema": {"type": "string"}},
-}
 
 # What the parameters of paths are.
 PATH_PARAMETERS = {
@@ -109,14 +114,16 @@ class Answers(BasePlugin):
             operation["operationId"] = self._operation_id(view.__name__)
             operation.setdefault("security", [])  # said, or a client would ask for a token
             responses = operation.setdefault("responses", {})
-            if getattr(view, "is_public", False):
-                responses[200].setdefault("headers", {})["ETag"] = {
-                    "description": "Of what is answered.",
-                    "schema": {"type": "string"},
-                }
+            kept = getattr(view, "is_public", False)
+            add_parameters(operation, *(("IfNoneMatch",) if kept else ()))
+            if kept:
                 responses[304] = {
                     "description": "Nothing has changed since the `If-None-Match` of the request."
                 }
+            for status, response in responses.items():
+                if int(status) < http.HTTPStatus.BAD_REQUEST:
+                    add_headers(response, *(KEPT if kept else ()))
+                    response["headers"] |= getattr(view, "answer_headers", {})
             responses |= _errors(method, getattr(view, "problems", ()))
 
     def _operation_id(self, name: str) -> str:
@@ -141,14 +148,19 @@ def _errors(method: str, codes: Iterable[str]) -> dict[int | str, Any]:
         by_status[problems.CODES[code].status].append(code)
     responses: dict[int | str, Any] = {}
     for status, names in sorted(by_status.items()):
-        says_when = not set(problems.WITH_RETRY_AFTER).isdisjoint(names)
-        headers = {"headers": RETRY_AFTER} if says_when else {}
-        responses[status] = headers | _response(
+        responses[status] = _response(
             "; ".join(f"`{name}`: {problems.CODES[name].title}" for name in names),
             # Beside its reference: clients know one type of problem, and this says which codes.
             {"properties": {"code": {"enum": names}}},
         )
+        with_them = []
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            with_them.append("WwwAuthenticate")
+        if not set(problems.WITH_RETRY_AFTER).isdisjoint(names):
+            with_them.append("RetryAfter")
+        add_headers(responses[status], *with_them)
     responses["default"] = _response("Any other problem, such as one of the server.")
+    add_headers(responses["default"])
     return responses
 
 
@@ -177,6 +189,10 @@ class Api(flask_smorest.Api):
             self.ma_plugin.converter.add_attribute_function(attributes)
         self.spec.components.schema("Problem", problems.problem_schema())
         self.spec.components.schema("ProblemError", ERROR_SCHEMA)
+        for name, told in HEADERS.items():
+            self.spec.components.header(name, told)
+        for name, told in PARAMETERS.items():
+            self.spec.components.parameter(name, told["in"], told)
         app.add_url_rule("/openapi.json", "openapi", self.serve)
 
     def handle_http_exception(self, error: HTTPException) -> Response:
@@ -201,6 +217,7 @@ class Api(flask_smorest.Api):
             for operation in path.values():
                 if isinstance(operation, dict):
                     _fill_example(operation, values)
+                    _add_examples(operation, document["components"]["schemas"])
         return Response(orjson.dumps(document), mimetype="application/json")
 
 
@@ -217,6 +234,13 @@ def _fill_example(operation: dict[str, Any], values: dict[str, Any]) -> None:
     for name in body.get("example", {}):
         if name in values:
             body["example"][name] = values[name]
+
+
+def _add_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Give each answer that is JSON an example."""
+    for response in operation["responses"].values():
+        if content := response.get("content", {}).get("application/json"):
+            content.setdefault("example", example_of(content["schema"], schemas))
 
 
 api = Api()

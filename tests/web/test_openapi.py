@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from booking_app.web.problems import CODES, problem_schema
 from booking_app.web.requests import PATH_ID_MAX
 from tests.conftest import Caller
-from tests.contract import PROBLEM
+from tests.contract import PROBLEM, validate
 
 
 @pytest.fixture
@@ -178,6 +178,31 @@ def test_every_operation_declares_what_its_kind_declares_problems(document: dict
         assert ({"413", "415"} <= statuses) == (method != "get"), where
         assert ("400" in statuses) == (method != "get"), where
         assert "500" not in statuses, where
+
+
+def test_every_answer_has_an_example_that_is_one(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/json")
+            if content and status != "default":
+                validate(content["schema"], content["example"])
+                assert content["example"], (method, path)
+
+
+def test_every_answer_says_which_headers_it_has(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        where = f"{method} {path}"
+        read = [one.get("$ref", one.get("name")) for one in operation["parameters"]]
+        assert read.count("#/components/parameters/RequestId") == 1, where
+        for status, response in operation["responses"].items():
+            headers = set(response["headers"])
+            assert "X-Request-ID" in headers, where
+            assert ("WWW-Authenticate" in headers) == (status == "401"), where
+            assert ("ETag" in headers) <= (status in ("200", "201", "304")), where
+            if status == "304":
+                assert "#/components/parameters/IfNoneMatch" in read, where
+            if status in ("429", "503"):
+                assert "Retry-After" in headers, where
 
 
 def test_path_ids_are_bounded(document: dict[str, Any]) -> None:
