@@ -1,8 +1,15 @@
-"""What `schemathesis run` loads in test_fuzz.py: a new session of the caller for each case, since
-the cases themselves log out, end sessions and spend tokens."""
+"""What `schemathesis run` loads in test_fuzz.py.
+
+Each case has a new session of the caller, since the cases themselves log out, end sessions and
+spend tokens. Of a case with values that the document allows, what only the data can show to be
+right is put right: ids of what is there, seats that are free, names that the plan has. Each such
+call that the caller may make is noted with its status.
+"""
 
 import json
 import os
+import random
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +19,16 @@ import config
 from booking_app import create_app
 from booking_app.web.requests import ANONYMOUS_BODY_BYTES
 from tests.conftest import bearer, open_tokens
+from tests.fuzz_world import World
 
 app = create_app(config.load(os.environ | {"RATELIMIT_ENABLED": "off"}))
-USER_ID = os.environ["FUZZ_USER_ID"]
-
+ROLE = os.environ["FUZZ_ROLE"]
+USER_ID = int(os.environ["FUZZ_USER_ID"])
+STAFF_ID = int(os.environ["FUZZ_STAFF_ID"])
+STATUSES = Path(os.environ["FUZZ_STATUSES"])
 LINE_MAX = 7000  # of gunicorn's 8190, beyond which the application is never asked
+
+world = World(app, user_id=USER_ID, staff_id=STAFF_ID, is_staff=ROLE == "staff")
 
 
 @schemathesis.hook
@@ -39,7 +51,33 @@ def filter_body(context: Any, body: Any) -> bool:
     return len(json.dumps(body, default=str)) < ANONYMOUS_BODY_BYTES
 
 
-if USER_ID:
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Put right what only the data can show; one in ten goes as it was made."""
+    if is_allowed(case) and random.random() < 0.9:
+        world.settle(case)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Note the status of what the caller may call with these values."""
+    if is_allowed(case) and may_call(case.operation.definition.raw):
+        with STATUSES.open("a") as statuses:
+            statuses.write(f"{response.status_code} {case.operation.label}\n")
+
+
+def is_allowed(case: Any) -> bool:
+    """Whether the values are such as the document allows."""
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def may_call(operation: dict[str, Any]) -> bool:
+    if ROLE == "nobody":
+        return operation["security"] == []
+    return ROLE == "staff" or not operation["description"].startswith("For staff.")
+
+
+if ROLE != "nobody":
 
     @schemathesis.auth(refresh_interval=None)
     class Session:
@@ -47,7 +85,7 @@ if USER_ID:
 
         def get(self, case: Any, context: Any) -> str:
             with app.app_context():
-                return bearer(open_tokens(int(USER_ID)))["Authorization"]
+                return bearer(open_tokens(USER_ID))["Authorization"]
 
         def set(self, case: Any, data: str, context: Any) -> None:
             case.headers["Authorization"] = data

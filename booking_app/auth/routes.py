@@ -49,6 +49,9 @@ EXAMPLE_PASSWORD = {
 @limited("sign_up")
 @blp.response(201, schemas.Account)
 @blp.problems("username_taken")
+@blp.leads_to(
+    "logIn", body={"username": "$request.body#/username", "password": "$request.body#/password"}
+)
 def sign_up(data: dict[str, Any]) -> Any:
     """Sign up
 
@@ -64,6 +67,7 @@ def sign_up(data: dict[str, Any]) -> Any:
 @limited("log_in")
 @blp.response(200, schemas.Tokens)
 @blp.problems("invalid_credentials", "account_disabled")
+@blp.leads_to("refreshTokens", "logOut", body={"refresh": "$response.body#/refresh"})
 def log_in(data: dict[str, Any]) -> Any:
     """Log in
 
@@ -135,6 +139,7 @@ def change_password(data: dict[str, Any]) -> None:
 @signed_in
 @blp.arguments(PageQuery, location="query")
 @blp.response(200, schemas.OpenSession(many=True), headers=HEADER)
+@blp.leads_to("endSession", session_id="/0/id")
 def list_sessions(query: dict[str, Any]) -> Any:
     """List your sessions
 
@@ -160,6 +165,7 @@ def end_session(session_id: int) -> None:
 @staff_only
 @blp.arguments(schemas.AccountQuery, location="query")
 @blp.response(200, schemas.StaffsAccount(many=True), headers=HEADER)
+@blp.leads_to("getAccount", "updateAccount", account_id="/0/id")
 def list_accounts(query: dict[str, Any]) -> Any:
     """List accounts
 

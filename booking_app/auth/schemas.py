@@ -20,7 +20,7 @@ class Password(fields.String):
         super().__init__(
             required=True,
             validate=validate.Length(min=1, max=PASSWORD_MAX),
-            metadata={"format": "password"} | kwargs.pop("metadata", {}),
+            metadata={"format": "password", "pattern": r"^[^\x00]*$"} | kwargs.pop("metadata", {}),
         )
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
@@ -42,6 +42,9 @@ class NewPassword(Password):
 
 class Email(Text):
     """An address of the form a@b; whether it exists only a letter would tell."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "email"} | kwargs.pop("metadata", {}), **kwargs)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         email = super()._deserialize(value, attr, data, **kwargs)

@@ -80,6 +80,7 @@ def retriable(view: View) -> View:
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS)
+@blp.leads_to("getBooking", "cancelBooking", booking_id="/id")
 def book_seats(data: dict[str, Any], show_id: int) -> Response:
     """Book seats
 
@@ -99,6 +100,7 @@ def book_seats(data: dict[str, Any], show_id: int) -> Response:
 @limited("booking", by_account)
 @blp.response(201, schemas.Booking, headers=LOCATION)
 @blp.problems(*REFUSALS, "too_many_holds")
+@blp.leads_to("getBooking", "confirmBooking", "extendHold", "cancelBooking", booking_id="/id")
 def hold_seats(data: dict[str, Any], show_id: int) -> Response:
     """Hold seats
 
@@ -118,6 +120,7 @@ def hold_seats(data: dict[str, Any], show_id: int) -> Response:
 @blp.response(200, schemas.Booking)
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
+@blp.leads_to("getBooking", "cancelBooking", booking_id="/id")
 def confirm_booking(data: dict[str, Any], booking_id: int) -> Response:
     """Confirm a hold
 
@@ -136,6 +139,7 @@ def confirm_booking(data: dict[str, Any], booking_id: int) -> Response:
 @blp.problems("not_found", "not_your_booking", "already_cancelled", "not_held", "hold_expired")
 @blp.problems("sales_closed")
 @blp.problems("hold_limit")
+@blp.leads_to("confirmBooking", "cancelBooking", booking_id="/id")
 def extend_hold(data: dict[str, Any], booking_id: int) -> Response:
     """Hold for longer
 
@@ -181,6 +185,7 @@ def cancel_booking(data: dict[str, Any], booking_id: int) -> Response:
 @signed_in
 @blp.arguments(schemas.BookingQuery, location="query")
 @blp.response(200, schemas.Booking(many=True), headers=HEADER)
+@blp.leads_to("getBooking", "cancelBooking", booking_id="/0/id")
 def list_my_bookings(query: dict[str, Any]) -> Any:
     """List your bookings
 

@@ -1,6 +1,6 @@
 """The shapes of bookings on the wire."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -17,6 +17,7 @@ from booking_app.web.fields import (
     StrictBoolean,
     StrictInteger,
     Text,
+    together,
 )
 from booking_app.web.paging import PageQuery
 
@@ -35,6 +36,13 @@ def _seat_numbers(description: str) -> SeatLabels:
 
 class BookBody(ma.Schema):
     """One way of naming the seats, and one only."""
+
+    rules: ClassVar = {
+        **together(
+            one_of=("seat_number", "seat_numbers", "quantity"), not_both=(("user", "username"),)
+        ),
+        "dependentRequired": {name: ["quantity"] for name in ("category", "accessible", "split")},
+    }
 
     seat_number = SeatLabel(
         max_length=LABEL_MAX, metadata={"description": 'One seat; a number 5 means "5".'}

@@ -64,6 +64,7 @@ SVG = "image/svg+xml"
 @blp.public(A_MINUTE)
 @blp.arguments(schemas.MovieQuery, location="query")
 @blp.response(200, schemas.Movie(many=True), headers=HEADER)
+@blp.leads_to("getMovie", "listMovieShows", movie_id="/0/id")
 def list_movies(query: dict[str, Any]) -> Any:
     """List films
 
@@ -80,6 +81,7 @@ def list_movies(query: dict[str, Any]) -> Any:
 @blp.arguments(schemas.MovieBody, example=EXAMPLE_MOVIE)
 @blp.response(201, schemas.Movie)
 @blp.problems("external_id_taken")
+@blp.leads_to("getMovie", "updateMovie", "createShow", "deleteMovie", movie_id="/id")
 def create_movie(data: dict[str, Any]) -> Any:
     """Add a film
 
@@ -132,6 +134,7 @@ def delete_movie(movie_id: int) -> Any:
 @blp.arguments(schemas.MovieShowsQuery, location="query")
 @blp.response(200, schemas.Show(many=True), headers=HEADER)
 @blp.problems("not_found")
+@blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/0/id")
 def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
     """List a film's shows
 
@@ -147,6 +150,8 @@ def list_movie_shows(query: dict[str, Any], movie_id: int) -> Any:
 @blp.arguments(schemas.ShowBody, example=EXAMPLE_SHOW)
 @blp.response(201, schemas.Show)
 @blp.problems("not_found", "show_overlap", "upgrade_unfinished")
+@blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/id")
+@blp.leads_to("updateShow", "deleteShow", show_id="/id")
 def create_show(data: dict[str, Any], movie_id: int) -> Any:
     """Add a show of a film
 
@@ -161,6 +166,7 @@ def create_show(data: dict[str, Any], movie_id: int) -> Any:
 @blp.public()
 @blp.arguments(schemas.ShowQuery, location="query")
 @blp.response(200, schemas.Show(many=True), headers=HEADER)
+@blp.leads_to("getShow", "getShowSeats", "bookSeats", "holdSeats", show_id="/0/id")
 def list_shows(query: dict[str, Any]) -> Any:
     """List shows
 
@@ -174,6 +180,7 @@ def list_shows(query: dict[str, Any]) -> Any:
 @blp.public()
 @blp.response(200, schemas.Show)
 @blp.problems("not_found")
+@blp.leads_to("getShowSeats", "bookSeats", "holdSeats", show_id="/id")
 def get_show(show_id: int) -> Any:
     """Show a show
 
@@ -305,6 +312,7 @@ def list_cinemas(query: dict[str, Any]) -> Any:
 @blp.arguments(cinema_schemas.CinemaBody, example=EXAMPLE_CINEMA)
 @blp.response(201, cinema_schemas.Cinema)
 @blp.problems("name_taken", "upgrade_unfinished")
+@blp.leads_to("getCinema", "updateCinema", "deleteCinema", cinema_id="/id")
 def create_cinema(data: dict[str, Any]) -> Any:
     """Add a cinema
 
@@ -371,6 +379,7 @@ def list_screens(query: dict[str, Any]) -> Any:
 @blp.arguments(venue_schemas.ScreenBody, example=EXAMPLE_SCREEN)
 @blp.response(201, venue_schemas.Screen)
 @blp.problems("name_taken", "upgrade_unfinished", "pair_split")
+@blp.leads_to("getScreen", "updateScreen", "deleteScreen", screen_id="/id")
 def create_screen(data: dict[str, Any]) -> Any:
     """Add a screen
 

@@ -1,7 +1,7 @@
 """The shapes of films and shows on the wire."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import marshmallow as ma
@@ -30,6 +30,7 @@ from booking_app.web.fields import (
     StrictInteger,
     Text,
     optional_text,
+    together,
 )
 from booking_app.web.paging import PageQuery
 
@@ -40,6 +41,10 @@ IGNORED = "case, accents, spaces and signs don't count."
 
 class Genre(Text):
     """One genre. The bar is what separates them in the database."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {"pattern": r"^[^|\x00-\x1f\x7f-\x9f]*$"} | kwargs.pop("metadata", {})
+        super().__init__(metadata=metadata, **kwargs)
 
     def _deserialize(self, value: object, attr: object, data: object, **kwargs: object) -> str:
         genre = super()._deserialize(value, attr, data, **kwargs)
@@ -68,7 +73,9 @@ class WebAddress(Text):
     }
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=URL_MAX, metadata={"format": "uri"}, **kwargs)
+        super().__init__(
+            max_length=URL_MAX, metadata={"format": "uri", "pattern": "^https://"}, **kwargs
+        )
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         address = super()._deserialize(value, attr, data, **kwargs)
@@ -216,6 +223,8 @@ class _ShowTerms(SharedTerms):
 
 
 class ShowPatch(_ShowTerms):
+    rules: ClassVar = together(not_both=(("screen", "screen_name"),))
+
     screen = StrictInteger(
         1,
         metadata={"description": "The id of another screen, whose seat plan the show then has."},
@@ -238,6 +247,10 @@ class ShowPatch(_ShowTerms):
 
 class NewShow(_ShowTerms):
     """On a `screen` with a seat plan, or in the short form."""
+
+    rules: ClassVar = together(
+        one_of=("screen", "screen_name"), not_both=(("screen", "total_seats"),)
+    ) | {"dependentRequired": {"screen_name": ["total_seats"], "total_seats": ["screen_name"]}}
 
     screen_name = Text(
         max_length=100,

@@ -13,7 +13,12 @@ OF_ONE_OBJECT = {"minItems": "minProperties", "maxItems": "maxProperties"}
 
 
 class Converter(OpenAPIConverter):
-    """apispec's, which counts the names of an object as if it were a text or a list."""
+    """apispec's, which counts the names of an object as if it were a text or a list, and knows only
+    what single fields may be: `rules` of a schema says how they go together."""
+
+    def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        return found | getattr(schema, "rules", {})
 
     def field2length(self, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
         found: dict[str, Any] = super().field2length(field, **kwargs)

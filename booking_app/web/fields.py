@@ -6,9 +6,10 @@ a NUL that PostgreSQL can't keep. Each field here takes one form and names it wh
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import combinations
 from typing import Any, Self
 
 import marshmallow as ma
@@ -25,6 +26,23 @@ VISIBLE = "LMNPS"  # letters, marks, numbers, punctuation, symbols
 PLANES_ENDS = "".join(f"{chr(end - 1)}{chr(end)}" for end in range(0xFFFF, 0x110000, 0x10000))
 # C0, DEL, C1; surrogates, which have no UTF-8; and Unicode's noncharacters.
 CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{PLANES_ENDS}]")
+# What the document says of it: written so that the regular expressions of all languages read it.
+PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+MULTILINE_PATTERN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+
+
+def together(
+    *, one_of: Sequence[str] = (), not_both: Iterable[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """What the document says of a schema of which exactly one of these fields is given, and of
+    these pairs no two: in words that generators of clients, which know one type for it, leave out.
+    """
+    pairs: list[dict[str, Any]] = [
+        {"required": list(pair)} for pair in (*combinations(one_of, 2), *not_both)
+    ]
+    if one_of:
+        pairs.append({"not": {"anyOf": [{"required": [name]} for name in one_of]}})
+    return {"not": {"anyOf": pairs}}
 
 
 class Coded(str):
@@ -56,7 +74,10 @@ class Text(fields.String):
 
     def __init__(self, *, max_length: int, multiline: bool = False, **kwargs: Any) -> None:
         # The lengths are checked here, after trimming; the validator states them in the document.
-        super().__init__(validate=validate.Length(min=1, max=max_length), **kwargs)
+        pattern = MULTILINE_PATTERN if multiline else PATTERN
+        metadata = {"pattern": pattern} | kwargs.pop("metadata", {})
+        length = validate.Length(min=1, max=max_length)
+        super().__init__(validate=length, metadata=metadata, **kwargs)
         self.max_length = max_length
         self.allowed = "\n\t" if multiline else ""
 

@@ -81,6 +81,25 @@ class Blueprint(flask_smorest.Blueprint):
         return decorator
 
     @staticmethod
+    def leads_to(
+        *operation_ids: str, body: Mapping[str, str] | None = None, **path_parameters: str
+    ) -> Callable[[View], View]:
+        """Decorator: which calls come next, and what of this call's answer is their path
+        parameters, by JSON pointer, or their body, as runtime expressions of OpenAPI."""
+
+        def decorator(view: View) -> View:
+            link: dict[str, Any] = {"requestBody": dict(body)} if body else {}
+            if path_parameters:
+                link["parameters"] = {
+                    name: f"$response.body#{pointer}" for name, pointer in path_parameters.items()
+                }
+            made = {name: {"operationId": name, **link} for name in operation_ids}
+            view.links = getattr(view, "links", {}) | made  # type: ignore[attr-defined]
+            return view
+
+        return decorator
+
+    @staticmethod
     def public(shared_seconds: int = 0) -> Callable[[View], View]:
         """Decorator: the answer is the same for everybody, and so it may be kept, by shared caches
         for so long without asking (`headers.cacheable`)."""
@@ -124,6 +143,8 @@ class Answers(BasePlugin):
                 if int(status) < http.HTTPStatus.BAD_REQUEST:
                     add_headers(response, *(KEPT if kept else ()))
                     response["headers"] |= getattr(view, "answer_headers", {})
+                    if "content" in response and (links := getattr(view, "links", {})):
+                        response["links"] = links
             responses |= _errors(method, getattr(view, "problems", ()))
 
     def _operation_id(self, name: str) -> str:

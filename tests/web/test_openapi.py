@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from booking_app.web.problems import CODES, problem_schema
@@ -203,6 +204,66 @@ def test_every_answer_says_which_headers_it_has(document: dict[str, Any]) -> Non
                 assert "#/components/parameters/IfNoneMatch" in read, where
             if status in ("429", "503"):
                 assert "Retry-After" in headers, where
+
+
+def test_links_lead_to_calls_that_take_what_they_give(document: dict[str, Any]) -> None:
+    calls = {one["operationId"]: (path, one) for path, _, one in operations(document)}
+    links = [
+        link
+        for _, operation in calls.values()
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(links) > 30
+    for link in links:
+        path, operation = calls[link["operationId"]]
+        for name in link.get("parameters", {}):
+            assert f"{{{name}}}" in path
+        assert ("requestBody" in link) <= ("requestBody" in operation)
+    assert {"logIn"} == set(calls["signUp"][1]["responses"]["201"]["links"])
+    after_hold = calls["holdSeats"][1]["responses"]["201"]["links"]
+    assert {"confirmBooking", "cancelBooking"} <= set(after_hold)
+
+
+@pytest.mark.parametrize(
+    ("schema", "body", "allowed"),
+    [
+        ("BookBody", {"seat_number": "5"}, True),
+        ("BookBody", {"seat_numbers": ["5", "6"]}, True),
+        ("BookBody", {"quantity": 2, "category": "vip", "split": True}, True),
+        ("BookBody", {}, False),
+        ("BookBody", {"seat_number": "5", "quantity": 1}, False),
+        ("BookBody", {"seat_number": "5", "seat_numbers": ["6"]}, False),
+        ("BookBody", {"seat_number": "5", "category": "vip"}, False),
+        ("BookBody", {"seat_number": "5", "user": 1, "username": "a"}, False),
+        ("BookBody", {"seat_number": "5\x00"}, False),
+        ("ShowBody", {"date_time": "2030-01-31T20:00:00Z", "screen": 1}, True),
+        (
+            "ShowBody",
+            {"date_time": "2030-01-31T20:00:00Z", "screen_name": "1", "total_seats": 5},
+            True,
+        ),
+        ("ShowBody", {"date_time": "2030-01-31T20:00:00Z", "screen_name": "1"}, False),
+        ("ShowBody", {"date_time": "2030-01-31T20:00:00Z", "screen": 1, "total_seats": 5}, False),
+        ("ShowBody", {"date_time": "2030-01-31T20:00:00Z"}, False),
+        ("ShowPatch", {"screen": 1, "screen_name": "1"}, False),
+        ("SignupBody", {"username": "a", "password": "staple-battery", "email": "a"}, False),
+        ("MovieBody", {"title": "a\x07", "duration_minutes": 9}, False),
+        ("MovieBody", {"title": "a", "duration_minutes": 9, "description": "b\n\tc"}, True),
+        ("MovieBody", {"title": "a", "duration_minutes": 9, "description": "b\x07"}, False),
+        ("MovieBody", {"title": "a", "duration_minutes": 9, "genres": ["a|b"]}, False),
+        ("MovieBody", {"title": "a", "duration_minutes": 9, "poster_url": "ftp://a"}, False),
+    ],
+)
+def test_what_is_refused_stands_in_the_document(
+    schema: str, body: dict[str, Any], allowed: bool
+) -> None:
+    try:
+        validate({"$ref": f"#/components/schemas/{schema}"}, body)
+    except ValidationError:
+        assert not allowed
+    else:
+        assert allowed
 
 
 def test_path_ids_are_bounded(document: dict[str, Any]) -> None:
