@@ -63,7 +63,9 @@ def declared_codes(operation: dict[str, Any]) -> set[str]:
         for response in operation["responses"].values()
         for code in response.get("content", {})
         .get(PROBLEM, {"schema": {}})["schema"]
-        .get("properties", {"code": {"enum": []}})["code"]["enum"]
+        .get("dependentSchemas", {"code": {"properties": {"code": {"enum": []}}}})["code"][
+            "properties"
+        ]["code"]["enum"]
     }
 
 

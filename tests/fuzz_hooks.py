@@ -17,6 +17,7 @@ import schemathesis
 
 import config
 from booking_app import create_app
+from booking_app.web.openapi import LINK_BODY
 from booking_app.web.requests import ANONYMOUS_BODY_BYTES
 from tests.conftest import bearer, open_tokens
 from tests.fuzz_world import World
@@ -29,6 +30,17 @@ STATUSES = Path(os.environ["FUZZ_STATUSES"])
 LINE_MAX = 7000  # of gunicorn's 8190, beyond which the application is never asked
 
 world = World(app, user_id=USER_ID, staff_id=STAFF_ID, is_staff=ROLE == "staff")
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
+    """Let links carry their bodies."""
+    for path in raw_schema["paths"].values():
+        for operation in path.values():
+            for response in operation["responses"].values() if "responses" in operation else ():
+                for link in response.get("links", {}).values():
+                    if LINK_BODY in link:
+                        link["requestBody"] = link[LINK_BODY]
 
 
 @schemathesis.hook

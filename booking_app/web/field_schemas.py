@@ -28,6 +28,13 @@ class Converter(OpenAPIConverter):
             return {OF_ONE_OBJECT[name]: count for name, count in found.items()}
         return found
 
+    def field2pattern(self, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().field2pattern(field, **kwargs)
+        # ECMAScript, in which patterns of a document are, has these for Python's.
+        return {
+            name: pattern.replace(r"\A", "^").replace(r"\Z", "$") for name, pattern in found.items()
+        }
+
 
 def by_type(converter: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
     """The schemas of the alternatives of a `ByType`."""

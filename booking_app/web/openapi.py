@@ -35,6 +35,8 @@ from booking_app.web.headers import cacheable
 from booking_app.web.requests import METHODS_WITH_BODY, PATH_ID_MAX, IdConverter, Parser
 from booking_app.web.validation import ERROR_SCHEMA, with_codes
 
+LINK_BODY = "x-request-body"
+
 # What the parameters of paths are.
 PATH_PARAMETERS = {
     "movie_id": "The `id` of a film.",
@@ -88,7 +90,9 @@ class Blueprint(flask_smorest.Blueprint):
         parameters, by JSON pointer, or their body, as runtime expressions of OpenAPI."""
 
         def decorator(view: View) -> View:
-            link: dict[str, Any] = {"requestBody": dict(body)} if body else {}
+            # As an extension: openapi-generator refuses a document with a `requestBody` here that
+            # is no text.
+            link: dict[str, Any] = {LINK_BODY: dict(body)} if body else {}
             if path_parameters:
                 link["parameters"] = {
                     name: f"$response.body#{pointer}" for name, pointer in path_parameters.items()
@@ -171,8 +175,9 @@ def _errors(method: str, codes: Iterable[str]) -> dict[int | str, Any]:
     for status, names in sorted(by_status.items()):
         responses[status] = _response(
             "; ".join(f"`{name}`: {problems.CODES[name].title}" for name in names),
-            # Beside its reference: clients know one type of problem, and this says which codes.
-            {"properties": {"code": {"enum": names}}},
+            # Beside its reference, and not as `properties`, of which openapi-generator makes
+            # another type: clients know one type of problem, and this says which codes it has.
+            {"dependentSchemas": {"code": {"properties": {"code": {"enum": names}}}}},
         )
         with_them = []
         if status == http.HTTPStatus.UNAUTHORIZED:

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from booking_app.web.openapi import LINK_BODY
 from booking_app.web.problems import CODES, problem_schema
 from booking_app.web.requests import PATH_ID_MAX
 from tests.conftest import Caller
@@ -130,8 +131,9 @@ def test_problems_are_of_one_flat_type(document: dict[str, Any]) -> None:
         for status, response in responses.items():
             if status.isdigit() and int(status) >= 400:
                 schema = response["content"][PROBLEM]["schema"]
-                codes = schema["properties"]["code"]["enum"]
-                assert schema == {"$ref": reference, "properties": {"code": {"enum": codes}}}
+                narrowed = schema["dependentSchemas"]["code"]
+                codes = narrowed["properties"]["code"]["enum"]
+                assert schema == {"$ref": reference, "dependentSchemas": {"code": narrowed}}
                 assert {CODES[code].status for code in codes} == {int(status)}, (method, path)
     assert not any({"oneOf", "const"} & set(node) for node in walk(document))
     problem = document["components"]["schemas"]["Problem"]
@@ -206,6 +208,14 @@ def test_every_answer_says_which_headers_it_has(document: dict[str, Any]) -> Non
                 assert "Retry-After" in headers, where
 
 
+def test_patterns_are_of_ecmascript(document: dict[str, Any]) -> None:
+    """Its `^` and `$` are Python's `\\A` and `\\Z`, which it does not know."""
+    patterns = [node["pattern"] for node in walk(document) if "pattern" in node]
+    texts = [pattern for pattern in patterns if isinstance(pattern, str)]
+    assert "^[A-Z]{3}$" in texts
+    assert not any(re.search(r"\\[AZ]|\(\?P", text) for text in texts)
+
+
 def test_links_lead_to_calls_that_take_what_they_give(document: dict[str, Any]) -> None:
     calls = {one["operationId"]: (path, one) for path, _, one in operations(document)}
     links = [
@@ -219,7 +229,8 @@ def test_links_lead_to_calls_that_take_what_they_give(document: dict[str, Any]) 
         path, operation = calls[link["operationId"]]
         for name in link.get("parameters", {}):
             assert f"{{{name}}}" in path
-        assert ("requestBody" in link) <= ("requestBody" in operation)
+        assert (LINK_BODY in link) <= ("requestBody" in operation)
+        assert "requestBody" not in link
     assert {"logIn"} == set(calls["signUp"][1]["responses"]["201"]["links"])
     after_hold = calls["holdSeats"][1]["responses"]["201"]["links"]
     assert {"confirmBooking", "cancelBooking"} <= set(after_hold)
