@@ -67,7 +67,7 @@ def filter_body(context: Any, body: Any) -> bool:
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Put right what only the data can show; one in ten goes as it was made."""
     if is_allowed(case) and random.random() < 0.9:
-        world.settle(case)
+        world.settle(case, by_links=phase_of(case) == "stateful")
 
 
 @schemathesis.hook
@@ -75,7 +75,12 @@ def after_call(context: Any, case: Any, response: Any) -> None:
     """Note the status of what the caller may call with these values."""
     if is_allowed(case) and may_call(case.operation.definition.raw):
         with STATUSES.open("a") as statuses:
-            statuses.write(f"{response.status_code} {case.operation.label}\n")
+            statuses.write(f"{response.status_code} {phase_of(case)} {case.operation.label}\n")
+
+
+def phase_of(case: Any) -> str:
+    """Which part of the run the case is of: one that follows the document's links is stateful."""
+    return str(case.meta.phase.name.value).lower()
 
 
 def is_allowed(case: Any) -> bool:

@@ -1,5 +1,6 @@
 """What the fuzzer's calls are about: films, shows, bookings and accounts that are there."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ PERIOD = {
     "until": "2026-06-30",
     "to": "2026-06-30",
 }
+LINKED_BODIES = ("logIn", "refreshTokens", "logOut")
 SOON = "2030-01-31T20:00:00Z"
 
 
@@ -73,12 +75,12 @@ class World:
         (first, *_) = self.client.get("/api/me/sessions/", headers=headers).json
         return int(first["id"])
 
-    def settle(self, case: Any) -> None:
-        """Put what is there into the case."""
+    def settle(self, case: Any, *, by_links: bool) -> None:
+        """Put what is there into the case; not what a link brought from the answer before."""
         call = case.operation.definition.raw["operationId"]
-        for name in case.path_parameters or {}:
+        for name in () if by_links else case.path_parameters or {}:
             case.path_parameters[name] = self.makers[name](call)
-        if isinstance(case.body, dict):
+        if isinstance(case.body, dict) and not (by_links and call in LINKED_BODIES):
             self.settle_body(call, case.body)
         hour = "T00:00:00Z" if call == "listAuditEvents" else ""
         for name, day in PERIOD.items():
@@ -123,7 +125,7 @@ class World:
 
     def settle_seats(self, body: dict[str, Any]) -> None:
         if "seat_number" in body:
-            body["seat_number"] = "1"
+            body["seat_number"] = str(random.randint(1, SEATS))
         if "seat_numbers" in body:
             several = body["seat_numbers"][:5]
             body["seat_numbers"] = [str(number) for number in range(1, len(several) + 1)]

@@ -67,6 +67,7 @@ def sign_up(data: dict[str, Any]) -> Any:
 @limited("log_in")
 @blp.response(200, schemas.Tokens)
 @blp.problems("invalid_credentials", "account_disabled")
+@blp.leads_to("listMovies", "listShows", "listMyBookings")
 @blp.leads_to("refreshTokens", "logOut", body={"refresh": "$response.body#/refresh"})
 def log_in(data: dict[str, Any]) -> Any:
     """Log in

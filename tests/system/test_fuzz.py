@@ -67,6 +67,8 @@ def test_no_request_breaks_the_contract(
         os.killpg(server.process.pid, signal.SIGKILL)
         server.process.wait()
     assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-3000:]
-    answered = [int(line.split()[0]) for line in statuses.read_text().splitlines()]
+    # In the stateful phase ids that no link brings are made at random: most are of nothing.
+    lines = [line for line in statuses.read_text().splitlines() if " stateful " not in line]
+    answered = [int(line.split()[0]) for line in lines]
     done_well = sum(status < 300 for status in answered)
-    assert done_well >= ANSWERED_2XX * len(answered), Counter(statuses.read_text().splitlines())
+    assert done_well >= ANSWERED_2XX * len(answered), Counter(lines)
