@@ -283,7 +283,9 @@ class ShowBody(NewShow):
 class MovieShowsQuery(PageQuery):
     date = Day(metadata={"description": "The business day of the cinema."})
     since = Day(data_key="from", metadata={"description": "The first business day."})
-    until = Day(data_key="to", metadata={"description": "The last business day."})
+    until = Day(
+        data_key="to", metadata={"description": "The last business day; not before `from`."}
+    )
     screen = StrictInteger(1, query=True)
     format = Text(max_length=FORMAT_MAX, metadata={"description": "Such as 3D, in any case."})
     language = Text(max_length=LANGUAGE_MAX, metadata={"description": "In any case."})
