@@ -118,15 +118,13 @@ async function look() {
   const [bookings = [], sessions = [], accounts = []] = await Promise.all(
     me ? [ask("my-bookings/"), ask("me/sessions/"), me.is_staff && ask("accounts/")] : [],
   );
-  const show = made.show_id.at(-1) ?? example("show_id");
-  const map = show && (await ask(`shows/${show}/seats/`));
+  const on_sale = example("show_id");
+  const show = made.show_id.at(-1) ?? on_sale;
+  const [free, changeable] = await Promise.all([freeSeats(on_sale), freeSeats(show)]);
   if (mine !== looks) return; // a later one knows more
 
   const held = bookings.filter((one) => one.status === "held");
   const live = bookings.filter((one) => one.status === "held" || one.status === "booked");
-  const free = (map?.rows ?? [])
-    .flatMap((row) => row.seats)
-    .filter((seat) => seat.status === "available" && seat.kind === "standard");
   const current = sessions.find((one) => one.current)?.id;
   const others = (accounts || []).filter((one) => one.id !== me.id);
   known = {
@@ -137,8 +135,8 @@ async function look() {
     session_id: sessions.find((one) => !one.current)?.id ?? current,
     account_id: (others.find((one) => one.id === session.signed_up) ?? others[0] ?? me)?.id,
     ids: show && [show],
-    seat_number: free.at(0)?.seat_number,
-    blocked_seat: free.at(-1)?.seat_number,
+    seat_number: free.at(0),
+    blocked_seat: changeable.at(-1),
     refresh: session.refresh,
   };
   for (const [name, ids] of Object.entries(made)) known[name] = ids.at(-1);
@@ -151,6 +149,14 @@ async function ask(path) {
   const answer = await fetch(new URL(`api/${path}`, openapi), { headers }).catch(() => undefined);
   if (answer?.status === 401) ui.authActions.logout(["bearer"]);
   return answer?.ok ? answer.json() : undefined;
+}
+
+async function freeSeats(show) {
+  const map = show && (await ask(`shows/${show}/seats/`));
+  return (map?.rows ?? [])
+    .flatMap((row) => row.seats)
+    .filter((seat) => seat.status === "available" && seat.kind === "standard")
+    .map((seat) => seat.seat_number);
 }
 
 // Filling in.
@@ -167,6 +173,8 @@ function example(name) {
 function valueOf(name, sample, path, method) {
   if (/\/(confirm|extend)\/$/.test(path) && name === "booking_id") return known.held_booking;
   if (path.endsWith("/cancel/") && name === "booking_id") return known.live_booking;
+  // Not a show that was made here: once it has bookings it can't be deleted.
+  if (/\/(book|hold)\/$/.test(path) && name === "show_id") return sample;
   // A click must not delete what was not made here.
   if (method === "delete" && name in made) return known[name];
   if (path.endsWith("/signup/") && name === "password") return sample;
