@@ -43,7 +43,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
             "info": {
                 "description": "List films and shows, book seats, see and cancel your bookings. "
                 "To call what needs a token: sign up and log in. Swagger UI then sends the token "
-                "by itself."
+                "by itself.",
             },
             "components": {
                 "securitySchemes": {
