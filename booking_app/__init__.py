@@ -53,7 +53,8 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         API_SPEC_OPTIONS={
             "info": {
                 "description": "List films and shows, book seats, see and cancel your bookings. "
-                "To call what needs a token: sign up, log in, press Authorize and paste `access`.",
+                "To call what needs a token: sign up and log in. Swagger UI then sends the token "
+                "by itself.",
                 "license": {"name": "MIT License", "identifier": "MIT"},
                 "contact": {"name": "The maintainers of the movie-ticket booking API"},
             },
@@ -63,8 +64,8 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
                         "type": "http",
                         "scheme": "bearer",
                         "bearerFormat": "JWT",
-                        "description": "Paste `access` from the answer of *Log in*, without "
-                        "quotes and without the word Bearer.",
+                        "description": "*Log in*, tried on this page, does this by itself. Or "
+                        "paste `access` of an answer, without quotes and the word Bearer.",
                     }
                 }
             },

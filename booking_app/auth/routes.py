@@ -83,8 +83,8 @@ def log_in(data: dict[str, Any]) -> Any:
     """Log in
 
     Opens a session. Answers an access token, which goes into the `Authorization: Bearer` header
-    of other calls (in Swagger UI: press Authorize and paste it), and a refresh token to get the
-    next pair with. An unknown name and a wrong password are answered alike.
+    of other calls (Swagger UI sends it by itself), and a refresh token to get the next pair with.
+    An unknown name and a wrong password are answered alike.
     """
     opened = sessions.log_in(by=anonymous(), **_client(), **data)
     reset("log_in_name")
@@ -224,7 +224,7 @@ def get_account(account_id: int) -> Any:
 @blp.route("/accounts/<id:account_id>/", methods=["PATCH"])
 @staff_only
 @if_match
-@blp.arguments(schemas.AccountPatch, required=False, example={"is_disabled": True})
+@blp.arguments(schemas.AccountPatch, required=False, example={"is_disabled": False})
 @blp.response(200, schemas.StaffsAccount)
 @edition(accounts.account_edition)
 @blp.problems("not_found", "own_account")

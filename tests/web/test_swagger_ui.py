@@ -6,106 +6,215 @@ examples refused.
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import Watched, needs_chromium, serious
-from tests.serving import serve_demo
+from tests.serving import Server, serve_demo
 
 pytestmark = needs_chromium
 
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+MANAGER = {"username": "manager", "password": "popcorn-and-nachos"}
+SIGN_UP = ("POST", "/api/signup/")
+LOG_IN = ("POST", "/api/login/")
+LOG_OUT = ("POST", "/api/logout/")
+BOOK = ("POST", "/api/shows/{show_id}/book/")
+
+Operation = tuple[str, str]
+
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`host:port` of gunicorn with the demo catalogue."""
-    server = serve_demo(tmp_path_factory.mktemp("swagger"), WEB_CONCURRENCY="1")
-    yield f"127.0.0.1:{server.port}"
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """gunicorn with the demo catalogue and a staff account."""
+    server = serve_demo(
+        tmp_path_factory.mktemp("swagger"),
+        superuser=MANAGER["username"],
+        password=MANAGER["password"],
+        WEB_CONCURRENCY="1",
+        RATELIMIT_ENABLED="off",
+    )
+    yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def address(server: Server) -> str:
+    return f"127.0.0.1:{server.port}"
 
 
 class SwaggerUI(Watched):
     """What a person does on the page."""
 
-    def try_out(self, method: str, path: str, **parameters: Any) -> tuple[int, Any]:
-        """Try an operation with its examples as they stand, but for the `parameters` that are
-        given: the status and the body that the page then shows."""
-        operation = self._operation(method, path)
-        operation.locator(".opblock-summary-control").click()
-        operation.get_by_role("button", name="Try it out").click()
-        for name, value in parameters.items():
-            operation.locator(f'[data-param-name="{name}"] input').fill(str(value))
-        operation.get_by_role("button", name="Execute").click()
-        answer = operation.locator(".live-responses-table .response")
-        # A status that the document does not have is shown as "418 Undocumented": no number.
-        status = int(answer.locator(".response-col_status").inner_text())
-        return status, json.loads(answer.locator(".highlight-code code").inner_text())
+    def open(self, address: str) -> None:
+        self.page.goto(f"http://{address}/swagger/")
+        self.ready()
 
-    def _operation(self, method: str, path: str) -> Locator:
+    def reload(self) -> None:
+        self.page.reload()
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until the page has filled in what depends on the caller."""
+        settled = self.page.locator('#swagger-ui[aria-busy="false"]')
+        expect(settled).to_be_attached(timeout=30_000)
+
+    def try_out(self, method: str, path: str, body: Any = None) -> int:
+        """Try an operation with what is filled in, or with this body: the status."""
+        operation = self.operation(method, path)
+        self.open_or_close(method, path)
+        if operation.get_by_role("button", name="Execute").count() == 0:
+            operation.get_by_role("button", name="Try it out").click()
+        if body is not None:
+            operation.locator("textarea").fill(json.dumps(body))
+        with self.page.expect_response(lambda answer: answer.request.method == method) as answer:
+            operation.get_by_role("button", name="Execute").click()
+        # A status that the document does not have is shown as "418 Undocumented".
+        status = operation.locator(".live-responses-table .response .response-col_status")
+        expect(status).to_have_text(str(answer.value.status), timeout=30_000)
+        self.open_or_close(method, path)  # the page is slow with many open
+        self.ready()
+        return answer.value.status
+
+    def open_or_close(self, method: str, path: str) -> None:
+        self.operation(method, path).locator(".opblock-summary-control").click()
+
+    def operation(self, method: str, path: str) -> Locator:
         return self.page.locator(f'.opblock-{method.lower()}:has([data-path="{path}"])')
 
-    def authorize(self, token: str) -> None:
-        """Authorize, paste, Authorize, Close."""
-        self.page.get_by_role("button", name="Authorize").click()
-        dialog = self.page.locator(".modal-ux")
-        dialog.get_by_role("textbox").fill(token)
-        dialog.get_by_role("button", name="Apply credentials").click()
-        dialog.get_by_role("button", name="Close").click()
+    def is_authorized(self) -> bool:
+        return self.page.locator(".auth-wrapper .authorize.locked").count() == 1
 
 
-@pytest.fixture
-def swagger_ui(page: Page, address: str) -> SwaggerUI:
-    """Swagger UI, open in a browser."""
+@pytest.fixture(params=[DESK, PHONE], ids=["desk", "phone"])
+def swagger_ui(request: pytest.FixtureRequest, page: Page, address: str) -> SwaggerUI:
+    """Swagger UI, open in a browser, on a desk and on a phone."""
+    page.set_viewport_size(request.param)
     ui = SwaggerUI(page)
-    page.goto(f"http://{address}/swagger/")
+    ui.open(address)
     return ui
 
 
-def test_a_person_signs_up_books_and_cancels(swagger_ui: SwaggerUI, address: str) -> None:
-    """Only the token and the booking's id are typed in; every example works unedited, no other
-    host is asked for anything, and the browser has nothing to complain of."""
-    status, account = swagger_ui.try_out("POST", "/api/signup/")
-    assert status == 201
+def operations(server: Server, *, of_staff: bool) -> list[Operation]:
+    """The operations of the document in the order in which a person can try them all: what is
+    made is deleted at the end, in the reverse order, and then they log out."""
+    found: list[Operation] = []
+    deletions: list[Operation] = []
+    for path, item in server.call("GET", "/openapi.json")[1]["paths"].items():
+        for method, operation in item.items():
+            if method == "parameters" or (
+                not of_staff and operation["description"].startswith("For staff")
+            ):
+                continue
+            (deletions if method == "delete" else found).append((method.upper(), path))
+    found.remove(LOG_OUT)
+    # A confirmed hold can't be extended.
+    extend = found.index(("POST", "/api/bookings/{booking_id}/extend/"))
+    confirm = found.index(("POST", "/api/bookings/{booking_id}/confirm/"))
+    found[confirm], found[extend] = found[extend], found[confirm]
+    # With a second session there is one to delete that is not the page's own.
+    return [*found, LOG_IN, *reversed(deletions), LOG_OUT]
 
-    status, tokens = swagger_ui.try_out("POST", "/api/login/")
-    assert status == 200
-    swagger_ui.authorize(tokens["access"])
 
-    status, films = swagger_ui.try_out("GET", "/api/movies/")
-    assert status == 200
-    assert films
+def staff_account(server: Server) -> dict[str, str]:
+    """The name and password of a new member of staff."""
+    account = {"username": f"staff-{time.monotonic_ns()}", "password": "popcorn-and-nachos"}
+    made = server.call("POST", "/api/signup/", account)[1]
+    token = server.log_in(**MANAGER)
+    server.call("PATCH", f"/api/accounts/{made['id']}/", {"is_staff": True}, token)
+    return account
 
-    status, booking = swagger_ui.try_out("POST", "/api/shows/{show_id}/book/")
-    assert status == 201
-    assert (booking["user"], booking["status"]) == (account["id"], "booked")
 
-    status, bookings = swagger_ui.try_out("GET", "/api/my-bookings/")
-    assert status == 200
-    assert bookings == [booking]
+def width(page: Page) -> Any:
+    """How wide the page is, also what is cut off."""
+    return page.evaluate("document.documentElement.scrollWidth")
 
-    status, cancelled = swagger_ui.try_out(
-        "POST", "/api/bookings/{booking_id}/cancel/", booking_id=booking["id"]
-    )
-    assert status == 200
-    assert (cancelled["id"], cancelled["status"]) == (booking["id"], "cancelled")
 
-    status, seats = swagger_ui.try_out("GET", "/api/shows/{show_id}/seats/")
-    assert status == 200
-    assert seats["available_seats"] == seats["total_seats"]
+def test_every_call_of_a_customer_works_as_it_stands(
+    swagger_ui: SwaggerUI, server: Server, address: str
+) -> None:
+    """From signing up to logging out nothing is typed. No other host is asked for anything, and
+    the browser has nothing to complain of."""
+    calls = operations(server, of_staff=False)
+    statuses = [(*call, swagger_ui.try_out(*call)) for call in calls]
 
-    status, held = swagger_ui.try_out("POST", "/api/shows/{show_id}/hold/")
-    assert (status, held["status"], len(held["seat_numbers"])) == (201, "held", 2)
-    status, confirmed = swagger_ui.try_out(
-        "POST", "/api/bookings/{booking_id}/confirm/", booking_id=held["id"]
-    )
-    assert (status, confirmed["status"]) == (200, "booked")
-
+    assert [one for one in statuses if one[2] // 100 != 2] == []
+    assert not swagger_ui.is_authorized()
     assert swagger_ui.hosts == {address}
     assert swagger_ui.errors == []
+
+
+def test_every_call_of_staff_works_as_it_stands(
+    swagger_ui: SwaggerUI, server: Server, address: str
+) -> None:
+    """Only their name and password are typed."""
+    assert swagger_ui.try_out(*LOG_IN, body=staff_account(server)) == 200
+    calls = operations(server, of_staff=True)
+    statuses = [(*call, swagger_ui.try_out(*call)) for call in calls if call != SIGN_UP]
+
+    assert [one for one in statuses if one[2] // 100 != 2] == []
+    assert not swagger_ui.is_authorized()
+    assert swagger_ui.hosts == {address}
+    assert swagger_ui.errors == []
+
+
+def test_a_log_in_outlives_a_reload_but_not_the_tab(swagger_ui: SwaggerUI) -> None:
+    """Log-out, the dialog's too, forgets it; no password is kept, and nothing for other tabs."""
+    ui, page = swagger_ui, swagger_ui.page
+    assert ui.try_out(*SIGN_UP) == 201
+    assert not ui.is_authorized()
+    assert ui.try_out(*LOG_IN) == 200
+    assert ui.is_authorized()
+    ui.reload()
+    assert ui.is_authorized()
+    assert ui.try_out("GET", "/api/me/") == 200
+    assert ui.try_out("POST", "/api/token/refresh/") == 200
+    assert page.evaluate("localStorage.length") == 0
+    assert "correct-horse-battery" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+    page.get_by_role("button", name="Authorize").click()
+    page.locator(".modal-ux").get_by_role("button", name="Remove authorization").click()
+    page.locator(".modal-ux").get_by_role("button", name="Close").first.click()
+    ui.reload()
+    assert not ui.is_authorized()
+
+    assert ui.try_out(*LOG_IN) == 200
+    assert ui.try_out(*LOG_OUT) == 204
+    assert not ui.is_authorized()
+    assert "eyJ" not in page.evaluate("JSON.stringify(sessionStorage)")
+    ui.reload()
+    assert not ui.is_authorized()
+    assert ui.errors == []
+
+
+def test_what_is_typed_stays_and_what_is_filled_in_follows(swagger_ui: SwaggerUI) -> None:
+    """Each try books another free seat; a typed name is logged in with, and not replaced."""
+    ui = swagger_ui
+    account = {"username": f"typed-{time.monotonic_ns()}", "password": "popcorn-and-nachos"}
+    assert ui.try_out(*SIGN_UP, body=account) == 201
+    assert ui.try_out(*LOG_IN) == 200
+    assert [ui.try_out(*BOOK), ui.try_out(*BOOK)] == [201, 201]
+    ui.open_or_close(*SIGN_UP)
+    assert json.loads(ui.operation(*SIGN_UP).locator("textarea").input_value()) == account
+    assert ui.errors == []
+
+
+def test_nothing_is_cut_off(swagger_ui: SwaggerUI) -> None:
+    """Not the page, not an open call, nor the dialog."""
+    page = swagger_ui.page
+    assert page.viewport_size is not None
+    assert width(page) <= page.viewport_size["width"]
+    swagger_ui.try_out(*SIGN_UP)
+    swagger_ui.open_or_close(*SIGN_UP)
+    swagger_ui.operation(*SIGN_UP).get_by_role("button", name="Reset").wait_for()
+    assert width(page) <= page.viewport_size["width"]
     # Of Swagger UI itself only the wrapper is ours.
-    assert serious(swagger_ui.page, exclude=[["#swagger-ui > *"]]) == []
+    assert serious(page, exclude=[["#swagger-ui > *"]]) == []
 
 
 def test_the_start_page_leads_on_and_is_readable_on_a_phone(page: Page, address: str) -> None:
