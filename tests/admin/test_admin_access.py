@@ -185,8 +185,9 @@ def test_every_form_needs_its_token(app: Flask, site: Site, make_movie: Callable
         ("/admin/" + "x" * 3000, "/admin/"),
     ],
 )
-def test_the_log_in_goes_on_to_pages_of_the_site_only(sent: str, goes_to: str) -> None:
-    assert safe_next(sent) == goes_to
+def test_the_log_in_goes_on_to_pages_of_the_site_only(app: Flask, sent: str, goes_to: str) -> None:
+    with app.test_request_context():
+        assert safe_next(sent) == goes_to
 
 
 def test_the_log_in_goes_on_to_the_page_that_was_asked_for(app: Flask, staff: Caller) -> None:

@@ -81,7 +81,7 @@ def test_a_show_after_midnight_belongs_to_the_evening_before(
     night, morning = (
         staff.post(
             f"/api/movies/{film}/shows/",
-            {"screen": screen, "date_time": f"2030-06-02T{at}+02:00", "price": "9.00"},
+            {"screen": screen, "date_time": f"2030-06-02T{at}:00+02:00", "price": "9.00"},
         ).json["id"]
         for at in ("01:45", "06:00")
     )

@@ -76,7 +76,8 @@ def test_a_program_finds_its_way_by_what_is_answered(nginxes: dict[str, Nginx]) 
     )
     assert status == 201
     assert call(nginx, headers["Location"], **token)[2]["id"] == booking["id"]
-    assert call(nginx, links["openapi"])[2]["servers"] == [{"url": "/kino"}]
+    (server,) = call(nginx, links["openapi"])[2]["servers"]
+    assert server["url"] == "/kino"
 
 
 def test_a_prefix_that_a_client_writes_is_taken_away(nginxes: dict[str, Nginx]) -> None:
@@ -103,9 +104,7 @@ def test_the_pages_work_there(page: Page, nginxes: dict[str, Nginx]) -> None:
     swagger_ui = SwaggerUI(page)
     page.goto(f"http://127.0.0.1:{port}/kino/")
     page.get_by_role("link", name="Swagger UI").click()
-    status, films = swagger_ui.try_out("GET", "/api/movies/")
-    assert status == 200
-    assert len(films) > 5
+    assert swagger_ui.try_out("GET", "/api/movies/") == 200
 
     page.goto(f"http://127.0.0.1:{port}/kino/admin/shows/")
     assert page.url.startswith(f"http://127.0.0.1:{port}/kino/admin/login/?next=")
