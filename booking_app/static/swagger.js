@@ -21,6 +21,7 @@ let looks = 0;
 
 const ui = SwaggerUIBundle({
   url: openapi.href,
+  tryItOutEnabled: true,
   dom_id: "#swagger-ui",
   deepLinking: true,
   defaultModelsExpandDepth: 0,
