@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
@@ -141,15 +141,19 @@ class Sale:
             caller.start()
 
     def _book(self, first: int) -> None:
+        with suppress(OSError, ValueError, HTTPException):  # killed
+            self._book_from(first)
+
+    def _book_from(self, first: int) -> None:
         for seat in range(BACKED_UP + 1 + first, 4001, 3):
-            try:
-                status, booking = self.server.call(
-                    "POST", "/api/shows/1/book/", {"seat_number": seat}, self.token
-                )
-            except (OSError, ValueError, HTTPException):
-                return  # killed
+            status, booking = self.server.call(
+                "POST", "/api/shows/1/book/", {"seat_number": seat}, self.token
+            )
             assert status == 201
             self.acknowledged.append(booking["reference"])
+            # They look at what they have, or all seats were sold before a backup is made.
+            for _ in range(3):
+                self.server.call("GET", "/api/my-bookings/?page_size=100", token=self.token)
 
     def close(self) -> None:
         """Kill every process of the server at once."""

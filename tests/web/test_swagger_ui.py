@@ -21,8 +21,10 @@ pytestmark = needs_chromium
 
 PHONE = pytest.param({"width": 390, "height": 844}, id="phone")
 DESK = pytest.param({"width": 1280, "height": 900}, id="desk")
-# A walk through all calls takes long: CI does each in both sizes.
-EVERY_SIZE = bool(os.environ.get("EVERY_SIZE"))
+# Swagger UI needs a second for each call.
+walk = pytest.mark.skipif(
+    not os.environ.get("EVERY_CALL"), reason="minutes: CI does it, with EVERY_CALL=1"
+)
 MANAGER = {"username": "manager", "password": "popcorn-and-nachos"}
 SIGN_UP = ("POST", "/api/signup/")
 LOG_IN = ("POST", "/api/login/")
@@ -146,7 +148,8 @@ def width(page: Page) -> Any:
     return page.evaluate("document.documentElement.scrollWidth")
 
 
-@sizes(*([DESK, PHONE] if EVERY_SIZE else [PHONE]))
+@walk
+@sizes(DESK, PHONE)
 def test_every_call_of_a_customer_works_as_it_stands(
     swagger_ui: SwaggerUI, server: Server, address: str
 ) -> None:
@@ -161,7 +164,8 @@ def test_every_call_of_a_customer_works_as_it_stands(
     assert swagger_ui.errors == []
 
 
-@sizes(*([DESK, PHONE] if EVERY_SIZE else [DESK]))
+@walk
+@sizes(DESK, PHONE)
 def test_every_call_of_staff_works_as_it_stands(
     swagger_ui: SwaggerUI, server: Server, address: str
 ) -> None:
