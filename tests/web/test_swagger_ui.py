@@ -180,6 +180,7 @@ def test_every_call_of_staff_works_as_it_stands(
     assert swagger_ui.errors == []
 
 
+@walk
 @sizes(DESK)
 def test_a_log_in_outlives_a_reload_but_not_the_tab(swagger_ui: SwaggerUI) -> None:
     """Log-out, the dialog's too, forgets it; no password is kept, and nothing for other tabs."""
