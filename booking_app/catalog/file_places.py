@@ -4,7 +4,6 @@ shows by their names."""
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,13 +86,7 @@ class Places:
         self._read(writes.connection)
         pairs, unclear = paired(alone, _known_cinemas(self._rows))
         writes.obstacles += [*twins, *unclear]
-        for pair in pairs:
-            if pair.known is None:
-                work = partial(self._add_cinema, writes, pair.entry)
-                writes.add("cinemas", pair.entry.where, work)
-            else:
-                self._cinemas[fold(pair.entry.name)] = pair.known.id
-                self._compare_cinema(writes, pair.entry, pair.known)
+        writes.load("cinemas", pairs, self._add_cinema, self._compare_cinema)
         self._left_out = {
             entry.key: entry.where for entry in entries if fold(entry.name) not in self._cinemas
         }
@@ -194,6 +187,7 @@ class Places:
                 self._read(writes.connection)
 
     def _compare_cinema(self, writes: Writes, entry: Entry, known: Known) -> None:
+        self._cinemas[fold(entry.name)] = known.id
         special = ("is_default", "currency")
         facts = {name: value for name, value in entry.values.items() if name not in special}
         plain = Entry(entry.where, entry.name, entry.id, entry.key, facts)
@@ -256,13 +250,7 @@ class Places:
         )
         pairs, unclear = paired(alone, _known_screens(self._screen_rows))
         writes.obstacles += [*twins, *unclear]
-        for pair in pairs:
-            if pair.known is None:
-                work = partial(self._add_screen, writes, pair.entry)
-                writes.add("screens", pair.entry.where, work)
-            else:
-                self._screens[_cinema_of(pair.entry)][fold(pair.entry.name)] = pair.known.id
-                self._compare_screen(writes, pair.entry, pair.known)
+        writes.load("screens", pairs, self._add_screen, self._compare_screen)
         self._left_out |= {
             entry.key: entry.where
             for entry in entries
@@ -279,6 +267,7 @@ class Places:
         self._screens[cinema][fold(entry.name)] = made
 
     def _compare_screen(self, writes: Writes, entry: Entry, known: Known) -> None:
+        self._screens[_cinema_of(entry)][fold(entry.name)] = known.id
         try:
             found = self._screen_changes(entry, known)
         except DomainError as error:

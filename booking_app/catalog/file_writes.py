@@ -3,13 +3,14 @@ nothing behind, and what is in the way of one is found for all of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from booking_app.audit.service import Actor
 from booking_app.catalog.file_differences import Change
-from booking_app.catalog.file_entries import Entry
+from booking_app.catalog.file_entries import Entry, Known, Pair
 from booking_app.catalog.file_report import Added, Difference, Obstacle, Report
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.times import by_clocks
@@ -68,6 +69,20 @@ class Writes:
             self._added.append(Added(kind, where))
 
         self._try(_Step(where, added, (), timezone))
+
+    def load(
+        self,
+        kind: str,
+        pairs: Iterable[Pair],
+        add: Callable[["Writes", Entry], None],
+        compare: Callable[["Writes", Entry, Known], None],
+    ) -> None:
+        """`add` the entries that are new, and `compare` the others with what they are of."""
+        for entry, known in pairs:
+            if known is None:
+                self.add(kind, entry.where, partial(add, self, entry))
+            else:
+                compare(self, entry, known)
 
     def compare(
         self,
