@@ -21,6 +21,7 @@ from booking_app.catalog.seat_picture import seat_picture
 from booking_app.core.editions import IfMatch
 from booking_app.idempotency.retriable import retriable
 from booking_app.web.conditional import edition, if_match
+from booking_app.web.headers import A_MINUTE
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, page_headers
 from booking_app.web.prefix import LOCATION, location
@@ -49,7 +50,6 @@ EXAMPLE_SHOW = {
     "price": "9.50",
 }
 SEAT_MAP = seat_schemas.SeatMap()
-A_MINUTE = 60  # that a CDN may keep what changes by hand; never what is on sale
 SVG = "image/svg+xml"
 
 

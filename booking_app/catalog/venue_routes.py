@@ -9,6 +9,7 @@ from booking_app.catalog import cinema_schemas, venue_rows, venue_schemas, venue
 from booking_app.core.editions import IfMatch
 from booking_app.idempotency.retriable import retriable
 from booking_app.web.conditional import edition, if_match
+from booking_app.web.headers import A_MINUTE
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, PageQuery, page_headers
 from booking_app.web.prefix import LOCATION, location
@@ -28,7 +29,6 @@ EXAMPLE_SCREEN = {
         {"label": "B", "seats": 10, "gaps": [5], "category": "premium"},
     ],
 }
-A_MINUTE = 60  # that a CDN may keep what changes by hand
 
 
 @blp.route("/cinemas/", methods=["GET"])

@@ -7,12 +7,12 @@ from flask import current_app
 from marshmallow import fields
 
 from booking_app.web.fields import AnswerSchema
+from booking_app.web.headers import A_MINUTE
 from booking_app.web.openapi import Blueprint
 from booking_app.web.prefix import at
 
 blp = Blueprint("entry", __name__, url_prefix="/api", description="Where to go.")
 
-A_MINUTE = 60  # that a CDN may keep it
 LINKS = {
     "movies": "/api/movies/",
     "shows": "/api/shows/",

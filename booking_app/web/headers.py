@@ -49,6 +49,7 @@ SENT = [
     "X-Pagination",
     REQUEST_ID,
 ]
+A_MINUTE = 60  # that a CDN may keep what changes by hand; never what is on sale
 ONE_YEAR = 365 * 24 * 3600
 
 log = logging.getLogger("booking_app.access")

@@ -248,6 +248,7 @@ class Api(flask_smorest.Api):
     DEFAULT_ERROR_RESPONSE_NAME = None
     ERROR_SCHEMA = {"type": "object"}  # nobody sees it: `Answers` says what errors are
     live_examples: Callable[[], dict[str, Any]] = staticmethod(dict)
+    _made = b""
 
     def init_app(self, app: Flask, **kwargs: Any) -> None:
         marshmallow_plugin = MarshmallowPlugin()
@@ -265,6 +266,7 @@ class Api(flask_smorest.Api):
             self.spec.components.header(name, told)
         for name, told in PARAMETERS.items():
             self.spec.components.parameter(name, told["in"], told)
+        self._made = b""
         app.add_url_rule("/openapi.json", "openapi", self.serve)
 
     def handle_http_exception(self, error: HTTPException) -> Response:
@@ -272,8 +274,7 @@ class Api(flask_smorest.Api):
 
     def serve(self) -> Response:
         """The document, as JSON."""
-        document = copy.deepcopy(self.spec.to_dict())
-        _drop_unused(document)
+        document = self._document()
         try:
             values = self.live_examples()
         except Exception as error:
@@ -282,15 +283,29 @@ class Api(flask_smorest.Api):
             values = {}  # the document does not depend on the database, only its examples do
         for path in document["paths"].values():
             for parameter in path.get("parameters", ()):
-                parameter["description"] = PATH_PARAMETERS[parameter["name"]]
                 if parameter["name"] in values:
                     parameter["example"] = values[parameter["name"]]
             for operation in path.values():
                 if isinstance(operation, dict):
                     _fill_example(operation, values)
-                    _add_examples(operation, document["components"]["schemas"])
         document["servers"] = [{"url": at("") or "/", "description": "This server."}]
         return cacheable(Response(orjson.dumps(document), mimetype="application/json"))
+
+    def _document(self) -> dict[str, Any]:
+        """What is the same in the document at each request: made at the first, when all views are
+        known."""
+        if not self._made:
+            document = copy.deepcopy(self.spec.to_dict())
+            _drop_unused(document)
+            for path in document["paths"].values():
+                for parameter in path.get("parameters", ()):
+                    parameter["description"] = PATH_PARAMETERS[parameter["name"]]
+                for operation in path.values():
+                    if isinstance(operation, dict):
+                        _add_examples(operation, document["components"]["schemas"])
+            self._made = orjson.dumps(document)
+        made: dict[str, Any] = orjson.loads(self._made)
+        return made
 
 
 def _drop_unused(document: dict[str, Any]) -> None:
