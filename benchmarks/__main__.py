@@ -11,7 +11,6 @@ databases are made and dropped. WEB_CONCURRENCY and WEB_THREADS count as for `ma
 import argparse
 import os
 import platform
-import secrets
 import shutil
 import signal
 import sys
@@ -24,21 +23,24 @@ import config
 from benchmarks import against_checkout, against_floor
 from benchmarks.databases import postgresql, sqlite
 from benchmarks.in_process import best_of_a_room
-from benchmarks.load import CONNECTIONS
-from benchmarks.servers import Checkout, Failure
+from benchmarks.load import CONNECTIONS, REQUESTS
+from benchmarks.servers import Checkout, Failure, environment
 
 
 def main() -> int:
     """Run the benchmark; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--rounds", type=int, default=6, help="for each server (6)")
-    parser.add_argument("--seconds", type=int, default=4, help="of each round (4)")
+    parser.add_argument("--rounds", type=int, default=8, help="for each server (8)")
+    parser.add_argument("--seconds", type=int, default=1, help="of each round (1)")
     parser.add_argument(
         "--against",
         type=Path,
         metavar="PATH",
         help="another checkout, with the `.venv` that `make .venv/run` makes there, in place of "
         "the floor",
+    )
+    parser.add_argument(
+        "--line", choices=REQUESTS, action="append", help="measure only this line, or these"
     )
     options = parser.parse_args()
     if min(options.rounds, options.seconds) < 1:
@@ -52,7 +54,7 @@ def main() -> int:
         return _complain("wrk is missing: apt install wrk, brew install wrk or github.com/wg/wrk")
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, _interrupt)
-    settings = config.load(os.environ | {"SECRET_KEY": secrets.token_hex(32)})
+    settings = config.load(environment("sqlite:///booking.db"))
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores; gunicorn: "
         f"{settings['WEB_CONCURRENCY']} workers of {settings['WEB_THREADS']} threads; wrk: "
@@ -60,7 +62,7 @@ def main() -> int:
         "server, in turn."
     )
     try:
-        _bench(before, options.rounds, options.seconds)
+        _bench(before, options.rounds, options.seconds, options.line or list(REQUESTS))
     except Failure as failure:
         return _complain(f"FAILED: {failure}")
     except KeyboardInterrupt:
@@ -68,7 +70,7 @@ def main() -> int:
     return 0
 
 
-def _bench(before: Checkout | None, rounds: int, seconds: int) -> None:
+def _bench(before: Checkout | None, rounds: int, seconds: int, lines: list[str]) -> None:
     print((against_checkout if before else against_floor).LEGEND)
     for open_databases in (sqlite, postgresql):
         with ExitStack() as stack:
@@ -78,9 +80,9 @@ def _bench(before: Checkout | None, rounds: int, seconds: int) -> None:
             databases = stack.enter_context(open_databases(folder))
             print(f"\n{databases.name}")
             if before:
-                against_checkout.bench(before, databases, folder, rounds, seconds)
+                against_checkout.bench(before, databases, folder, rounds, seconds, lines)
             else:
-                against_floor.bench(databases, folder, rounds, seconds)
+                against_floor.bench(databases, folder, rounds, seconds, lines)
     if not before:
         print(f"\nBest two of 1,000 free seats, without a database: {best_of_a_room():.1f} ms")
 

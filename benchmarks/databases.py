@@ -41,6 +41,7 @@ def sqlite(folder: Path) -> Iterator[Databases]:
 
     def settle(url: str) -> None:
         with closing(_open(url)) as connection:
+            connection.execute("ANALYZE")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     name = f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=FULL)"

@@ -1,5 +1,7 @@
 """The cost of single parts, in one thread and without a server."""
 
+import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +12,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 import config
-from benchmarks.data import READER, READERS_BOOKINGS, Data
-from benchmarks.load import ENDPOINTS
+from benchmarks.data import BUYERS, Data
+from benchmarks.load import REQUESTS, Reading, Request
 from benchmarks.servers import Failure
 from booking_app import create_app
 from booking_app.auth.sessions import find_session
@@ -23,7 +25,7 @@ from booking_app.core.database import db
 
 
 def count_statements(environ: dict[str, str], data: Data) -> dict[str, int]:
-    """How many SQL statements one request to each endpoint takes."""
+    """How many SQL statements each of the requests takes, BEGIN and COMMIT left out."""
     sent: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
@@ -34,28 +36,39 @@ def count_statements(environ: dict[str, str], data: Data) -> dict[str, int]:
     with _application(environ) as app:
         with app.app_context():
             sa.event.listen(db.engine, "before_cursor_execute", note)
-        for endpoint in ENDPOINTS:
+        for name, request in REQUESTS.items():
             sent.clear()
-            body = endpoint.body(READERS_BOOKINGS + 1)
-            _call(app, endpoint.path(data), body, endpoint.header(data))
-            counts[endpoint.name] = len(sent)
+            _send(app, data, request)
+            counts[name] = len(sent)
     return counts
+
+
+def _send(app: Flask, data: Data, request: Request) -> None:
+    if isinstance(request, Reading):
+        caller = data.callers[request.caller] if request.caller else None
+        _call(app, request.path_on(data), None, caller)
+        return
+    seats = request.of(data)
+    body = json.loads(request.body.replace("%d", str(seats.each)))  # a seat that no round books
+    path = f"/api/shows/{seats.shows[-1]}/book/"
+    headers = {"Idempotency-Key": secrets.token_hex(8)} if request.has_key else {}
+    _call(app, path, body, data.callers[BUYERS[0]], **headers)
 
 
 def price_of_defences(environ: dict[str, str], data: Data) -> str:
     """The cost of a caller's session and of the limits for each request."""
     path = f"/api/shows/{data.show}/"
-    header = data.callers[READER]
+    header = data.callers[BUYERS[0]]
     headers = _headers(header)
     with (
         _application(environ | {"RATELIMIT_ENABLED": "1"}) as with_limits,
         _application(environ) as without,
     ):
         counted, uncounted = with_limits.test_client(), without.test_client()
-        reader = int(_call(without, "/api/me/", None, header)["id"])
-        session_id = data.session(READER)
+        buyer = int(_call(without, "/api/me/", None, header)["id"])
+        session_id = data.session(BUYERS[0])
         with without.app_context():
-            session = _microseconds(lambda: find_session(session_id=session_id, user_id=reader))
+            session = _microseconds(lambda: find_session(session_id=session_id, user_id=buyer))
             request = _microseconds(lambda: uncounted.get("/api/me/", headers=headers))
             # Turn by turn, since the machine's speed drifts.
             limits = median(
@@ -98,9 +111,12 @@ def _application(environ: dict[str, str]) -> Iterator[Flask]:
             db.engine.dispose()  # a database in use can't be copied
 
 
-def _call(app: Flask, path: str, body: dict[str, str] | None, caller: str | None) -> Any:
+def _call(
+    app: Flask, path: str, body: dict[str, Any] | None, caller: str | None, **headers: str
+) -> Any:
     method = "GET" if body is None else "POST"
-    response = app.test_client().open(path, method=method, json=body, headers=_headers(caller))
+    headers |= _headers(caller)
+    response = app.test_client().open(path, method=method, json=body, headers=headers)
     if response.status_code not in (200, 201):
         raise Failure(f"{path}: {response.status} {response.text}")
     return response.json

@@ -1,10 +1,13 @@
 -- What wrk sends, and what it makes of the answers.
 --
---   wrk -H HEADER -s load.lua URL                             GET the URL
---   wrk -s load.lua URL -- SHOW SHOWS SEAT SEATS HEADER...    book at URL: the shows from id SHOW
---       on, the seats from number SEAT on, for the callers that the headers stand for in turn
+--   wrk -s load.lua URL -- STATUSES get PATH HEADER...
+--   wrk -s load.lua URL -- STATUSES book SHOW SHOWS SEAT SEATS TIMES BODY KEYS HEADER...
+--       in the shows from id SHOW on, the seats from number SEAT on, each TIMES times by each of
+--       wrk's threads; BODY with the seat for its %d; with an Idempotency-Key that begins with KEYS
+--       unless that is empty; for the callers that the headers stand for in turn
 --
--- Each of wrk's threads runs this file by itself; `setup` and `done` run once, over all of them.
+-- STATUSES are those that are right ("201,409"). Each of wrk's threads runs this file by itself;
+-- `setup` and `done` run once, over all of them.
 
 local threads = {}
 
@@ -15,37 +18,58 @@ end
 
 failed, first_failure = 0, ""
 local sent, share = 0, 0
-local shows, seats, callers = {}, {}, {}
+local right, shows, seats, headers, template, keys = {}, {}, {}, {}, "", ""
 
--- The same seat is never asked for twice: one seat of each show, then the next seat of each.
+-- One seat of each show, then the next seat of each.
 local function book()
-  local row = math.floor(sent / shows.count)
+  local turn = math.floor(sent / seats.times)
+  local row = math.floor(turn / shows.count)
   if row >= share then
     error("out of seats: raise MAX_RATE in benchmarks/data.py")
   end
-  local path = "/api/shows/" .. shows.first + sent % shows.count .. "/book/"
-  local body = '{"seat_number": "' .. seats.first + row .. '"}'
+  local path = "/api/shows/" .. shows.first + turn % shows.count .. "/book/"
+  local of_caller = headers[sent % #headers + 1]
   sent = sent + 1
-  return wrk.format("POST", path, callers[sent % #callers + 1], body)
+  if keys ~= "" then
+    of_caller["Idempotency-Key"] = keys .. "-" .. number .. "-" .. sent
+  end
+  return wrk.format("POST", path, of_caller, string.format(template, seats.first + row))
+end
+
+local function header(text)
+  return text:match("^([^:]+): (.*)$")
 end
 
 function init(args)
-  if #args == 0 then
+  for status in args[1]:gmatch("%d+") do
+    right[tonumber(status)] = true
+  end
+  if args[2] == "get" then
+    wrk.path = args[3]
+    for i = 4, #args do
+      local name, value = header(args[i])
+      wrk.headers[name] = value
+    end
     return
   end
-  shows = { first = tonumber(args[1]), count = tonumber(args[2]) }
-  share = math.floor(tonumber(args[4]) / 2) -- wrk runs with two threads: half of the seats each
-  seats = { first = tonumber(args[3]) + number * share }
-  for i = 5, #args do
-    local name, value = args[i]:match("^([^:]+): (.*)$")
-    table.insert(callers, { [name] = value, ["Content-Type"] = "application/json" })
+  shows = { first = tonumber(args[3]), count = tonumber(args[4]) }
+  seats = { first = tonumber(args[5]), times = tonumber(args[7]) }
+  template, keys = args[8], args[9]
+  share = tonumber(args[6])
+  if seats.times == 1 then -- wrk runs with two threads: half of the seats each
+    share = math.floor(share / 2)
+    seats.first = seats.first + number * share
+  end
+  for i = 10, #args do
+    local name, value = header(args[i])
+    table.insert(headers, { [name] = value, ["Content-Type"] = "application/json" })
   end
   request = book
 end
 
 -- wrk itself counts statuses from 400 on only, and does not keep the answer.
 function response(status, headers, body)
-  if status < 200 or status > 299 then
+  if not right[status] then
     failed = failed + 1
     if first_failure == "" then
       first_failure = status .. " " .. body
@@ -61,5 +85,6 @@ function done(summary, latency, requests)
   end
   local errors = summary.errors
   local unanswered = errors.connect + errors.read + errors.write + errors.timeout
-  print("RESULT", summary.requests, summary.duration, answered_wrong, unanswered, first)
+  local waits = latency:percentile(50) .. "\t" .. latency:percentile(99)
+  print("RESULT", summary.requests, summary.duration, answered_wrong, unanswered, waits, first)
 end

@@ -1,5 +1,6 @@
-"""The endpoints that are measured, and the load that is put on them: rounds of wrk (load.lua)."""
+"""The requests that are measured, and the load of them on a server: rounds of wrk (load.lua)."""
 
+import secrets
 import subprocess
 import time
 from collections.abc import Sequence
@@ -7,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import BUYERS, READER, SEATS, Data
+from benchmarks.data import BUYERS, READER, Data, Seats
 from benchmarks.databases import Databases
-from benchmarks.servers import Failure, end_of, fetch
+from benchmarks.servers import Failure, end_of
 
 LOAD = Path(__file__).with_name("load.lua")
 # With 8 connections gunicorn's workers may get 7 and 1 of them.
@@ -28,81 +29,109 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """One line of the table. One that `books` does so in `data.show` for a single request; under
-    load the seats are those of `data.shows_to_book` (load.lua)."""
+class Reading:
+    """GET, again and again. `path` has the show whose map is read for {show}, and for {size} the
+    bytes of an answer; `asked` is an If-None-Match."""
 
-    name: str
-    template: str
+    path: str
     caller: str | None = None
-    books: bool = False
+    statuses: str = "200"
+    asked: str | None = None
+    size: int = 0
 
-    def path(self, data: Data) -> str:
-        return self.template.format(show=data.show)
+    def path_on(self, data: Data) -> str:
+        return self.path.format(show=data.show, size=self.size)
 
-    def body(self, seat: int) -> dict[str, str] | None:
-        return {"seat_number": str(seat)} if self.books else None
-
-    def header(self, data: Data) -> str | None:
-        return data.callers[self.caller] if self.caller else None
-
-
-ENDPOINTS = (
-    Endpoint("book one free seat", "/api/shows/{show}/book/", BUYERS[0], books=True),
-    Endpoint("list films", "/api/movies/"),
-    Endpoint("seat availability", "/api/shows/{show}/"),
-    Endpoint("seat map", "/api/shows/{show}/seats/"),
-    Endpoint("my bookings", "/api/my-bookings/", READER),
-)
+    def arguments(self, data: Data, seats: range | None) -> list[Any]:
+        headers = [data.callers[self.caller]] if self.caller else []
+        if self.asked:
+            headers.append(f"If-None-Match: {self.asked}")
+        return [self.statuses, "get", self.path_on(data), *headers]
 
 
-def answer(server: Server, endpoint: Endpoint, seat: int) -> Any:
-    """The answer to a single request; raises Failure."""
-    data = server.data
-    return fetch(server.url + endpoint.path(data), endpoint.body(seat), endpoint.header(data))
+@dataclass(frozen=True)
+class Booking:
+    """POST to book, each time other seats; or all connections the same, where it is `contended`."""
+
+    seats: str = "named"  # of `Data`
+    body: str = '{"seat_number": "%d"}'
+    statuses: str = "201"
+    has_key: bool = False
+    contended: bool = False
+
+    def of(self, data: Data) -> Seats:
+        seats: Seats = getattr(data, self.seats)
+        return seats
+
+    def arguments(self, data: Data, seats: range | None) -> list[Any]:
+        shows = self.of(data).shows
+        numbers = seats or range(0)
+        times = CONNECTIONS // THREADS if self.contended else 1
+        keys = secrets.token_hex(8) if self.has_key else ""
+        callers = [data.callers[name] for name in BUYERS]
+        where = (shows[0], len(shows), numbers.start, len(numbers), times)
+        return [self.statuses, "book", *where, self.body, keys, *callers]
+
+
+Request = Reading | Booking
+
+SEAT_MAP = Reading("/api/shows/{show}/seats/")
+# The lines of the table.
+REQUESTS: dict[str, Request] = {
+    "book one named seat": Booking(),
+    "the same with a key": Booking(seats="with_keys", has_key=True),
+    "best 2 of 200 seats": Booking(seats="rooms", body='{"quantity": 2}'),
+    "seat map, 200 seats": SEAT_MAP,
+    "the same, 304": Reading(SEAT_MAP.path, statuses="304"),
+    "my bookings": Reading("/api/my-bookings/", READER),
+    "20 films": Reading("/api/movies/"),
+    "one show": Reading("/api/shows/{show}/"),
+    "64 callers, one seat": Booking(seats="contended", statuses="201,409", contended=True),
+}
 
 
 def in_turn(
-    servers: Sequence[Server], endpoint: Endpoint, databases: Databases, rounds: int, seconds: int
+    pairs: Sequence[tuple[Server, Request]], databases: Databases, rounds: int, seconds: int
 ) -> list[list[float]]:
-    """Requests a second of each server (columns) in each round (rows), after a warm-up."""
-    share = SEATS // (rounds + 1)  # of each show's seats, for each round and the warm-up
-    for server in servers:
-        _measure(server, endpoint, range(1, share + 1), WARM_UP_SECONDS)
+    """Requests a second of each pair (columns) in each round (rows), after a warm-up."""
+    for server, request in pairs:
+        measure(server, request, 0, rounds, WARM_UP_SECONDS)
         databases.settle(server.database_url)
     rates = []
     for number in range(1, rounds + 1):
-        seats = range(number * share + 1, (number + 1) * share + 1)
-        rates.append([_measure(server, endpoint, seats, seconds) for server in servers])
+        rates.append(
+            [measure(*pair, number, rounds, seconds).rate for pair in pairs],
+        )
     return rates
 
 
-def _measure(server: Server, endpoint: Endpoint, seats: range, seconds: int) -> float:
-    """Requests a second; raises Failure unless every one was answered with 2xx.
+@dataclass(frozen=True)
+class Result:
+    """Requests a second, and within how many seconds 50 and 99 of 100 were answered."""
 
-    `seats` are those of each show to book that nobody has booked yet.
-    """
-    data = server.data
-    command: list[Any] = ["wrk", "-c", CONNECTIONS, "-t", THREADS, "-d", seconds, "-s", LOAD]
-    command += ["--timeout", "10s"]
-    if endpoint.books:
-        numbers = (data.shows_to_book[0], len(data.shows_to_book), seats[0], len(seats))
-        callers = [data.callers[name] for name in BUYERS]
-        command += [server.url, "--", *numbers, *callers]
-    else:
-        header = endpoint.header(data)
-        command += [*(["-H", header] if header else []), server.url + endpoint.path(data)]
+    rate: float
+    median: float
+    p99: float
+
+
+def measure(server: Server, request: Request, number: int, rounds: int, seconds: int) -> Result:
+    """Round `number` of so many, after the warm-up, 0; raises Failure unless every request got
+    one of its statuses. No round books the seats of another."""
+    seats = request.of(server.data).share(number, rounds) if isinstance(request, Booking) else None
+    command = ["wrk", "-c", CONNECTIONS, "-t", THREADS, "-d", seconds, "-s", LOAD]
+    command += ["--timeout", "10s", server.url, "--", *request.arguments(server.data, seats)]
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, check=False
     )
     _, found, result = done.stdout.partition("RESULT\t")
     if done.returncode or not found:
         raise Failure(f"wrk:\n{end_of(done.stdout + done.stderr)}")
-    requests, microseconds, wrong, unanswered, first = result.strip("\n").split("\t", 4)
+    requests, microseconds, wrong, unanswered, half, most, first = result.strip("\n").split("\t", 6)
     if int(wrong) or int(unanswered) or not int(requests):
         raise Failure(
-            f"{endpoint.name} at {server.url}: of {requests} requests {wrong} were not answered "
-            f"with 2xx and {unanswered} not at all. {first}"
+            f"{request} at {server.url}: of {requests} requests {wrong} were not answered with "
+            f"{request.statuses} and {unanswered} not at all. {first}"
         )
     time.sleep(REST_SECONDS)
-    return int(requests) / int(microseconds) * 1e6
+    rate = int(requests) / int(microseconds) * 1e6
+    return Result(rate, float(half) / 1e6, float(most) / 1e6)

@@ -10,8 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +69,10 @@ class Checkout:
         try:
             deadline = time.monotonic() + START_SECONDS
             while process.poll() is None and time.monotonic() < deadline:
-                try:
-                    fetch(f"{url}/api/movies/")
+                with suppress(OSError):
+                    ask(url)
                     break
-                except OSError:
-                    time.sleep(0.1)
+                time.sleep(0.1)
             else:
                 raise Failure(f"{target} does not start:\n{end_of(log.read_text())}")
             yield url
@@ -94,22 +93,43 @@ def environment(database_url: str) -> dict[str, str]:
         "ACCESS_TOKEN_MINUTES": "1440",
         "RATELIMIT_ENABLED": "0",
         "DEMO": "1",
+        "WEB_CONCURRENCY": os.environ.get("WEB_CONCURRENCY", str(os.cpu_count())),
+        # Else all connections may meet at one worker.
+        "GUNICORN_CMD_ARGS": "--reuse-port",
     }
 
 
-def fetch(url: str, body: dict[str, Any] | None = None, caller: str | None = None) -> Any:
-    """The JSON that a server answers; raises Failure where it refuses. `caller` is a header."""
+@dataclass(frozen=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def ask(url: str, body: dict[str, Any] | None = None, caller: str | None = None) -> Answer:
+    """The answer to a GET, or to a POST of `body`; `caller` is a header. Raises OSError."""
     headers = {"Content-Type": "application/json"}
     if caller is not None:
         name, _, value = caller.partition(": ")
         headers[name] = value
     content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, content, headers)
     try:
-        request = urllib.request.Request(url, content, headers)
-        with urllib.request.urlopen(request, timeout=START_SECONDS) as response:
-            return json.load(response)
+        response = urllib.request.urlopen(request, timeout=START_SECONDS)
     except urllib.error.HTTPError as error:
-        raise Failure(f"{url}: {error.code} {error.read().decode()}") from error
+        response = error
+    with response:
+        return Answer(response.status, response.headers, response.read())
+
+
+def fetch(url: str, body: dict[str, Any] | None = None, caller: str | None = None) -> Any:
+    """The JSON that a server answers to `ask`; raises Failure where it refuses."""
+    answer = ask(url, body, caller)
+    if not 200 <= answer.status <= 299:
+        raise Failure(f"{url}: {answer.status} {answer.body.decode()}")
+    return json.loads(answer.body)
 
 
 def end_of(text: str) -> str:

@@ -40,7 +40,7 @@ ALLOWED = {
     "tests/system/test_two_releases.py": "real servers of two releases; some days ahead and back",
     "migrations/steps.py": "how long somebody has been in the way of an upgrade",
     "benchmarks/data.py": "real servers; a month ahead",
-    "benchmarks/floor.py": "the floor's own statements ask the database",
+    "benchmarks/floor.py": "the floor's own; whether a show has begun",
     "benchmarks/reports.py": "a year of shows up to this day, by which the reports are asked for",
 }
 
