@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from flask import Response, request
 from sqlalchemy.orm import InstrumentedAttribute
 
-from booking_app.core.database import Query, Searched, reading, streaming
+from booking_app.core.database import Query, reading, streaming
 from booking_app.core.formats import iso
 from booking_app.core.paging import PAGE_MAX, Page, fetch_page, listing
+from booking_app.core.search import Searched
 from booking_app.web import csv
 from booking_app.web.fields import Day, StrictInteger, Text
 from booking_app.web.problems import invalid

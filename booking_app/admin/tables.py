@@ -34,9 +34,10 @@ from booking_app.catalog.models import (
 from booking_app.catalog.seat_plans import count_seats
 from booking_app.catalog.times import local_time
 from booking_app.core import database
-from booking_app.core.database import Searched, reading
+from booking_app.core.database import reading
 from booking_app.core.errors import NotFound
 from booking_app.core.formats import decimal_string
+from booking_app.core.search import Searched
 
 Row = Mapping[Any, Any]
 MANY = 2000  # choices in a form: more than any house has films on sale

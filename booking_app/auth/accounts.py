@@ -13,10 +13,11 @@ from booking_app.audit.service import OPERATOR, Actor
 from booking_app.auth.models import Session, User
 from booking_app.auth.passwords import check_password, hash_password
 from booking_app.auth.usernames import checked_username
-from booking_app.core.database import NOW, Query, fold, like_pattern, reading, writes
+from booking_app.core.database import NOW, Query, fold, reading, writes
 from booking_app.core.editions import IfMatch, digest, require
 from booking_app.core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.search import like_pattern
 from booking_app.core.violations import refusing
 
 

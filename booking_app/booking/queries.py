@@ -21,9 +21,10 @@ from booking_app.catalog.models import (
     Show,
     with_places,
 )
-from booking_app.core.database import NOW, Query, Row, Searched, reading
+from booking_app.core.database import NOW, Query, Row, reading
 from booking_app.core.errors import Forbidden, NotFound
 from booking_app.core.paging import CursorListing, Part, fetch_part, newest_first
+from booking_app.core.search import Searched
 
 
 class NotYourBooking(Forbidden):

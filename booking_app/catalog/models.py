@@ -14,10 +14,10 @@ from booking_app.core.database import (
     Json,
     KeyText,
     Query,
-    Searched,
     UtcDateTime,
     later,
 )
+from booking_app.core.search import Searched
 
 LABEL_MAX = 60
 BLOCK_MAX, ROW_LABEL_MAX, NUMBER_MAX = 30, 20, 6

@@ -17,11 +17,12 @@ from booking_app.catalog import show_rules
 from booking_app.catalog.models import FILM_SEARCHED, IS_UPCOMING, SORT_KEY, Movie, Screen, Show
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.title_keys import DIRECTOR, search_key, sort_key
-from booking_app.core.database import NOW, Row, fold, like_pattern, reading, writes
+from booking_app.core.database import NOW, Row, fold, reading, writes
 from booking_app.core.editions import IfMatch, edition_of, require
 from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
 from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.search import like_pattern
 from booking_app.core.violations import refusing
 
 

@@ -6,15 +6,15 @@ Reading: `with reading() as connection`. Writing: `write_transaction(work)`.
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -133,33 +133,46 @@ def later(delay: timedelta) -> sa.ColumnElement[datetime]:
     return _Now(int(delay.total_seconds()))
 
 
-def like_pattern(text: str) -> str:
-    """A pattern that finds `text` anywhere, for `LIKE :pattern ESCAPE '/'`."""
-    for special in "/%_":
-        text = text.replace(special, f"/{special}")
-    return f"%{text}%"
+class _Texts(sa.types.TypeDecorator[Sequence[str]]):
+    """Several texts in one parameter: an array, on SQLite one of JSON."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        several = dialect.name == "postgresql"
+        return dialect.type_descriptor(sa.ARRAY(sa.String) if several else sa.String())
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
+        texts = list(value or ())
+        return texts if dialect.name == "postgresql" else orjson.dumps(texts).decode()
+
+
+class _OneOf(sa.sql.functions.FunctionElement[bool]):
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(_OneOf, "postgresql")
+def _one_of_on_postgresql(element: _OneOf, compiler: Any, **kw: Any) -> str:
+    column, texts = (compiler.process(one, **kw) for one in element.clauses)
+    return f"{column} = ANY({texts})"
+
+
+@compiles(_OneOf, "sqlite")
+def _one_of_on_sqlite(element: _OneOf, compiler: Any, **kw: Any) -> str:
+    column, texts = (compiler.process(one, **kw) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - compiled SQL
+
+
+def one_of(column: Any, parameter: str) -> sa.ColumnElement[bool]:
+    """Whether a column is one of the texts of that parameter, however many they are."""
+    return _OneOf(column, sa.bindparam(parameter, type_=_Texts()))
 
 
 def fold(text: str) -> str:
     """`text` as it is compared: without regard to case, in every script, on both databases."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
-@dataclass(frozen=True)
-class Searched:
-    """A column that a search looks into, and how it holds what is searched for."""
-
-    column: Any
-    key: Callable[[str], str] = fold
-
-    def pattern(self, text: str) -> str:
-        """What the column is LIKE where it has `text`."""
-        return like_pattern(self.key(text))
-
-    def like(self, pattern: Any) -> sa.ColumnElement[bool]:
-        """Whether the column is like a pattern, or a parameter with one."""
-        condition: sa.ColumnElement[bool] = self.column.like(pattern, escape="/")
-        return condition
 
 
 # --- transactions ---------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from booking_app.core.outages import (
     seconds_left,
     time_limit,
 )
+from booking_app.core.statements import WHOLE, failing
 
 try:
     import fcntl
@@ -57,8 +58,6 @@ TCP = {
     "keepalives_count": 3,
     "tcp_user_timeout": 5000,  # milliseconds
 }
-# The execution option of a statement that is a transaction by itself.
-WHOLE = "whole_transaction"
 # One hung worker can't keep its seats from everyone else.
 TRANSACTION = {
     "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
@@ -173,6 +172,7 @@ class _Watched:
         event.listen(engine, "invalidate", self.given_up)
         event.listen(engine, "detach", self.checked_in)
         event.listen(engine, "handle_error", self.failed)
+        event.listen(engine, "do_execute", failing)
 
     def connected(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         """Set up a new connection."""
@@ -266,7 +266,7 @@ class PostgreSQL(_Watched):
 
     def reading(self, connection: Connection) -> None:
         if self.has_pooler:
-            connection.execution_options(**{WHOLE: True})
+            connection.execution_options(**{WHOLE: self.beginning})
 
     def executing(
         self, cursor: PostgresCursor, statement: str, parameters: Any, context: ExecutionContext
@@ -277,9 +277,10 @@ class PostgreSQL(_Watched):
         The transaction is not sent in one go (psycopg's pipeline): under load PgBouncer 1.18 then
         kept connections for clients that had their answers.
         """
-        if not context.execution_options.get(WHOLE):
+        beginning = context.execution_options.get(WHOLE)
+        if beginning is None:
             return False
-        cursor.connection.execute(self.beginning)
+        cursor.connection.execute(beginning)
         cursor.execute(statement, parameters)
         cursor.connection.execute("COMMIT")
         return True

@@ -14,10 +14,10 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "core",
         (
-            ("errors", "formats", "outages", "poolers", "sqlite_files"),
+            ("errors", "formats", "outages", "poolers", "sqlite_files", "statements"),
             ("editions", "engines"),
             ("database",),
-            ("paging", "schema", "snapshots", "violations"),
+            ("paging", "schema", "search", "snapshots", "violations"),
             ("backups", "copies"),
         ),
     ),
