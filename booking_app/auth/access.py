@@ -12,17 +12,18 @@ from typing import Any
 import orjson
 from flask import current_app, g, request
 from flask_jwt_extended import create_access_token
+from werkzeug.exceptions import HTTPException
 
 from booking_app.audit.service import Actor
 from booking_app.auth import schemas
 from booking_app.auth.accounts import Account, SessionEnded, require_staff
-from booking_app.auth.sessions import OpenSession, find_session, known_addresses
+from booking_app.auth.sessions import Caller, OpenSession, find_session, known_addresses
 from booking_app.auth.tokens import encode_refresh_token, read_bearer_token, read_claims
 from booking_app.core.database import fold
 from booking_app.core.outages import is_unavailable
 from booking_app.web.fields import INT64_MAX
 from booking_app.web.headers import client_address, request_id
-from booking_app.web.limits import by_address, network
+from booking_app.web.limits import by_address, network, uncount
 from booking_app.web.openapi import Blueprint, View
 from booking_app.web.problems import BadRequest
 
@@ -37,14 +38,21 @@ TOKEN_CODES = ("not_authenticated", "invalid_token", "token_expired")
 def identify() -> None:
     """Find the account of the request's access token, while its session is open. Raises
     BadRequest and SessionEnded (401)."""
+    read_token()
+    current_account()
+
+
+def read_token() -> None:
+    """See whose session the request's access token is of; not whether that is open. Raises
+    BadRequest and SessionEnded (401)."""
     claims = read_claims(read_bearer_token())
     if claims["type"] == "refresh":
         raise BadRequest("invalid_token", "This is a refresh token; send the access token.")
     session = _session_of(claims) if claims["type"] == "access" else None
-    account = find_session(**session) if session else None
-    if account is None:
+    if session is None:
         raise SessionEnded
-    g.account, g.session = account, session
+    g.session = session
+    g.pop("account", None)
 
 
 def _session_of(claims: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -58,14 +66,25 @@ def _session_of(claims: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def current_account() -> Account:
-    """The account whose access token came with the request."""
+    """The account whose access token came with the request; looked up once. Raises SessionEnded."""
+    if "account" not in g:
+        found = find_session(**g.session)
+        if found is None:
+            raise SessionEnded
+        g.account = found
     account: Account = g.account
     return account
 
 
 def current_user_id() -> int:
     """The id of the account whose access token came with the request."""
-    return current_account().id
+    user_id: int = g.session["user_id"]
+    return user_id
+
+
+def caller() -> Caller:
+    """The session of the request's access token, for a service that looks whether it is open."""
+    return Caller(**g.session, address=client_address(), request_id=request_id())
 
 
 def current_session() -> dict[str, Any]:
@@ -96,6 +115,33 @@ def signed_in(view: View) -> View:
 
     guarded.known_caller = _known_caller  # type: ignore[attr-defined]
     return guarded  # type: ignore[return-value]
+
+
+def with_token(view: View) -> View:
+    """Decorator: as `signed_in`; but whether the session is open is seen by the first statement of
+    the service that the view calls (`caller`), and here only where it does not come to that."""
+    documented = Blueprint.doc(security=SECURITY)(Blueprint.problems(*TOKEN_CODES)(view))
+
+    @wraps(documented)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        read_token()
+        try:
+            return _answer_known(documented, *args, **kwargs)
+        except SessionEnded:
+            uncount("booking")  # which is its account's, who is still there
+            raise
+
+    guarded.known_caller = _known_caller  # type: ignore[attr-defined]
+    return guarded  # type: ignore[return-value]
+
+
+def _answer_known(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What the view answers; but nobody whose session is over is told what else is wrong."""
+    try:
+        return view(*args, **kwargs)
+    except (BadRequest, HTTPException):
+        current_account()
+        raise
 
 
 def _known_caller() -> str:

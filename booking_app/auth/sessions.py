@@ -17,6 +17,7 @@ from booking_app.auth.passwords import matches
 from booking_app.core.database import NOW, AfterCommit, Row, fold, later, reading, writes
 from booking_app.core.errors import DomainError, NotFound, Unauthenticated
 from booking_app.core.paging import Page, fetch_page, listing
+from booking_app.core.statements import Statement
 
 EXPIRED_SESSIONS_CLEANED = 20
 SESSIONS_MAX = 50  # open ones of an account
@@ -36,6 +37,21 @@ class OpenSession:
     user_id: int
     refresh_id: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose access token came with a request, and from where: whether the session is open is looked
+    at by the statement that needs it, or `lock_caller`."""
+
+    session_id: int
+    user_id: int
+    address: str | None = None
+    request_id: str | None = None
+
+    def actor(self, username: str) -> Actor:
+        """The same as the audit names it."""
+        return Actor(self.user_id, username, self.address, self.request_id)
 
 
 # --- opening --------------------------------------------------------------------------------
@@ -183,16 +199,37 @@ def open_session(
 # --- while it is open -----------------------------------------------------------------------
 
 
-SESSION_ACCOUNT = (
-    sa.select(*COLUMNS)
-    .join(Session, Session.user_id == User.id)
-    .where(
-        Session.id == sa.bindparam("session"),
-        User.id == sa.bindparam("user"),
-        Session.expires_at > NOW,
-        sa.not_(User.is_disabled),
-    )
+OF_OPEN_SESSION = sa.and_(
+    Session.user_id == User.id,
+    Session.id == sa.bindparam("session"),
+    User.id == sa.bindparam("user"),
+    Session.expires_at > NOW,
+    sa.not_(User.is_disabled),
 )
+SESSION_ACCOUNT = Statement(sa.select(*COLUMNS).join(Session, OF_OPEN_SESSION))
+
+
+# The account, and that its session is open until the transaction ends: an end of the session that
+# came first is seen, and any other waits. Both tables' rows are locked, so that PostgreSQL looks at
+# them again after a wait.
+CALLER = (
+    sa.select(User.id, User.username, User.is_staff)
+    .join(Session, OF_OPEN_SESSION)
+    .with_for_update(read=True, key_share=True)
+)
+LOCK_CALLER = Statement(CALLER)
+
+
+def lock_caller(
+    connection: sa.Connection, caller: Caller, now: datetime | None = None
+) -> Actor | None:
+    """Keep the caller's session open until the transaction ends; who they are where they are staff.
+    Raises SessionEnded."""
+    params = {"session": caller.session_id, "user": caller.user_id, "now": now}
+    account = LOCK_CALLER.first(connection, params)
+    if account is None:
+        raise SessionEnded
+    return caller.actor(account.username) if account.is_staff else None
 
 
 def find_session(*, session_id: int, user_id: int, now: datetime | None = None) -> Account | None:
@@ -202,7 +239,7 @@ def find_session(*, session_id: int, user_id: int, now: datetime | None = None) 
     """
     params = {"session": session_id, "user": user_id, "now": now}
     with reading() as connection:
-        account = connection.execute(SESSION_ACCOUNT, params).first()
+        account = SESSION_ACCOUNT.first(connection, params)
     return None if account is None else Account(*account)
 
 

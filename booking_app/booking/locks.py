@@ -6,6 +6,7 @@ Locks are taken in one order: the own booking, the account, the show (shared), t
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,9 +17,10 @@ from booking_app.booking.policy import BookingPolicy
 from booking_app.booking.queries import COLUMNS, OF_SHOW, BookingDetails, details, require_own
 from booking_app.catalog import show_rules
 from booking_app.catalog.models import SALES_END, Cinema, Movie, Screen, Show, with_places
-from booking_app.core.database import NOW, Row
+from booking_app.core.database import NOW
 from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
+from booking_app.core.statements import Statement
 
 
 class NotOnSaleYet(Conflict):
@@ -74,7 +76,7 @@ class LockedBooking:
     sales_end: datetime
 
 
-LOCK_SHOW_ON_SALE = (
+SHOW_ON_SALE = (
     sa.select(
         Show.id,
         *OF_SHOW,
@@ -95,7 +97,8 @@ LOCK_SHOW_ON_SALE = (
     .where(Show.id == sa.bindparam("show"))
     .with_for_update(read=True, key_share=True, of=Show)
 )
-LOCK_BOOKING = (
+LOCK_SHOW_ON_SALE = Statement(SHOW_ON_SALE)
+LOCK_BOOKING = Statement(
     with_places(
         sa.select(*COLUMNS, *OF_SHOW, SALES_END.label("sales_end")).join(
             Show, Show.id == Booking.show_id
@@ -116,13 +119,19 @@ def lock_show_on_sale(
     connection: sa.Connection, show_id: int, by: Actor | None, now: datetime | None
 ) -> ShowOnSale:
     """The show, its row locked shared so that staff can't move it meanwhile, and the present.
-    Raises NotFound, NotOnSale and, for customers, NotOnSaleYet and SalesClosed."""
+    Raises what `show_on_sale` raises."""
     asked = {"show": show_id, "now": now}
-    show = connection.execute(LOCK_SHOW_ON_SALE, asked).first()
+    show = LOCK_SHOW_ON_SALE.first(connection, asked)
     if show is not None and show.cinema_name is None:
         # Staff moved it to another screen while its lock was waited for. PostgreSQL looks at the
         # show's row again then, but not at the new screen's.
-        show = connection.execute(LOCK_SHOW_ON_SALE, asked).first()
+        show = LOCK_SHOW_ON_SALE.first(connection, asked)
+    return show_on_sale(show, show_id, by)
+
+
+def show_on_sale(show: Any, show_id: int, by: Actor | None) -> ShowOnSale:
+    """The show of a row of `SHOW_ON_SALE`, None where there is none. Raises NotFound,
+    NotOnSale and, for customers, NotOnSaleYet and SalesClosed."""
     if show is None:
         raise NotFound("show", show_id)
     if not show.on_sale:
@@ -188,7 +197,7 @@ def lock_live_booking(
 
     The one check of what every change needs: that it is neither cancelled nor expired.
     """
-    row: Row | None = connection.execute(LOCK_BOOKING, {"booking": booking_id, "now": now}).first()
+    row = LOCK_BOOKING.first(connection, {"booking": booking_id, "now": now})
     if row is None:
         raise NotFound("booking", booking_id)
     booking = details(row, policy)

@@ -21,7 +21,7 @@ from booking_app.catalog.models import (
     Show,
     with_places,
 )
-from booking_app.core.database import NOW, Query, Row, reading
+from booking_app.core.database import NOW, Query, reading
 from booking_app.core.errors import Forbidden, NotFound
 from booking_app.core.paging import CursorListing, Part, fetch_part, newest_first
 from booking_app.core.search import Searched
@@ -153,9 +153,9 @@ ONE_BOOKING = with_places(
 ).where(Booking.id == sa.bindparam("booking"))
 
 
-def details(row: Row | Mapping[Any, Any], policy: BookingPolicy) -> BookingDetails:
-    """The booking of a row that has `COLUMNS` and `OF_SHOW`."""
-    booking = row if isinstance(row, Mapping) else row._mapping
+def details(row: Any, policy: BookingPolicy) -> BookingDetails:
+    """The booking of a row, or a mapping, that has `COLUMNS` and `OF_SHOW`."""
+    booking = row if isinstance(row, Mapping) else row._asdict()
     return BookingDetails(
         id=booking["id"],
         reference=booking["reference"],

@@ -4,14 +4,15 @@ from typing import Any
 
 from flask import current_app
 
-from booking_app.audit.service import Actor
 from booking_app.auth.access import (
     actor,
     by_account,
+    caller,
     current_account,
     current_user_id,
     signed_in,
     staff_only,
+    with_token,
 )
 from booking_app.auth.accounts import get_customer, require_staff
 from booking_app.booking import queries, schemas, service
@@ -52,7 +53,7 @@ REFUSALS = (
 
 
 @blp.route("/shows/<id:show_id>/book/", methods=["POST"])
-@signed_in
+@with_token
 @retriable
 @blp.arguments(schemas.BookBody, example={"seat_number": "5"})
 @limited("booking", by_account)
@@ -66,11 +67,11 @@ def book_seats(data: dict[str, Any], show_id: int) -> Any:
     the answer names exactly the `seats` in the way. Or the best `quantity` side by side. Staff book
     for any account (`user` or `username`), also after the start.
     """
-    return _made(service.book(show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)))
+    return _made(service.book(show_id=show_id, policy=_policy(), **_for_account(data)))
 
 
 @blp.route("/shows/<id:show_id>/hold/", methods=["POST"])
-@signed_in
+@with_token
 @retriable
 @blp.arguments(schemas.BookBody, example={"quantity": 2})
 @limited("booking", by_account)
@@ -83,11 +84,11 @@ def hold_seats(data: dict[str, Any], show_id: int) -> Any:
     Nobody else can take them until `expires_at`. Confirm in time; a hold that is not confirmed
     becomes `expired`, and its seats are free again. Staff hold for any account.
     """
-    return _made(service.hold(show_id=show_id, policy=_policy(), by=_staff(), **_for_account(data)))
+    return _made(service.hold(show_id=show_id, policy=_policy(), **_for_account(data)))
 
 
 @blp.route("/bookings/<id:booking_id>/confirm/", methods=["POST"])
-@signed_in
+@with_token
 @retriable
 @blp.no_body
 @limited("booking", by_account)
@@ -101,12 +102,12 @@ def confirm_booking(booking_id: int) -> Any:
     It becomes a booking. Staff confirm anybody's.
     """
     return service.confirm(
-        user_id=current_user_id(), booking_id=booking_id, policy=_policy(), by=_staff()
+        user_id=current_user_id(), booking_id=booking_id, policy=_policy(), caller=caller()
     )
 
 
 @blp.route("/bookings/<id:booking_id>/extend/", methods=["POST"])
-@signed_in
+@with_token
 @retriable
 @blp.no_body
 @limited("booking", by_account)
@@ -124,12 +125,12 @@ def extend_hold(booking_id: int) -> Any:
         user_id=current_user_id(),
         booking_id=booking_id,
         policy=_policy(),
-        by=_staff(),
+        caller=caller(),
     )
 
 
 @blp.route("/bookings/<id:booking_id>/cancel/", methods=["POST"])
-@signed_in
+@with_token
 @retriable
 @blp.arguments(schemas.CancelBody, required=False, example={})
 @limited("booking", by_account)
@@ -147,7 +148,7 @@ def cancel_booking(data: dict[str, Any], booking_id: int) -> Any:
         user_id=current_user_id(),
         booking_id=booking_id,
         policy=_policy(),
-        by=_staff(),
+        caller=caller(),
         **data,
     )
 
@@ -198,24 +199,21 @@ def list_bookings(query: dict[str, Any]) -> Any:
     return part.items, cursor_headers(part, schemas.AFTER)
 
 
-def _staff() -> Actor | None:
-    """The caller, where it is one of the staff; they are bound by fewer rules."""
-    return actor() if current_account().is_staff else None
-
-
 def _for_account(data: dict[str, Any]) -> dict[str, Any]:
-    """The body as the service takes it, with what is `expected` and the `user_id` that it is
-    for: the caller's own, or the account that a member of the staff names. Raises StaffOnly,
-    Invalid and AccountDisabled."""
+    """The body as the service takes it, with what is `expected`, the `user_id` that it is for, and
+    who asks: the `caller` for itself, or one of the staff (`by`) for an account that they name.
+    Raises SessionEnded, StaffOnly, Invalid and AccountDisabled."""
     other = ("user", "username", "expected_date_time", "expected_total")
     wanted = {name: value for name, value in data.items() if name not in other}
     wanted["expected"] = Expected(data.get("expected_date_time"), data.get("expected_total"))
-    if not {"user", "username", "over_cap"}.isdisjoint(data):
-        require_staff(current_account())
+    if {"user", "username", "over_cap"}.isdisjoint(data):
+        return wanted | {"user_id": current_user_id(), "caller": caller()}
+    require_staff(current_account())
+    wanted |= {"user_id": current_user_id(), "by": actor()}
     if "user" in data or "username" in data:
         customer = get_customer(user_id=data.get("user"), username=data.get("username"))
-        return wanted | {"user_id": customer.id}
-    return wanted | {"user_id": current_user_id()}
+        wanted["user_id"] = customer.id
+    return wanted
 
 
 def _policy() -> BookingPolicy:

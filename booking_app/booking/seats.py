@@ -29,8 +29,9 @@ from booking_app.catalog.models import (
 )
 from booking_app.catalog.seat_plans import places
 from booking_app.catalog.show_rules import refuse_split_pairs
-from booking_app.core.database import NOW, Query, Row, WaitForLocks, may_wait
+from booking_app.core.database import NOW, WaitForLocks, may_wait, one_of
 from booking_app.core.errors import Conflict, Invalid, Path
+from booking_app.core.statements import Statement
 
 
 class Limits(TypedDict):
@@ -77,6 +78,11 @@ class SeatRequest:
     accessible: int = 0
     split: bool = False
 
+    def check_quantity(self, most: int) -> None:
+        """Raises Invalid for none or too many seats."""
+        if not 1 <= self.quantity <= most:
+            raise Invalid(self.field, f"A booking has 1 to {most} seats.")
+
 
 @dataclass(frozen=True, slots=True)
 class Sale:
@@ -96,21 +102,23 @@ class Sale:
 
 
 # Statements of the busy paths are built once: building one costs more than running it.
-NAMED = ShowSeat.label.in_(sa.bindparam("labels", expanding=True))
+NAMED = one_of(ShowSeat.label, "labels")
 OF_SHOW = ShowSeat.show_id == sa.bindparam("show")
 OF_BOOKING = sa.and_(OF_SHOW, NAMED, ShowSeat.booking_id == sa.bindparam("owner"))
-LOCK_OF_BOOKING = (
+LOCK_OF_BOOKING = Statement(
     sa.select(ShowSeat.label, KIND).where(OF_BOOKING).order_by(ShowSeat.label).with_for_update()
 )
 # By the clock as it is once the seats are locked: the hold may have ended while waiting.
-SET_HELD_UNTIL = (
+SET_HELD_UNTIL = Statement(
     sa.update(ShowSeat)
     .where(OF_BOOKING, ShowSeat.held_until > NOW)
-    .values(held_until=sa.bindparam("until"))
+    .values(held_until=sa.bindparam("until", type_=ShowSeat.held_until.type))
 )
-RELEASE = sa.update(ShowSeat).where(OF_BOOKING).values(booking_id=None, held_until=None)
-LOCK_ALL = sa.select(ShowSeat.label).where(OF_SHOW).order_by(ShowSeat.label).with_for_update()
-ROOM = (
+RELEASE = Statement(sa.update(ShowSeat).where(OF_BOOKING).values(booking_id=None, held_until=None))
+LOCK_ALL = Statement(
+    sa.select(ShowSeat.label).where(OF_SHOW).order_by(ShowSeat.label).with_for_update()
+)
+ROOM = Statement(
     sa.select(
         ShowSeat.label,
         ShowSeat.block,
@@ -128,9 +136,13 @@ ROOM = (
 # Whether a seat may be taken, by staff also one that the house keeps.
 MAY_BE_TAKEN = sa.and_(
     is_free(NOW),
-    sa.or_(ShowSeat.blocked.is_(None), ShowSeat.blocked == sa.bindparam("lifts", type_=sa.String)),
+    sa.or_(
+        ShowSeat.blocked.is_(None),
+        # Never NULL, which is neither true nor false: nobody lifts a block by naming none.
+        sa.func.coalesce(ShowSeat.blocked == sa.bindparam("lifts", type_=sa.String), sa.false()),
+    ),
 )
-OWN_WHEELCHAIR_PLACES = (
+OWN_WHEELCHAIR_PLACES = Statement(
     sa.select(ShowSeat.label)
     .join(Booking, Booking.id == ShowSeat.booking_id)
     .where(
@@ -145,7 +157,7 @@ OWN_WHEELCHAIR_PLACES = (
 # --- choosing and locking -------------------------------------------------------------------
 
 
-def lock_seats(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> list[Row]:
+def lock_seats(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> list[Any]:
     """The free seats that are asked for, locked, in the order of the room: rows with `label`,
     `category`, `blocked` and `blocked_reason`.
 
@@ -156,8 +168,19 @@ def lock_seats(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> li
     if wanted.labels is None:
         return _lock_best_block(connection, sale, wanted)
     seats = _lock(connection, sale, wanted.labels)
-    known = {seat.label for seat in seats}
-    if unknown := {n: label for n, label in enumerate(wanted.labels) if label not in known}:
+    refuse_unknown(wanted, seats)
+    refuse_taken(seats)
+    kinds = {seat.kind for seat in seats}
+    if PAIR in kinds or (COMPANION in kinds and not sale.companions_released):
+        _refuse_parted(connection, sale, wanted.labels)
+    return seats
+
+
+def refuse_unknown(wanted: SeatRequest, found: Sequence[Any]) -> None:
+    """Raises Invalid where not all of the named seats were found."""
+    known = {seat.label for seat in found}
+    labels = wanted.labels or ()
+    if unknown := {n: label for n, label in enumerate(labels) if label not in known}:
         named = ", ".join(sorted(unknown.values()))
         told: dict[Path, str] = {
             (n,): f"The show has no seat {label}." for n, label in unknown.items()
@@ -168,12 +191,12 @@ def lock_seats(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> li
             within=told if wanted.field == "seat_numbers" else None,
             kind="unknown_seat",
         )
+
+
+def refuse_taken(seats: Sequence[Any]) -> None:
+    """Raises SeatTaken with those that are not free."""
     if taken := [seat.label for seat in seats if not seat.free]:
         raise _seat_taken(taken)
-    kinds = {seat.kind for seat in seats}
-    if PAIR in kinds or (COMPANION in kinds and not sale.companions_released):
-        _refuse_parted(connection, sale, wanted.labels)
-    return seats
 
 
 def _refuse_parted(connection: sa.Connection, sale: Sale, labels: Sequence[str]) -> None:
@@ -181,7 +204,7 @@ def _refuse_parted(connection: sa.Connection, sale: Sale, labels: Sequence[str])
     room = read_room(connection, sale)
     refuse_split_pairs(room, labels)
     params = {"show": sale.show_id, "user": sale.user_id, "now": sale.now}
-    own = connection.execute(OWN_WHEELCHAIR_PLACES, params).scalars().all()
+    own = [seat.label for seat in OWN_WHEELCHAIR_PLACES.all(connection, params)]
     if alone := seat_choice.companions_without_wheelchair(room, labels, own):
         raise CompanionOnly(
             f"{', '.join(alone)}: companion seats go with a wheelchair place beside them. Take one "
@@ -190,7 +213,7 @@ def _refuse_parted(connection: sa.Connection, sale: Sale, labels: Sequence[str])
         )
 
 
-def _lock_best_block(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> list[Row]:
+def _lock_best_block(connection: sa.Connection, sale: Sale, wanted: SeatRequest) -> list[Any]:
     """The best block of seats that can be had, locked.
 
     Blocks that somebody else has locked are passed over. Only where no other is left, all seats
@@ -198,7 +221,7 @@ def _lock_best_block(connection: sa.Connection, sale: Sale, wanted: SeatRequest)
     certain.
     """
     if may_wait(connection):
-        connection.execute(LOCK_ALL, {"show": sale.show_id}).all()
+        LOCK_ALL.all(connection, {"show": sale.show_id})
     room = read_room(connection, sale)
     passed_over: set[str] = set()
     for labels in _choices(room, wanted, passed_over):
@@ -259,7 +282,7 @@ def refuse_single_gaps(connection: sa.Connection, sale: Sale, labels: Sequence[s
 
 def read_room(connection: sa.Connection, sale: Sale) -> list[seat_choice.Seat]:
     """All seats of the show, in the order of the room."""
-    seats = connection.execute(ROOM, {"show": sale.show_id, "now": sale.now}).all()
+    seats = ROOM.all(connection, {"show": sale.show_id, "now": sale.now})
     released = COMPANION if sale.companions_released else None
     return [
         seat_choice.Seat(
@@ -277,8 +300,8 @@ def read_room(connection: sa.Connection, sale: Sale) -> list[seat_choice.Seat]:
 
 
 @cache
-def _lock_statement(skip_locked: bool) -> Query:
-    return (
+def _lock_statement(skip_locked: bool) -> Statement:
+    return Statement(
         sa.select(
             ShowSeat.label,
             ShowSeat.position,
@@ -296,10 +319,10 @@ def _lock_statement(skip_locked: bool) -> Query:
 
 def _lock(
     connection: sa.Connection, sale: Sale, labels: Sequence[str], *, skip_locked: bool = False
-) -> list[Row]:
+) -> list[Any]:
     """Those of the seats that exist, locked by label, and returned in the order of the room."""
     params = {"show": sale.show_id, "labels": labels, "now": sale.now, "lifts": sale.lifts}
-    rows = connection.execute(_lock_statement(skip_locked), params)
+    rows = _lock_statement(skip_locked).all(connection, params)
     return sorted(rows, key=lambda seat: seat.position)
 
 
@@ -336,30 +359,30 @@ def take(
         params[f"price_{number}"] = price_cents
         if len(by_price) > 1:
             params[f"labels_{number}"] = at_price
-    if connection.execute(_take_statement(len(by_price)), params).rowcount != len(labels):
+    if _take_statement(len(by_price)).count(connection, params) != len(labels):
         raise _seat_taken(labels)
 
 
 @cache
-def _take_statement(prices: int) -> sa.Update:
+def _take_statement(prices: int) -> Statement:
     """The update that takes seats of so many prices."""
     price: sa.ColumnElement[int] = sa.bindparam("price_0", type_=sa.Integer)
     if prices > 1:
         price = sa.case(
             *(
                 (
-                    ShowSeat.label.in_(sa.bindparam(f"labels_{number}", expanding=True)),
+                    one_of(ShowSeat.label, f"labels_{number}"),
                     sa.bindparam(f"price_{number}", type_=sa.Integer),
                 )
                 for number in range(prices)
             )
         )
-    return (
+    return Statement(
         sa.update(ShowSeat)
         .where(OF_SHOW, NAMED, MAY_BE_TAKEN)
         .values(
             booking_id=sa.bindparam("owner"),
-            held_until=sa.bindparam("until"),
+            held_until=sa.bindparam("until", type_=ShowSeat.held_until.type),
             price_cents=price,
             blocked=None,
             blocked_reason=None,
@@ -380,9 +403,9 @@ def set_held_until(
     looks at that row again after a wait, but not at the booking's.
     """
     own = _own(booking, booking.labels)
-    connection.execute(LOCK_OF_BOOKING, own).all()
+    LOCK_OF_BOOKING.all(connection, own)
     params = {**own, "until": held_until, "now": now}
-    return connection.execute(SET_HELD_UNTIL, params).rowcount == len(booking.labels)
+    return SET_HELD_UNTIL.count(connection, params) == len(booking.labels)
 
 
 def release(
@@ -391,11 +414,11 @@ def release(
     """Free those seats where they still are the booking's. Raises PairSplit for one seat of a pair
     without the other."""
     own = _own(booking, labels)
-    kinds = {seat.kind for seat in connection.execute(LOCK_OF_BOOKING, own)}
+    kinds = {seat.kind for seat in LOCK_OF_BOOKING.all(connection, own)}
     if PAIR in kinds and len(labels) < len(booking.labels):
         sale = Sale(booking.show_id, booking.user_id, False, True, now)
         refuse_split_pairs(read_room(connection, sale), labels, among=booking.labels)
-    connection.execute(RELEASE, own)
+    RELEASE.count(connection, own)
 
 
 def _own(booking: BookingDetails, labels: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Locks are taken in one order: the own booking, the account, the show (shared), the seats by label.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,9 +12,10 @@ import sqlalchemy as sa
 
 from booking_app.audit import service as audit
 from booking_app.audit.service import OPERATOR, Actor
-from booking_app.auth.accounts import SessionEnded
 from booking_app.auth.models import User
-from booking_app.booking import caps, references, seats
+from booking_app.auth.sessions import Caller, lock_caller
+from booking_app.booking import at_once, caps, seats
+from booking_app.booking.at_once import Order
 from booking_app.booking.expectations import NOTHING_EXPECTED, Expected
 from booking_app.booking.locks import (
     ShowOnSale,
@@ -26,23 +26,24 @@ from booking_app.booking.locks import (
     lock_row,
     lock_show_on_sale,
 )
-from booking_app.booking.models import BOOKED, CANCELLED, HELD, Booking
+from booking_app.booking.models import BOOKED, CANCELLED, Booking
 from booking_app.booking.policy import DEFAULT_POLICY, BookingPolicy
-from booking_app.booking.queries import (
-    BookedSeat,
-    BookingDetails,
-    stored_receipt,
-)
+from booking_app.booking.queries import BookingDetails, stored_receipt
+from booking_app.booking.receipts import Receipt, new_reference
 from booking_app.booking.seats import Sale, SeatRequest
 from booking_app.catalog.models import Show
-from booking_app.catalog.seat_map import seat_price
 from booking_app.catalog.show_rules import renew_versions
-from booking_app.core.database import Row, WaitForLocks, may_wait, writes
+from booking_app.core.database import (
+    InSteps,
+    WaitForLocks,
+    in_steps,
+    is_alone,
+    may_wait,
+    writes,
+    writes_alone,
+)
 from booking_app.core.errors import Conflict, Invalid
-from booking_app.core.formats import decimal_string, iso
-from booking_app.core.violations import refusing
-
-TOTAL_MAX = 2**31 - 1  # minor units
+from booking_app.core.formats import iso
 
 
 class HoldLimit(Conflict):
@@ -53,15 +54,13 @@ class TooLate(Conflict):
     code = "too_late"
 
 
-# Statements of the busy paths are built once: building one costs more than running it.
-INSERT_BOOKING = sa.insert(Booking).returning(Booking.id)
 CHANGE_BOOKING = sa.update(Booking).where(Booking.id == sa.bindparam("booking"))
 
 
 # --- taking seats ---------------------------------------------------------------------------
 
 
-@writes
+@writes_alone
 def book(
     connection: sa.Connection,
     *,
@@ -77,6 +76,7 @@ def book(
     expected: Expected = NOTHING_EXPECTED,
     policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
+    caller: Caller | None = None,
     now: datetime | None = None,
 ) -> BookingDetails:
     """Book seats of a show for an account, all of them or none.
@@ -84,15 +84,26 @@ def book(
     They are named by `seat_number` or `seat_numbers`, or are the best `quantity` side by side (of
     `category`, `accessible` of them wheelchair places, in several blocks if need be and `split`).
     `by` is who of the staff does it for the account, who may also exceed the show's cap
-    (`over_cap`). Where it is not as `expected`, nothing is taken. Raises NotFound, NotOnSale,
+    (`over_cap`); `caller` is the account's own session, by which it may turn out to be staff. Where
+    it is not as `expected`, nothing is taken. Raises SessionEnded, NotFound, NotOnSale,
     NotOnSaleYet, SalesClosed, TooManySeats, Invalid for a seat that the show does not have or too
     many, SeatTaken with exactly the seats in the way, PairSplit, CompanionOnly, SoldOut and
     NoAdjacentSeats where there is no such block, and SingleGap.
     """
-    most = policy.most_seats(is_staff=by is not None)
     wanted = _seat_request(
-        seat_number, seat_numbers, quantity, category, most, accessible=accessible, split=split
+        seat_number, seat_numbers, quantity, category, accessible=accessible, split=split
     )
+    most = policy.most_seats(is_staff=False)
+    if by is None and wanted.labels and wanted.quantity <= most and not in_steps(connection):
+        order = Order(user_id, show_id, wanted, expected, caller, now)
+        booking = at_once.book(connection, order, policy)
+        if booking is not None:
+            return booking
+    if is_alone(connection):
+        raise InSteps
+    if caller is not None:
+        by = lock_caller(connection, caller, now)
+    wanted.check_quantity(policy.most_seats(is_staff=by is not None))
     if may_wait(connection):
         lock_row(connection, User.id, user_id)
     show = lock_show_on_sale(connection, show_id, by, now)
@@ -124,6 +135,7 @@ def hold(
     expected: Expected = NOTHING_EXPECTED,
     policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
+    caller: Caller | None = None,
     now: datetime | None = None,
 ) -> BookingDetails:
     """Hold seats for `hold_minutes`; for customers at most until the sale ends.
@@ -131,10 +143,13 @@ def hold(
     Raises what `book` raises, and TooManyHolds where the account would hold more unconfirmed
     seats of the show than a booking may have.
     """
+    if caller is not None:
+        by = lock_caller(connection, caller, now)
     most = policy.most_seats(is_staff=by is not None)
     wanted = _seat_request(
-        seat_number, seat_numbers, quantity, category, most, accessible=accessible, split=split
+        seat_number, seat_numbers, quantity, category, accessible=accessible, split=split
     )
+    wanted.check_quantity(most)
     lock_row(connection, User.id, user_id)
     show = lock_show_on_sale(connection, show_id, by, now)
     expected.check_time(show)
@@ -163,22 +178,17 @@ def _seat_request(
     seat_numbers: Sequence[str] | None,
     quantity: int | None,
     category: str | None,
-    most: int,
     *,
     accessible: int,
     split: bool,
 ) -> SeatRequest:
-    """What a caller asks for; raises Invalid for none or too many seats."""
+    """What a caller asks for."""
     if quantity is not None:
-        wanted = SeatRequest("quantity", quantity, None, category, accessible, split)
-    elif seat_number is not None:
-        wanted = SeatRequest("seat_number", 1, (seat_number,))
-    else:
-        labels = tuple(seat_numbers or ())
-        wanted = SeatRequest("seat_numbers", len(labels), labels)
-    if not 1 <= wanted.quantity <= most:
-        raise Invalid(wanted.field, f"A booking has 1 to {most} seats.")
-    return wanted
+        return SeatRequest("quantity", quantity, None, category, accessible, split)
+    if seat_number is not None:
+        return SeatRequest("seat_number", 1, (seat_number,))
+    labels = tuple(seat_numbers or ())
+    return SeatRequest("seat_numbers", len(labels), labels)
 
 
 def _make_booking(
@@ -211,55 +221,19 @@ def _make_booking(
     if lifted := [seat for seat in locked if seat.blocked]:
         _lift_blocks(connection, show.id, lifted, by)
     forget_sums(connection, show.id, show.starts_at, show.now)
-    lines = tuple(
-        BookedSeat(
-            seat.label,
-            seat_price(seat.category, base_cents=show.price_cents, prices=show.prices),
-        )
-        for seat in locked
+    receipt = Receipt.of(
+        locked, show, user_id=user_id, reference=new_reference(), expires_at=expires_at
     )
-    total = sum(line.price_cents for line in lines)
-    expected.check_total(show, total)
-    if total > TOTAL_MAX:
-        most = f"{decimal_string(TOTAL_MAX, show.currency)} {show.currency}"
-        raise Invalid(wanted.field, f"These seats cost more than {most}; book fewer at once.")
-    values: dict[str, Any] = {
-        "reference": _reference(),
-        "user_id": user_id,
-        "show_id": show.id,
-        "status": BOOKED if expires_at is None else HELD,
-        "seats": stored_receipt(lines),
-        "total_cents": total,
-        "currency": show.currency,
-        "created_at": show.now,
-        "expires_at": expires_at,
-    }
-    with refusing(fk_booking_user_id=SessionEnded("The token's account does not exist any more.")):
-        booking_id = connection.execute(INSERT_BOOKING, values).scalar_one()
-    seats.take(connection, sale=sale, booking_id=booking_id, seats=lines, held_until=expires_at)
-    return BookingDetails(
-        id=booking_id,
-        reference=values["reference"],
-        user_id=user_id,
-        show_id=show.id,
-        status=values["status"],
-        seats=lines,
-        currency=show.currency,
-        created_at=show.now,
-        expires_at=expires_at,
-        movie_title=show.movie_title,
-        starts_at=show.starts_at,
-        ends_at=show.ends_at,
-        screen_name=show.screen_name,
-        cinema_name=show.cinema_name,
-        timezone=show.timezone,
-        now=show.now,
-        cancel_cutoff=policy.cancel_cutoff,
+    receipt.check_total(wanted, expected)
+    booking_id = receipt.insert(connection)
+    seats.take(
+        connection, sale=sale, booking_id=booking_id, seats=receipt.lines, held_until=expires_at
     )
+    return receipt.details(booking_id, policy)
 
 
 def _lift_blocks(
-    connection: sa.Connection, show_id: int, lifted: Sequence[Row], by: Actor | None
+    connection: sa.Connection, show_id: int, lifted: Sequence[Any], by: Actor | None
 ) -> None:
     """Write down which blocks taking the seats lifts, and give the show a new version."""
     renew_versions(connection, Show.id == show_id)
@@ -275,12 +249,6 @@ def _lift_blocks(
         before={"blocked_seats": before},
         after={"blocked_seats": []},
     )
-
-
-def _reference() -> str:
-    # A letter of 32 is five bits of a random byte.
-    random_bytes = secrets.token_bytes(references.LENGTH)
-    return "".join(references.ALPHABET[byte % 32] for byte in random_bytes)
 
 
 def _is_own(by: Actor | None, user_id: int) -> bool:
@@ -314,6 +282,7 @@ def confirm(
     booking_id: int,
     policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
+    caller: Caller | None = None,
     now: datetime | None = None,
 ) -> BookingDetails:
     """Turn a hold into a booking. `by` is who of the staff does it, whoever's it is.
@@ -321,6 +290,8 @@ def confirm(
     Raises NotFound, NotYourBooking, AlreadyCancelled, NotHeld where it is booked already,
     HoldExpired, whether or not somebody has taken the seats since, and for customers SalesClosed.
     """
+    if caller is not None:
+        by = lock_caller(connection, caller, now)
     locked = lock_hold(connection, user_id, booking_id, policy, by, now)
     booking = locked.details
     forget_sums(connection, booking.show_id, booking.starts_at, booking.now)
@@ -339,6 +310,7 @@ def extend(
     booking_id: int,
     policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
+    caller: Caller | None = None,
     now: datetime | None = None,
 ) -> BookingDetails:
     """Hold for `hold_minutes` from now, at most `hold_max_minutes` from when the hold was made,
@@ -346,6 +318,8 @@ def extend(
 
     Raises what `confirm` raises, and HoldLimit where that would not be longer.
     """
+    if caller is not None:
+        by = lock_caller(connection, caller, now)
     locked = lock_hold(connection, user_id, booking_id, policy, by, now)
     booking = locked.details
     expires_at = min(
@@ -372,6 +346,7 @@ def cancel(
     seat_numbers: Sequence[str] | None = None,
     policy: BookingPolicy = DEFAULT_POLICY,
     by: Actor | None = None,
+    caller: Caller | None = None,
     now: datetime | None = None,
 ) -> BookingDetails:
     """Cancel a booking or some of its seats, or let go of a hold; they are free at once.
@@ -381,6 +356,8 @@ def cancel(
     seat that the booking does not have, PairSplit, and for customers TooLate from
     `cancel_cutoff_minutes` before the show starts.
     """
+    if caller is not None:
+        by = lock_caller(connection, caller, now)
     locked = lock_live_booking(connection, user_id, booking_id, policy, by, now)
     booking = locked.details
     if booking.cancel_until is not None and not booking.can_cancel and by is None:

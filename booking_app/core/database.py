@@ -276,7 +276,23 @@ def may_wait(connection: Connection) -> bool:
     return bool(connection.get_execution_options().get("may_wait", False))
 
 
-def write_transaction(work: Callable[[Connection], T]) -> T:
+class InSteps(Exception):
+    """Raised by work that needs more than the one statement it `is_alone` with: it is run again, in
+    a transaction."""
+
+
+def is_alone(connection: Connection) -> bool:
+    """Whether each statement is a transaction by itself: what writes by one saves two round trips
+    to PostgreSQL."""
+    return bool(connection.get_execution_options().get("alone", False))
+
+
+def in_steps(connection: Connection) -> bool:
+    """Whether it was found already that one statement is not enough."""
+    return bool(connection.get_execution_options().get("in_steps", False))
+
+
+def write_transaction(work: Callable[[Connection], T], *, alone: bool = False) -> T:
     """Run `work` in one transaction and commit it; on any exception but AfterCommit nothing is
     written, and on Undo its result is the answer.
 
@@ -284,22 +300,26 @@ def write_transaction(work: Callable[[Connection], T]) -> T:
     serialization failure, also one reported at COMMIT, and on WaitForLocks; after
     `WRITE_ATTEMPTS` the error goes to the caller. A connection lost during COMMIT is not retried:
     whether it was written is unknown then, and doing it twice would be worse than not answering.
+
+    Where it may be `alone`, PostgreSQL gets its first statement without a transaction around it;
+    work that needs another one raises InSteps before it.
     """
 
-    def attempt(waits: bool) -> T:
+    def attempt(options: Mapping[str, bool]) -> T:
         with ExitStack() as stack:
-            return _Transaction(stack, waits).run(work)
+            return _Transaction(stack, options).run(work)
 
-    return _tried_again(attempt)
+    is_possible = alone and db.engine.dialect.name == "postgresql"
+    return _tried_again(attempt, {"alone": True} if is_possible else {})
 
 
 def write_and_keep(work: Callable[[], T], keep: Callable[[Connection, T], object]) -> T:
     """Run `work`, which calls one use case, and then `keep` with its result in that use case's
     transaction; again as `write_transaction` has it. Not for a use case that raises Undo."""
 
-    def attempt(waits: bool) -> T:
+    def attempt(options: Mapping[str, bool]) -> T:
         with ExitStack() as stack:
-            transaction = _Transaction(stack, waits)
+            transaction = _Transaction(stack, options)
             token = _outer.set(transaction)
             try:
                 result = work()
@@ -309,25 +329,30 @@ def write_and_keep(work: Callable[[], T], keep: Callable[[Connection, T], object
                 keep(transaction.connection, result)
         return result
 
-    return _tried_again(attempt)
+    return _tried_again(attempt, {})
 
 
 class _Transaction:
     """A transaction that begins with the first use case that is run in it, and is committed when
-    the stack is closed."""
+    the stack is closed. `options` are those of its connection: `may_wait`, `is_alone`, `in_steps`.
+    """
 
-    def __init__(self, stack: ExitStack, waits: bool) -> None:
-        self.stack, self.waits = stack, waits
+    def __init__(self, stack: ExitStack, options: Mapping[str, bool]) -> None:
+        self.stack, self.options = stack, options
         self.connection: Connection | None = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """The result of `work`; on AfterCommit all is committed, and its error raised."""
         if self.connection is None:
             connection = self.stack.enter_context(_connected())
-            self.stack.enter_context(backend(db.engine).turn())
-            self.stack.enter_context(begin_writing(connection))
-            if self.waits:
-                connection.execution_options(may_wait=True)
+            kind = backend(db.engine)
+            if self.options.get("alone"):
+                kind.reading(connection)
+            else:
+                self.stack.enter_context(kind.turn())
+                self.stack.enter_context(begin_writing(connection))
+            if self.options:
+                connection.execution_options(**self.options)
             self.connection = connection
         try:
             return work(self.connection)
@@ -342,15 +367,17 @@ class _Transaction:
 _outer: ContextVar[_Transaction | None] = ContextVar("outer transaction", default=None)
 
 
-def _tried_again(attempt: Callable[[bool], T]) -> T:
-    """The result of `attempt`, made again as `write_transaction` has it; it is told whether it may
-    wait for locks."""
-    waits = False
+def _tried_again(attempt: Callable[[Mapping[str, bool]], T], options: Mapping[str, bool]) -> T:
+    """The result of `attempt`, made again as `write_transaction` has it; it is told the options of
+    its connection, first these."""
     for number in range(WRITE_ATTEMPTS):
         try:
-            return attempt(waits)
+            return attempt(options)
+        except InSteps:
+            options = {"in_steps": True}
+            continue
         except WaitForLocks:
-            waits = True
+            options = {"in_steps": True, "may_wait": True}
             continue
         except Undo as undone:
             result: T = undone.result
@@ -366,8 +393,10 @@ def _tried_again(attempt: Callable[[bool], T]) -> T:
 class UseCase(Generic[P, T]):
     """A function that takes a connection first, as `writes` makes of it a use case."""
 
-    def __init__(self, function: Callable[Concatenate[Connection, P], T]) -> None:
-        self._function = function
+    def __init__(
+        self, function: Callable[Concatenate[Connection, P], T], *, alone: bool = False
+    ) -> None:
+        self._function, self._alone = function, alone
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -378,7 +407,9 @@ class UseCase(Generic[P, T]):
             return self._function(connection, *args, **kwargs)
 
         outer = _outer.get()
-        return write_transaction(work) if outer is None else outer.run(work)
+        if outer is not None:
+            return outer.run(work)
+        return write_transaction(work, alone=self._alone)
 
     def within(self, connection: Connection, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it in the caller's transaction. Who began that tries again where it must be."""
@@ -389,6 +420,11 @@ def writes(function: Callable[Concatenate[Connection, P], T]) -> UseCase[P, T]:
     """Decorator: the function runs in one transaction, as a whole again where it must be tried
     again. It is called without the connection, or by `within` in another's transaction."""
     return UseCase(function)
+
+
+def writes_alone(function: Callable[Concatenate[Connection, P], T]) -> UseCase[P, T]:
+    """Decorator: as `writes`, but it may be `alone` (`write_transaction`)."""
+    return UseCase(function, alone=True)
 
 
 @contextmanager

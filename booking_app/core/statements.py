@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Dialect, ExecutionContext
 # be one by itself; of a statement, an error that `failing` raises.
 WHOLE, FAILED = "whole_transaction", "failed"
 
-Element: TypeAlias = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete | sa.CompoundSelect[Any]
+Element: TypeAlias = sa.Select[*tuple[Any, ...]] | sa.Insert | sa.Update | sa.Delete
 Convert: TypeAlias = Callable[[Any], Any]
 
 
@@ -79,11 +79,11 @@ class _Form:
         self.sql = str(compiled)
         self._order: Sequence[str] | None = compiled.positiontup  # None: they go by name
         self._fixed = compiled.params
-        self._into = [
-            (name, convert)
+        into = {  # by name, of which there may be several
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for bind, name in compiled.bind_names.items()
-            if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
-        ]
+        }
+        self._into = [(name, convert) for name, convert in into.items() if convert]
         columns = list(getattr(element, "exported_columns", ()))
         self._make = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
         self._out = [

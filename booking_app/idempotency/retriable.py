@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request
 
-from booking_app.auth.access import current_user_id
+from booking_app.auth.access import current_account, current_user_id
 from booking_app.idempotency.models import KEY_PATTERN
 from booking_app.idempotency.service import Attempt, Fingerprints, StoredAnswer
 from booking_app.web.fields import Coded
@@ -43,7 +43,10 @@ def retriable(view: View) -> View:
             raise invalid("headers", {HEADER: [message]})
         fingerprints = Fingerprints.of(request.method, request.path, request.get_data())
         attempt = Attempt(current_user_id(), key, fingerprints)
-        return _sent(attempt.run(lambda: _stored(view(*args, **kwargs))))
+        answer_now = attempt.run(lambda: _stored(view(*args, **kwargs)))
+        if answer_now.replayed:
+            current_account()  # the work may not have come to see that the session is open
+        return _sent(answer_now)
 
     documented: View = Blueprint.doc(parameters=[PARAMETER])(once)
     documented.answer_headers = {"Idempotent-Replayed": REPLAYED}  # type: ignore[attr-defined]

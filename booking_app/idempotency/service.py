@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from booking_app.core.database import NOW, later, reading, upsert, write_and_keep
-from booking_app.core.errors import Conflict, DomainError
+from booking_app.core.errors import Conflict, DomainError, Unauthenticated
 from booking_app.core.outages import is_lock_timeout
 from booking_app.idempotency.models import IdempotencyKey
 
@@ -68,6 +68,8 @@ class Attempt:
 
         try:
             return write_and_keep(work, keep)
+        except Unauthenticated:  # whose session is over gets no answer from before either
+            raise
         except (_Duplicate, DomainError) as error:
             kept = _kept(self)
             if kept is None and isinstance(error, _Duplicate):

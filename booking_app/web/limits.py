@@ -138,6 +138,13 @@ class Count:
         self.used = self.counters.ask(lambda by: by.storage.incr(key, seconds))
         return self.used <= self.item.amount
 
+    def take_back(self) -> None:
+        """Count one less, as if this had not been."""
+        key = self.item.key_for(self.counted_by, self.name)
+        seconds = self.item.get_expiry()
+        self.used = 0
+        self.counters.ask(lambda by: by.storage.incr(key, seconds, -1))
+
     def is_open(self) -> bool:
         """Whether one more is allowed."""
         return self.counters.ask(lambda by: by.test(self.item, self.counted_by, self.name))
@@ -248,6 +255,13 @@ def reset(name: str) -> None:
     counted = _counts().get(name)
     if counted is not None:
         counted.clear()
+
+
+def uncount(name: str) -> None:
+    """Where this request was counted under the rule of this name, count it no more."""
+    counted = _counts().get(name)
+    if counted is not None and counted.used:
+        counted.take_back()
 
 
 def refuse_over(name: str, counted_by: str) -> None:

@@ -77,6 +77,8 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("queries", "schemas", "seat_parties"),
             ("caps", "locks", "seats"),
             ("expectations",),
+            ("receipts",),
+            ("at_once",),
             ("service",),
             ("routes",),
         ),
