@@ -74,10 +74,14 @@ class BookBody(ma.Schema):
         }
     )
     expected_total = Total(
-        metadata={"description": "What you saw: costs it otherwise by now, nothing is taken."}
+        metadata={
+            "description": "What you saw: if they cost something else by now, nothing is taken."
+        }
     )
     expected_date_time = Instant(
-        metadata={"description": "When you saw it begin: was it moved since, nothing is taken."}
+        metadata={
+            "description": "When you saw it begin: if the show was moved since, nothing is taken."
+        }
     )
     user = StrictInteger(1, metadata={"description": "Staff only: the account to book for."})
     username = Text(max_length=150, metadata={"description": "Staff only: the same by name."})
