@@ -9,13 +9,15 @@ from flask import Flask, request
 from werkzeug.test import TestResponse
 
 from booking_app.web import problems
+from booking_app.web.headers import SENT
 from booking_app.web.openapi import api
 
 PROBLEM = "application/problem+json"
 
 
 def check_answer(app: Flask, response: TestResponse) -> None:
-    """Raises AssertionError where the answer's status, media type, code or body is not declared."""
+    """Raises AssertionError where the answer's status, headers, media type, code or body are not
+    declared."""
     path, method = response.request.path, response.request.method
     if response.status_code >= 400:
         check_problem(response)
@@ -24,6 +26,8 @@ def check_answer(app: Flask, response: TestResponse) -> None:
         return
     declared = operation["responses"].get(str(response.status_code))
     assert declared is not None, f"{method} {path} does not declare {response.status_code}"
+    undeclared = {name for name in SENT if name in response.headers} - set(declared["headers"])
+    assert not undeclared, f"{method} {path} does not declare {undeclared}"
     content = declared.get("content")
     if content is None:
         assert response.data in (b"", b"null"), f"{method} {path}: a body where none is declared"

@@ -37,7 +37,7 @@ def update_own_account(
     account = _account(user_id)
     new_email = "email" in changes and changes["email"] != account.email
     if new_email and password is None:
-        raise Invalid("password", "Is required for a new e-mail address.")
+        raise Invalid("password", "Is required for a new e-mail address.", kind="required")
     right = not new_email or matches(account.password_hash, str(password))
     return _change(
         account=account, changes=changes, new_email=new_email, right=right, by=by, now=now

@@ -10,6 +10,7 @@ from booking_app.catalog.models import CATEGORY_MAX, LABEL_MAX
 from booking_app.web.fields import (
     SUM,
     AnswerSchema,
+    Coded,
     Instant,
     LocalInstant,
     Money,
@@ -73,10 +74,14 @@ class BookBody(ma.Schema):
         }
     )
     expected_total = Total(
-        metadata={"description": "What you saw: costs it otherwise by now, nothing is taken."}
+        metadata={
+            "description": "What you saw: if they cost something else by now, nothing is taken."
+        }
     )
     expected_date_time = Instant(
-        metadata={"description": "When you saw it begin: was it moved since, nothing is taken."}
+        metadata={
+            "description": "When you saw it begin: if the show was moved since, nothing is taken."
+        }
     )
     user = StrictInteger(1, metadata={"description": "Staff only: the account to book for."})
     username = Text(max_length=150, metadata={"description": "Staff only: the same by name."})
@@ -88,7 +93,8 @@ class BookBody(ma.Schema):
     def one_way(self, data: dict[str, Any], **kwargs: Any) -> None:
         ways = [name for name in ("seat_number", "seat_numbers", "quantity") if name in data]
         if not ways:
-            raise ma.ValidationError("Send seat_number, seat_numbers or quantity.", "seat_number")
+            message = Coded("Send seat_number, seat_numbers or quantity.", "required")
+            raise ma.ValidationError(message, "seat_number")
         if len(ways) > 1:
             raise ma.ValidationError(f"Can't come together with {ways[0]}.", ways[1])
         for name in ("category", "accessible", "split"):

@@ -22,6 +22,7 @@ from booking_app.catalog.models import (
 from booking_app.core.database import fold
 from booking_app.web.fields import (
     AnswerSchema,
+    Coded,
     Day,
     Instant,
     Items,
@@ -269,10 +270,10 @@ class NewShow(_ShowTerms):
         short_form = {"screen_name", "total_seats"}
         if "screen" in data:
             wrong = short_form & set(data)
-            message = "Leave it out where screen is given: the seats are those of its plan."
+            message = Coded("Leave it out where screen is given: the seats are those of its plan.")
         else:
             wrong = short_form - set(data)
-            message = "Give screen, or screen_name and total_seats."
+            message = Coded("Give screen, or screen_name and total_seats.", "required")
         if wrong:
             raise ma.ValidationError({name: [message] for name in wrong})
 

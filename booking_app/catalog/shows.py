@@ -395,7 +395,8 @@ def _take_plan(
             raise Invalid("total_seats", "The seats are those of the screen's plan; leave it out.")
         room = plan_changes.Room.of_screen(place)
     elif total_seats is None:
-        raise Invalid("total_seats", "The screen has no seat plan; give the number of seats.")
+        message = "The screen has no seat plan; give the number of seats."
+        raise Invalid("total_seats", message, kind="required")
     else:
         seats = seat_plans.numbered_seats(1, total_seats)
         room = plan_changes.Room(seats, frozenset(), {})

@@ -41,7 +41,7 @@ def retriable(view: View) -> View:
         if not re.fullmatch(KEY_PATTERN, key):
             message = Coded("Must be 1 to 255 visible ASCII characters.", "invalid_format")
             raise invalid("headers", {HEADER: [message]})
-        fingerprints = Fingerprints.of(request.method, request.path, request.get_data())
+        fingerprints = Fingerprints(request.method, request.path, request.get_data())
         attempt = Attempt(current_user_id(), key, fingerprints)
         answer_now = attempt.run(lambda: _stored(view(*args, **kwargs)))
         if answer_now.replayed:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import sqlalchemy as sa
 
@@ -92,19 +93,28 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What a request with a key is known by (`IdempotencyKey`)."""
+    """What a request with a key is known by (`IdempotencyKey`); a slash at the end of its path does
+    not count.
 
-    of_bytes: str
-    of_meaning: str
+    Each is made when it is asked for, after the view has read the body: one that is refused, such
+    as of 1 MiB of `1e308`, would cost far more here than there.
+    """
 
-    @classmethod
-    def of(cls, method: str, path: str, body: bytes) -> "Fingerprints":
-        """Those of a request; a slash at the end of the path does not count."""
-        place = f"{method} {path.rstrip('/')}\n".encode()
-        return cls(
-            hashlib.sha256(place + body).hexdigest(),
-            hashlib.sha256(place + meaning(body)).hexdigest(),
-        )
+    method: str
+    path: str
+    body: bytes
+
+    @cached_property
+    def of_bytes(self) -> str:
+        return self._of(self.body)
+
+    @cached_property
+    def of_meaning(self) -> str:
+        return self._of(meaning(self.body))
+
+    def _of(self, body: bytes) -> str:
+        place = f"{self.method} {self.path.rstrip('/')}\n".encode()
+        return hashlib.sha256(place + body).hexdigest()
 
 
 def meaning(body: bytes) -> bytes:

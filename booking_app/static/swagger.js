@@ -59,14 +59,20 @@ function onAuthorize(original) {
 function onLogout(original) {
   return (names) => {
     original(names);
-    keep({ access: undefined });
+    keep({ access: undefined, refresh: undefined });
     look();
   };
 }
 
 function forget() {
-  keep({ refresh: undefined });
   ui.authActions.logout(["bearer"]);
+}
+
+// The access token is over; with the refresh token the person gets the next one.
+function expire() {
+  const { refresh } = session;
+  forget();
+  keep({ refresh });
 }
 
 function keep(changes) {
@@ -148,7 +154,7 @@ async function look() {
 async function ask(path) {
   const headers = session.access ? { Authorization: `Bearer ${session.access}` } : {};
   const answer = await fetch(new URL(`api/${path}`, openapi), { headers }).catch(() => undefined);
-  if (answer?.status === 401) ui.authActions.logout(["bearer"]);
+  if (answer?.status === 401) expire();
   return answer?.ok ? answer.json() : undefined;
 }
 

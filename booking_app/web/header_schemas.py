@@ -18,6 +18,9 @@ HEADERS: dict[str, dict[str, Any]] = {
         "Of what is answered; that of a single thing is for `If-Match` too.",
         example='"5d41402abc4b"',
     ),
+    "Accept": header("Which type of body is taken.", example="application/json"),
+    "AcceptEncoding": header("Which coding of a body is taken: none.", example="identity"),
+    "AcceptPatch": header("Which type of body is taken (RFC 5789).", example="application/json"),
     "CacheControl": header("How long the answer may be kept, and by whom."),
     "WwwAuthenticate": header("RFC 6750: `Bearer`, with `error` where a token was sent."),
     "RateLimit": header("Of the limit that is nearest: `r` calls are left for `t` seconds."),
@@ -45,6 +48,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 ALWAYS = ("RequestId", "RateLimit", "RateLimitPolicy")
 NAMES = {
     "RequestId": REQUEST_ID,
+    "Accept": "Accept",
+    "AcceptEncoding": "Accept-Encoding",
+    "AcceptPatch": "Accept-Patch",
     "ETag": "ETag",
     "CacheControl": "Cache-Control",
     "WwwAuthenticate": "WWW-Authenticate",

@@ -228,6 +228,8 @@ def _errors(method: str, codes: Iterable[str]) -> dict[int | str, Any]:
         with_them = []
         if status == http.HTTPStatus.UNAUTHORIZED:
             with_them.append("WwwAuthenticate")
+        if status == http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            with_them += ["AcceptEncoding", "AcceptPatch" if method == "patch" else "Accept"]
         if not set(problems.WITH_RETRY_AFTER).isdisjoint(names):
             with_them.append("RetryAfter")
         add_headers(responses[status], *with_them)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -118,7 +119,7 @@ def test_a_key_that_cannot_be_is_422(alice: Caller, show_id: int, key: str) -> N
 
 
 def attempt(caller: Caller, key: str, minutes: float = 0, body: str = "") -> Attempt:
-    request = Fingerprints.of("POST", "/", body.encode())
+    request = Fingerprints("POST", "/", body.encode())
     return Attempt(caller.id, key, request, NOON + timedelta(minutes=minutes))
 
 
@@ -281,10 +282,27 @@ def test_bodies_that_mean_something_else_differ() -> None:
         *(b'{"a": 9007199254740993}', b'{"a": 9007199254740992}', b"[", b"{", b"\xff"),
         b"[" * 100_000,
     ]
-    made = {Fingerprints.of("POST", "/", body).of_meaning for body in bodies}
+    made = {Fingerprints("POST", "/", body).of_meaning for body in bodies}
     assert len(made) == len(bodies)
     places = [("POST", "/a"), ("POST", "/b"), ("PUT", "/a")]
-    assert len({Fingerprints.of(*place, b"{}").of_meaning for place in places}) == 3
+    assert len({Fingerprints(*place, b"{}").of_meaning for place in places}) == 3
+
+
+def test_a_body_that_is_refused_is_not_taken_apart_for_its_meaning(
+    alice: Caller, show_id: int
+) -> None:
+    """Written out, each of its numbers has 309 digits: 54 MB."""
+    body = b"[" + b",".join([b"1e308"] * 170_000) + b"]"
+    tracemalloc.start()
+    try:
+        refused = alice.post(
+            f"/api/shows/{show_id}/book/", data=body, content_type="application/json", headers=KEY
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused.status_code == 422
+    assert peak < 30_000_000
 
 
 # --- the release before ---------------------------------------------------------------------

@@ -199,6 +199,7 @@ def test_a_log_in_outlives_a_reload_but_not_the_tab(swagger_ui: SwaggerUI) -> No
     page.get_by_role("button", name="Authorize").click()
     page.locator(".modal-ux").get_by_role("button", name="Remove authorization").click()
     page.locator(".modal-ux").get_by_role("button", name="Close").first.click()
+    assert "eyJ" not in page.evaluate("JSON.stringify(sessionStorage)")
     ui.reload()
     assert not ui.is_authorized()
 
@@ -209,6 +210,22 @@ def test_a_log_in_outlives_a_reload_but_not_the_tab(swagger_ui: SwaggerUI) -> No
     ui.reload()
     assert not ui.is_authorized()
     assert ui.errors == []
+
+
+@sizes(DESK)
+def test_an_access_token_that_is_over_leaves_the_refresh_token(
+    swagger_ui: SwaggerUI, server: Server
+) -> None:
+    ui, page = swagger_ui, swagger_ui.page
+    assert ui.try_out(*LOG_IN, body=staff_account(server)) == 200
+    page.evaluate(
+        "sessionStorage['swagger-ui'] = "
+        "JSON.stringify({ ...JSON.parse(sessionStorage['swagger-ui']), access: 'over' })"
+    )
+    ui.reload()
+    assert not ui.is_authorized()
+    assert ui.try_out("POST", "/api/token/refresh/") == 200
+    assert ui.is_authorized()
 
 
 @sizes(PHONE)

@@ -55,6 +55,13 @@ def codes(answer: Any) -> dict[str, str]:
         ),
         ("/api/movies/{movie}/shows/", SHOW | {"prices": {"vip": 5}}, {"/prices/vip": "invalid"}),
         ("/api/movies/{movie}/shows/", SHOW | {"prices": {"a" * 51: "5"}}, None),
+        (
+            "/api/movies/{movie}/shows/",
+            {"date_time": SHOW["date_time"]},
+            {"/screen_name": "required", "/total_seats": "required"},
+        ),
+        ("/api/shows/{show}/book/", {}, {"/seat_number": "required"}),
+        ("/api/shows/{show}/book/", {"category": "vip"}, {"/seat_number": "required"}),
         ("/api/shows/{show}/book/", {"seat_numbers": ["1", 77, "2"]}, None),
         ("/api/shows/{show}/book/", {"seat_number": "77"}, {"/seat_number": "unknown_seat"}),
         ("/api/shows/{show}/book/", {"seat_numbers": ["1", "1"]}, {"/seat_numbers": "repeated"}),
