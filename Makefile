@@ -51,8 +51,10 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Compiled code is kept even where the environment says not to: else each server and command that
+# the tests start, and each worker of pytest, compiles everything again.
 test: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 fuzz: .venv/test
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n auto tests/system/test_fuzz.py

@@ -246,6 +246,7 @@ def test_the_demo_catalogue_is_real(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("hour", [0, 12, 20, 23])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the hour is Python's matter
 def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> None:
     """From today on, or from tomorrow where in the cinemas' time zones today is over."""
     now = NOON.replace(hour=hour)

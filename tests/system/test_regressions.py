@@ -133,7 +133,7 @@ def test_a_screen_renamed_and_looked_for_at_once(
 
 @pytest.fixture
 def server(app: Flask, database_url: str) -> Iterator[Server]:
-    server = Server(database_url)
+    server = Server(database_url, WEB_CONCURRENCY="1")
     yield server
     os.killpg(server.process.pid, signal.SIGKILL)
     server.process.wait()

@@ -68,6 +68,6 @@ def test_what_a_server_that_faces_the_world_lacks_is_said_at_the_start(
 ) -> None:
     for host, is_said in (("127.0.0.1", False), ("0.0.0.0", True)):
         log = tmp_path / f"{host}.log"
-        server = Server(database_url, log, HOST=host)
+        server = Server(database_url, log, HOST=host, WEB_CONCURRENCY="1")
         server.stop()
         assert ("put nginx in front" in log.read_text()) is is_said

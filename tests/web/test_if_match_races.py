@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -154,39 +154,45 @@ def test_compared_before_the_lock_the_first_is_overwritten(
 ROUNDS = 10
 
 
-def two_servers_at_once(
-    database_url: str, staff: Caller, path: str, *, seen: bool
+@pytest.fixture
+def two_servers(app: Flask, database_url: str) -> Iterator[list[Server]]:
+    with ExitStack() as stack:
+        servers = []
+        for _ in range(2):
+            server = Server(database_url, WEB_CONCURRENCY="1", RATELIMIT_ENABLED="off")
+            stack.callback(server.stop)
+            servers.append(server)
+        yield servers
+
+
+def changed_at_once(
+    servers: list[Server], staff: Caller, path: str, *, seen: bool
 ) -> list[list[int]]:
-    """Two servers are asked at once to change the film, in each round with the tag of before."""
+    """The servers are asked at once to change the film, in each round with the tag of before."""
     found = []
     token = staff.headers["Authorization"].removeprefix("Bearer ")
-    servers = [Server(database_url, WEB_CONCURRENCY="1", RATELIMIT_ENABLED="off") for _ in range(2)]
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            for number in range(ROUNDS):
-                tag = staff.get(path).headers["ETag"]
-                headers = {"If-Match": tag} if seen else {}
-                asked = [
-                    pool.submit(
-                        server.call,
-                        "PATCH",
-                        path,
-                        {"description": f"{number} {place}"},
-                        token,
-                        headers=headers,
-                    )
-                    for place, server in enumerate(servers)
-                ]
-                found.append(sorted(one.result()[0] for one in asked))
-    finally:
-        for server in servers:
-            server.stop()
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(ROUNDS):
+            tag = staff.get(path).headers["ETag"]
+            headers = {"If-Match": tag} if seen else {}
+            asked = [
+                pool.submit(
+                    server.call,
+                    "PATCH",
+                    path,
+                    {"description": f"{number} {place}"},
+                    token,
+                    headers=headers,
+                )
+                for place, server in enumerate(servers)
+            ]
+            found.append(sorted(one.result()[0] for one in asked))
     return found
 
 
 def test_of_two_processes_exactly_one_wins(
-    database_url: str, staff: Caller, make_movie: Callable[..., int]
+    two_servers: list[Server], staff: Caller, make_movie: Callable[..., int]
 ) -> None:
     path = f"/api/movies/{make_movie()}/"
-    assert two_servers_at_once(database_url, staff, path, seen=True) == [[200, 412]] * ROUNDS
-    assert two_servers_at_once(database_url, staff, path, seen=False) == [[200, 200]] * ROUNDS
+    assert changed_at_once(two_servers, staff, path, seen=True) == [[200, 412]] * ROUNDS
+    assert changed_at_once(two_servers, staff, path, seen=False) == [[200, 200]] * ROUNDS

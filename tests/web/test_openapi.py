@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from jsonschema import ValidationError
+from jsonschema_rs import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from booking_app.web.openapi import LINK_BODY
