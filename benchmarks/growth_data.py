@@ -132,7 +132,15 @@ FILL = (
 
 
 def fill(app: Flask, house: House, *, password: str, now: datetime) -> None:
-    """Fill the app's empty database; the accounts STAFF and CUSTOMER have that password."""
+    """Make and fill the app's database."""
+    with app.app_context():
+        upgrade(str(ROOT / "migrations"))
+        furnish(house, password=password, now=now)
+
+
+def furnish(house: House, *, password: str, now: datetime) -> None:
+    """Fill the empty tables of the app whose context this is; the accounts STAFF and CUSTOMER have
+    that password."""
     values = {
         "most": max(house.accounts, PAST_BOOKINGS),
         "past": house.past,
@@ -145,23 +153,21 @@ def fill(app: Flask, house: House, *, password: str, now: datetime) -> None:
         "now": now,
         "tomorrow": now + timedelta(days=1),
     }
-    with app.app_context():
-        upgrade(str(ROOT / "migrations"))
-        accounts.create_user(username="staff", password=password, is_staff=True)
-        accounts.create_user(username="customer", password=password)
-        _make_catalogue(house, now)
-        with db.engine.connect() as connection:
-            postgresql = connection.dialect.name == "postgresql"
-            if not postgresql:  # the random references of an index would be read again and again
-                connection.exec_driver_sql("PRAGMA cache_size = -500000")
-            for statement in FILL:
-                text = statement.replace("@json", "JSONB" if postgresql else "TEXT")
-                _run(connection, text.replace('": ', '"\\: '), values)
-            if postgresql:  # whose ids go on after those that were given here
-                connection.exec_driver_sql(
-                    "SELECT setval(pg_get_serial_sequence('booking', 'id'), max(id)) FROM booking"
-                )
-        db.engine.dispose()
+    accounts.create_user(username="staff", password=password, is_staff=True)
+    accounts.create_user(username="customer", password=password)
+    _make_catalogue(house, now)
+    with db.engine.connect() as connection:
+        postgresql = connection.dialect.name == "postgresql"
+        if not postgresql:  # the random references of an index would be read again and again
+            connection.exec_driver_sql("PRAGMA cache_size = -500000")
+        for statement in FILL:
+            text = statement.replace("@json", "JSONB" if postgresql else "TEXT")
+            _run(connection, text.replace('": ', '"\\: '), values)
+        if postgresql:  # whose ids go on after those that were given here
+            connection.exec_driver_sql(
+                "SELECT setval(pg_get_serial_sequence('booking', 'id'), max(id)) FROM booking"
+            )
+    db.engine.dispose()  # and with the connections the temporary tables
 
 
 def _run(connection: sa.Connection, statement: str, values: dict[str, Any]) -> None:
