@@ -224,7 +224,9 @@ def _bookings(filters: frozenset[str], searching: bool) -> CursorListing:
     if "upcoming" in filters:
         query = query.join(Show, Show.id == Booking.show_id)
     if searching:
-        query = query.where(Booking.id.in_(found_bookings()))
+        # A join, since for an IN both databases may try each booking.
+        found = found_bookings().subquery("found")
+        query = query.join(found, found.c.id == Booking.id)
     conditions = {
         "show": Booking.show_id == sa.bindparam("show"),
         "user": Booking.user_id == sa.bindparam("user"),
