@@ -5,7 +5,7 @@
 # make pins   the hashes of the requirements, after a version was changed
 # make bench  the endpoints against a floor (needs wrk)
 # make bench AGAINST=PATH  against another checkout, which has its own .venv
-# make bench-reports  the reports and the admin site on a million bookings (some minutes)
+# make bench-growth  what a million bookings cost each request (a quarter of an hour)
 # make lint   the linters alone
 # make clean  take away .venv and caches; the next `make run` installs anew
 
@@ -14,7 +14,7 @@ BIN := .venv/bin
 CLIENTS := .venv-clients
 export FLASK_APP := wsgi.py
 
-.PHONY: run test fuzz clients pins bench bench-reports lint clean
+.PHONY: run test fuzz clients pins bench bench-growth lint clean
 
 # Installed again only when a requirement file has changed.
 .venv/run: requirements.txt
@@ -68,8 +68,8 @@ pins: .venv/test
 bench: .venv/test
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against "$(AGAINST)")
 
-bench-reports: .venv/test
-	$(BIN)/python -m benchmarks.reports
+bench-growth: .venv/test
+	$(BIN)/python -m benchmarks.growth
 
 clean:
 	rm -rf .venv $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -299,6 +299,11 @@ def rows_of_0016() -> dict[str, list[dict[str, Any]]]:
     return filled
 
 
+def rows_of_0017() -> dict[str, list[dict[str, Any]]]:
+    """The same: 0017 has indexes."""
+    return rows_of_0016()
+
+
 FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0001": rows_of_0001,
     "0002": rows_of_0002,
@@ -316,6 +321,7 @@ FILLED: dict[str, Callable[[], dict[str, list[dict[str, Any]]]]] = {
     "0014": rows_of_0014,
     "0015": rows_of_0015,
     "0016": rows_of_0016,
+    "0017": rows_of_0017,
 }
 
 

@@ -8,18 +8,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from booking_app.admin.lists import (
+    LISTED_MAX,
     Column,
     Table,
     from_day,
     has_id,
+    has_text,
     is_one_of,
     is_true,
     plain,
+    planned_for,
 )
 from booking_app.audit.models import ACTIONS, OBJECT_TYPES, AuditEvent
 from booking_app.auth.models import User
 from booking_app.booking.models import BOOKED, CANCELLED, EXPIRED, HELD, Booking, status_at
-from booking_app.booking.queries import SEARCHED, receipt
+from booking_app.booking.queries import receipt
+from booking_app.booking.searches import found_bookings, search_params
 from booking_app.catalog.models import (
     FILM_SEARCHED,
     MIDNIGHT,
@@ -185,7 +189,7 @@ MOVIES = Table(
     ),
     id_column=Movie.id,
     order=(SORT_KEY, Movie.id),
-    searched=(FILM_SEARCHED,),
+    search=has_text(FILM_SEARCHED),
     columns=(
         plain("title", "Title", SORT_KEY, wraps=True),
         plain("year", "Year", Movie.year),
@@ -213,7 +217,7 @@ CINEMAS = Table(
     ),
     id_column=Cinema.id,
     order=(Cinema.name_key, Cinema.id),
-    searched=(Searched(Cinema.name_key),),
+    search=has_text(Searched(Cinema.name_key)),
     columns=(
         plain("name", "Name", Cinema.name_key),
         plain("city", "City"),
@@ -233,7 +237,7 @@ SCREENS = Table(
     ),
     id_column=Screen.id,
     order=(Cinema.name_key, Screen.name_key, Screen.id),
-    searched=(Searched(Screen.name_key), Searched(Cinema.name_key)),
+    search=has_text(Searched(Screen.name_key), Searched(Cinema.name_key)),
     columns=(
         plain("name", "Name", Screen.name_key),
         plain("cinema_name", "Cinema", Cinema.name_key),
@@ -253,15 +257,16 @@ SHOWS = Table(
         sa.select(Show.id, *PLACE, Show.total_seats, Show.price_cents, Show.currency, Show.on_sale)
     ),
     id_column=Show.id,
-    order=(Show.starts_at.desc(), Show.id.desc()),
-    searched=(FILM_SEARCHED, Searched(Screen.name_key), Searched(Cinema.name_key)),
+    order=(Show.starts_at, Show.id),
+    desc=True,
+    search=has_text(FILM_SEARCHED, Searched(Screen.name_key), Searched(Cinema.name_key)),
     columns=(
         *PLACE_COLUMNS,
         plain("total_seats", "Seats", Show.total_seats),
         Column("price_cents", "Price", _price, Show.price_cents),
         plain("currency", "Currency", Show.currency),
         plain("on_sale", "On sale", Show.on_sale),
-        plain("id", "Id", Show.id),
+        plain("id", "Id", Show.id, indexed=True),
     ),
     filters=(
         is_true("To come", Show.starts_at > NOW),
@@ -272,6 +277,44 @@ SHOWS = Table(
         is_true("On sale", Show.on_sale),
     ),
 )
+
+
+def _with_status(status: str) -> sa.ColumnElement[bool]:
+    """Whether a booking has it now, in the words of the index of those that are not booked."""
+    if status == BOOKED:
+        return Booking.status == BOOKED
+    kept: sa.ColumnElement[str] = sa.literal_column(f"'{HELD if status == EXPIRED else status}'")
+    other: sa.ColumnElement[str] = sa.literal_column(f"'{BOOKED}'")
+    same = sa.and_(Booking.status == kept, Booking.status != other)
+    if status == CANCELLED:
+        return same
+    over = Booking.expires_at <= NOW
+    return sa.and_(same, over if status == EXPIRED else sa.not_(over))
+
+
+def _of_shows(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether a booking is of one of these shows."""
+    shows = sa.select(Show.id).join(Screen, Screen.id == Show.screen_id).where(*conditions)
+    return Booking.show_id.in_(shows.correlate(None))
+
+
+def _with_customer_and_place(listed: sa.CTE) -> sa.Join:
+    """The tables of what a list of bookings tells of others."""
+    return (
+        listed.join(User, User.id == listed.c.user_id)
+        .join(Show, Show.id == listed.c.show_id)
+        .join(Movie, Movie.id == Show.movie_id)
+        .join(Screen, Screen.id == Show.screen_id)
+        .join(Cinema, Cinema.id == Screen.cinema_id)
+    )
+
+
+def _is_found(text: str) -> sa.ColumnElement[bool]:
+    return Booking.id.in_(found_bookings().params(search_params(text)))
+
+
+def _some_found(text: str) -> sa.Subquery:
+    return found_bookings(LISTED_MAX + 1).params(search_params(text)).subquery()
 
 
 BOOKINGS = Table(
@@ -293,10 +336,15 @@ BOOKINGS = Table(
         .join(Show, Show.id == Booking.show_id)
     ),
     id_column=Booking.id,
-    order=(Booking.id.desc(),),
-    searched=SEARCHED,
+    order=(Booking.id,),
+    desc=True,
+    search=_is_found,
+    find=_some_found,
+    found=sa.select(Booking.id),
+    carried=(Booking.user_id, Booking.show_id),
+    places=_with_customer_and_place,
     columns=(
-        plain("reference", "Reference", Booking.reference),
+        plain("reference", "Reference", Booking.reference, indexed=True),
         plain("username", "Customer", User.username_key),
         *PLACE_COLUMNS,
         Column("seats", "Seats", _seats, wraps=True),
@@ -305,15 +353,17 @@ BOOKINGS = Table(
         Column("original_total", "Original total", _original_total),
         plain("currency", "Currency", Booking.currency),
         plain("status", "Status", STATUS),
-        plain("created_at", "Made", Booking.id),
-        plain("id", "Id", Booking.id),
+        plain("created_at", "Made", Booking.id, indexed=True),
+        plain("id", "Id", Booking.id, indexed=True),
     ),
     filters=(
-        is_one_of("Status", STATUS, [BOOKED, HELD, CANCELLED, EXPIRED]),
-        from_day("Shows from", lambda day: Show.local_date >= day),
-        from_day("Shows to", lambda day: Show.local_date <= day),
-        has_id("Film", Show.movie_id, movies),
-        has_id("Cinema", Screen.cinema_id, cinemas),
+        is_one_of("Status", _with_status, [BOOKED, HELD, CANCELLED, EXPIRED]),
+        from_day("Shows from", lambda day: _of_shows(Show.local_date >= planned_for(day))),
+        from_day("Shows to", lambda day: _of_shows(Show.local_date <= planned_for(day))),
+        has_id("Film", lambda film: _of_shows(Show.movie_id == planned_for(film)), movies),
+        has_id(
+            "Cinema", lambda cinema: _of_shows(Screen.cinema_id == planned_for(cinema)), cinemas
+        ),
         has_id("Show id", Booking.show_id),
         has_id("Account id", Booking.user_id),
     ),
@@ -328,30 +378,38 @@ ACCOUNTS = Table(
     ),
     id_column=User.id,
     order=(User.username_key, User.id),
-    searched=(Searched(User.username_key), Searched(sa.func.lower(User.email))),
+    found=sa.select(User.id),
+    search=has_text(Searched(User.username_key), Searched(sa.func.lower(User.email))),
     columns=(
-        plain("username", "User name", User.username_key),
+        plain("username", "User name", User.username_key, indexed=True),
         plain("email", "E-mail"),
         plain("is_staff", "Staff", User.is_staff),
         plain("is_disabled", "Disabled", User.is_disabled),
-        plain("created_at", "Made", User.created_at),
-        plain("id", "Id", User.id),
+        plain("created_at", "Made", User.id, indexed=True),
+        plain("id", "Id", User.id, indexed=True),
     ),
     filters=(is_true("Staff", User.is_staff), is_true("Disabled", User.is_disabled)),
 )
 
 
+def _found_events(text: str) -> sa.ColumnElement[bool]:
+    """Whether an event is of an account whose name has the text."""
+    name = Searched(User.username_key)
+    accounts = sa.select(User.id).where(name.like(name.pattern(text)))
+    return AuditEvent.actor_id.in_(accounts.correlate(None))
+
+
 AUDIT = Table(
     name="Audit",
     thing="event",
-    query=sa.select(*sa.inspect(AuditEvent).columns).outerjoin(
-        User, User.id == AuditEvent.actor_id
-    ),
+    query=sa.select(*sa.inspect(AuditEvent).columns),
     id_column=AuditEvent.id,
-    order=(AuditEvent.id.desc(),),
-    searched=(Searched(User.username_key),),
+    order=(AuditEvent.id,),
+    desc=True,
+    found=sa.select(AuditEvent.id),
+    search=_found_events,
     columns=(
-        plain("created_at", "When", AuditEvent.id),
+        plain("created_at", "When", AuditEvent.id, indexed=True),
         plain("action", "Action", AuditEvent.action),
         plain("actor_name", "Account", AuditEvent.actor_name),
         plain("address", "Address", AuditEvent.address),
@@ -359,7 +417,7 @@ AUDIT = Table(
         plain("object_id", "Object id"),
         plain("before", "Before", wraps=True),
         plain("after", "After", wraps=True),
-        plain("id", "Id", AuditEvent.id),
+        plain("id", "Id", AuditEvent.id, indexed=True),
     ),
     filters=(
         is_one_of("Action", AuditEvent.action, ACTIONS),

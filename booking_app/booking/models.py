@@ -33,6 +33,15 @@ class Booking(Base):
             sqlite_where=sa.text("status = 'held'"),
             postgresql_where=sa.text("status = 'held'"),
         ),
+        # Few bookings are not booked, and staff look for them among all.
+        sa.Index(
+            "ix_booking_not_booked",
+            "status",
+            "id",
+            "expires_at",
+            sqlite_where=sa.text("status <> 'booked'"),
+            postgresql_where=sa.text("status <> 'booked'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -141,8 +141,8 @@ class AllBookingsQuery(BookingQuery):
     search = Text(
         max_length=100,
         metadata={
-            "description": "A part of the reference, however it is typed, of the user name, the "
-            "e-mail or the film's title."
+            "description": "How the reference begins, however it is typed (of the newest 10,000 "
+            "bookings, any part of it), or a part of the user name, the e-mail or the film's title."
         },
     )
 

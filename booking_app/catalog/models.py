@@ -167,6 +167,7 @@ class Show(Base):
         sa.CheckConstraint(f"total_seats BETWEEN 1 AND {SEATS_MAX}", name="total_seats"),
         sa.Index("ix_show_movie_id_starts_at", "movie_id", "starts_at"),
         sa.Index("ix_show_starts_at", "starts_at"),
+        sa.Index("ix_show_local_date", "local_date"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -58,6 +58,12 @@ class CursorListing(Listing):
     after: Query
 
 
+def exactly(number: int) -> sa.ColumnElement[int]:
+    """A number that stands in the statement itself, for LIMIT and OFFSET: with a parameter there,
+    PostgreSQL plans for a tenth of all rows."""
+    return sa.literal_column(str(number), sa.Integer)
+
+
 def listing(query: Query) -> Listing:
     """The statements of `query`, which has its total order."""
     limit, offset = (sa.bindparam(name, type_=sa.BigInteger) for name in ("limit", "offset"))

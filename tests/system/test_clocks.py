@@ -41,7 +41,7 @@ ALLOWED = {
     "migrations/steps.py": "how long somebody has been in the way of an upgrade",
     "benchmarks/data.py": "real servers; a month ahead",
     "benchmarks/floor.py": "the floor's own; whether a show has begun",
-    "benchmarks/reports.py": "a year of shows up to this day, by which the reports are asked for",
+    "benchmarks/growth.py": "a year of shows up to this day, by which the reports are asked for",
 }
 
 

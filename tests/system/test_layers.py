@@ -74,6 +74,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         "booking",
         (
             ("models", "policy", "references", "seat_choice"),
+            ("searches",),
             ("queries", "schemas", "seat_parties"),
             ("caps", "locks", "seats"),
             ("expectations",),
