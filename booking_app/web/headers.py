@@ -9,6 +9,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -104,6 +105,15 @@ def tagged(response: Response) -> Response:
         names = ("ETag", "Vary", "Cache-Control")
         same = {name: response.headers[name] for name in names if name in response.headers}
         return Response(status=304, headers=same)
+    return response
+
+
+def unless_had(etag: str, mimetype: str, make: Callable[[], bytes | str]) -> Response:
+    """An answer with that ETag for `tagged`, whose body is made only for callers who don't have it
+    yet."""
+    had = request.if_none_match.contains_weak(etag)
+    response = Response(b"" if had else make(), mimetype=mimetype)
+    response.set_etag(etag)
     return response
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from flask.testing import FlaskClient
 
-from booking_app.catalog import seat_map
+from booking_app.catalog import kept_plans
 from tests.catalog.test_venues import AT, PLAN
 from tests.conftest import NOON, Caller
 from tests.system.test_statements import counted
@@ -63,7 +63,8 @@ def test_an_expired_hold_is_available(alice: Caller, make_show: Callable[..., in
     show = make_show(now=NOON, starts_in=timedelta(hours=5))
     service.hold(user_id=alice.id, show_id=show, seat_number="1", now=NOON)
     for minutes, status in ((9, "held"), (10, "available")):
-        found = seat_map.get_seat_map(show_id=show, now=NOON + timedelta(minutes=minutes))
+        now = NOON + timedelta(minutes=minutes)
+        found = kept_plans.get_seat_map(show_id=show, now=now).as_dict()
         assert statuses(found)["1"] == status
 
 
