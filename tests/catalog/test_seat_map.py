@@ -11,7 +11,6 @@ from flask.testing import FlaskClient
 from booking_app.catalog import kept_plans
 from tests.catalog.test_venues import AT, PLAN
 from tests.conftest import NOON, Caller
-from tests.system.test_statements import counted
 
 pytestmark = pytest.mark.usefixtures("in_2030")
 
@@ -112,13 +111,3 @@ def test_the_picture_titles_every_seat(client: FlaskClient, alice: Caller, path:
 def test_no_such_show_is_404_in_either_form(client: FlaskClient) -> None:
     for form in FORMS:
         assert client.get(f"/api/shows/99/{form}").status_code == 404
-
-
-@pytest.mark.parametrize("total_seats", [1, 2000])
-def test_two_statements_whatever_its_size(
-    client: FlaskClient, make_show: Callable[..., int], total_seats: int
-) -> None:
-    show = make_show(total_seats=total_seats)
-    with counted() as statements:
-        assert client.get(f"/api/shows/{show}/seats/").status_code == 200
-    assert len(statements) <= 2
