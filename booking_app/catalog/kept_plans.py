@@ -9,6 +9,7 @@ of a plan or price comes with a new version in its transaction.
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
+from sys import intern
 from threading import Lock
 from typing import Any
 
@@ -143,7 +144,7 @@ def _letters(plan: Plan, taken: str | None) -> str | None:
 
 
 def _plan(show_id: int, seats: Sequence[Any]) -> Plan:
-    """The plan of the rows of `WHOLE_MAP`."""
+    """The plan of the rows of `WHOLE_MAP`. Texts that many seats share are kept once."""
     show = seats[0]
     return Plan(
         show_id=show_id,
@@ -155,10 +156,10 @@ def _plan(show_id: int, seats: Sequence[Any]) -> Plan:
             MapSeat(
                 label=seat.label,
                 block=seat.block,
-                row_label=seat.row_label,
-                number=seat.number,
-                category=seat.category,
-                kind=seat.kind,
+                row_label=intern(seat.row_label),
+                number=intern(seat.number),
+                category=intern(seat.category),
+                kind=intern(seat.kind),
                 x=x,
                 y=y,
                 price_cents=seat_price(
