@@ -225,12 +225,11 @@ def draw_show_seats(show_id: int) -> Response:
 
 
 def _drawn(found: SeatMap, mimetype: str, make: Callable[[], bytes]) -> Response:
-    """The map in one of its forms, which is made only where the caller has another edition. The
-    release belongs to the tag: the next one may draw the same map in another way."""
-    edition = found.edition
+    """The map in one of its forms, which is made only where the caller has another edition."""
+    edition = found.edition(current_app.config["API_VERSION"])
     if edition is None:
         return Response(make(), mimetype=mimetype)
-    return unless_had(f"{edition}-{current_app.config['API_VERSION']}", mimetype, make)
+    return unless_had(edition, mimetype, make)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["PATCH"])

@@ -65,14 +65,13 @@ class SeatMap(NamedTuple):
     plan: Plan
     letters: str
 
-    @property
-    def edition(self) -> str | None:
-        """A name of all that the map says, the same on every server; None where the version does
-        not tell."""
+    def edition(self, release: str) -> str | None:
+        """A name of all that the map says, as that release draws it; the same on every server. None
+        where the version does not tell."""
         plan = self.plan
         if not plan.version:
             return None
-        text = f"{plan.show_id} {plan.version} {self.letters}"
+        text = f"{release} {plan.show_id} {plan.version} {self.letters}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
