@@ -34,7 +34,7 @@ class Block:
 
 
 def blocks_of(rows: Iterable[Mapping[str, Any]]) -> list[Block]:
-    """The blocks of the rows of `seat_map.get_seat_map`, one after the other, even those that stand
+    """The blocks of the rows of `seat_map.SeatMap`, one after the other, even those that stand
     beside each other."""
     blocks = []
     for name, group in groupby(lines_of(rows), itemgetter("block")):

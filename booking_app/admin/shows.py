@@ -44,8 +44,8 @@ from booking_app.catalog.blocked_seats import (
     get_blocked_seats,
     set_blocked_seats,
 )
+from booking_app.catalog.kept_plans import get_seat_map
 from booking_app.catalog.models import OUT_OF_ORDER, SHOWS_AT_ONCE
-from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_marks import KIND_NAMES, category_letters
 from booking_app.catalog.times import (
     NoSuchTime,
@@ -196,7 +196,7 @@ def seats(show_id: int) -> AnyResponse:
         if made:
             flash(f"Booked: {made.reference}.", "success")
             return redirect(url_for("admin_bookings.one", booking_id=made.id), 303)
-    plan = get_seat_map(show_id=show_id)
+    plan = get_seat_map(show_id=show_id).as_dict()
     blocked = _blocked(show_id)
     seats = [seat for row in plan["rows"] for seat in row["seats"]]
     prices = {seat["category"]: seat["price_cents"] for seat in seats}

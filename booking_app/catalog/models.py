@@ -154,7 +154,8 @@ class Show(Base):
     `price_cents` is the base price, `prices` those of the categories that cost otherwise, in minor
     units of `currency`, which the show took from its cinema.
     `version` is a new random number with each change of what the seat map is drawn from, other
-    than who owns a seat; random, since SQLite gives the id of a deleted show again.
+    than who owns a seat; random, since SQLite gives the id of a deleted show again. The plans that
+    workers keep hold for one version (`kept_plans`).
     A customer has at most `max_seats_per_account` seats of it.
     """
 

@@ -1,5 +1,6 @@
 """Films, shows and seat maps."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, current_app
@@ -16,12 +17,13 @@ from booking_app.catalog import (
     shows,
 )
 from booking_app.catalog.blocked_seats import BlockedSeat
-from booking_app.catalog.seat_map import get_seat_map
+from booking_app.catalog.kept_plans import get_seat_map
+from booking_app.catalog.seat_map import SeatMap
 from booking_app.catalog.seat_picture import seat_picture
 from booking_app.core.editions import IfMatch
 from booking_app.idempotency.retriable import retriable
 from booking_app.web.conditional import edition, if_match
-from booking_app.web.headers import A_MINUTE
+from booking_app.web.headers import A_MINUTE, unless_had
 from booking_app.web.openapi import Blueprint
 from booking_app.web.paging import HEADER, page_headers
 from booking_app.web.prefix import LOCATION, location
@@ -49,7 +51,7 @@ EXAMPLE_SHOW = {
     "total_seats": 80,
     "price": "9.50",
 }
-SEAT_MAP = seat_schemas.SeatMap()
+JSON = "application/json"
 SVG = "image/svg+xml"
 
 
@@ -202,7 +204,8 @@ def get_show_seats(show_id: int) -> Any:
     By row from the front, with the status, category and price of each. To follow a show, ask again
     with `If-None-Match`.
     """
-    return get_seat_map(show_id=show_id)
+    found = get_seat_map(show_id=show_id)
+    return _drawn(found, JSON, lambda: seat_schemas.seat_map_json(*found))
 
 
 @blp.route("/shows/<id:show_id>/seats.svg", methods=["GET"])
@@ -215,7 +218,18 @@ def draw_show_seats(show_id: int) -> Response:
     The seat map as a picture: each seat with its status, category and price. To follow a show, ask
     again with `If-None-Match`.
     """
-    return Response(seat_picture(SEAT_MAP.dump(get_seat_map(show_id=show_id))), mimetype=SVG)
+    found = get_seat_map(show_id=show_id)
+    return _drawn(
+        found, SVG, lambda: seat_picture(seat_schemas.SEAT_MAP.dump(found.as_dict())).encode()
+    )
+
+
+def _drawn(found: SeatMap, mimetype: str, make: Callable[[], bytes]) -> Response:
+    """The map in one of its forms, which is made only where the caller has another edition."""
+    edition = found.edition(current_app.config["API_VERSION"])
+    if edition is None:
+        return Response(make(), mimetype=mimetype)
+    return unless_had(edition, mimetype, make)
 
 
 @blp.route("/shows/<id:show_id>/", methods=["PATCH"])

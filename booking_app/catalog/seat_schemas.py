@@ -1,6 +1,7 @@
 """The shapes of seat maps and blocked seats on the wire."""
 
 import marshmallow as ma
+import orjson
 from marshmallow import fields, validate
 
 from booking_app.catalog.models import (
@@ -14,6 +15,7 @@ from booking_app.catalog.models import (
     REASON_MAX,
     SEATS_MAX,
 )
+from booking_app.catalog.seat_map import FREE, STATUSES, Plan, drawn
 from booking_app.web.fields import (
     AnswerSchema,
     Items,
@@ -91,3 +93,28 @@ class SeatMap(AnswerSchema):
     available_seats = fields.Integer(required=True)
     currency = fields.String(required=True, metadata={"example": "EUR"})
     rows = fields.List(fields.Nested(MapRow), required=True)
+
+
+SEAT_MAP = SeatMap()
+# No JSON has this byte within: orjson escapes it in texts.
+GAP = b"\0"
+WORDS = {letter: orjson.dumps(status) for letter, status in STATUSES.items()}
+
+
+def seat_map_json(plan: Plan, letters: str) -> bytes:
+    """The JSON of a seat map, joined of pieces that are kept with the plan."""
+    pieces = plan.once(_pieces).copy()
+    pieces[1] = str(letters.count(FREE)).encode()
+    pieces[3::2] = [WORDS[letter] for letter in letters]
+    return b"".join(pieces)
+
+
+def _pieces(plan: Plan) -> list[bytes]:
+    """The JSON of the plan, with gaps at every other place: for the number of available seats, and
+    for the status of each seat."""
+    gap = orjson.Fragment(GAP)
+    whole = orjson.dumps(SEAT_MAP.dump(drawn(plan, [gap] * len(plan.seats), gap)))
+    pieces = [GAP]
+    for piece in whole.split(GAP):
+        pieces += (piece, GAP)
+    return pieces[1:-1]

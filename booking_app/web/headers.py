@@ -9,7 +9,9 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -97,6 +99,8 @@ def own(response: Response) -> Response:
 def tagged(response: Response) -> Response:
     """The answer with an ETag, of its content unless it has one; as 304 where the caller has it
     already."""
+    if response.status_code == HTTPStatus.NOT_MODIFIED:
+        return response
     if "ETag" not in response.headers:
         of_all = response.get_data() + response.headers.get("X-Pagination", "").encode()
         response.set_etag(generate_etag(of_all))
@@ -104,6 +108,17 @@ def tagged(response: Response) -> Response:
         names = ("ETag", "Vary", "Cache-Control")
         same = {name: response.headers[name] for name in names if name in response.headers}
         return Response(status=304, headers=same)
+    return response
+
+
+def unless_had(etag: str, mimetype: str, make: Callable[[], bytes]) -> Response:
+    """An answer with that ETag, for `tagged`. It is made only where the caller does not have it
+    already; else this is the 304."""
+    if request.if_none_match.contains_weak(etag):
+        response = Response(status=304)
+    else:
+        response = Response(make(), mimetype=mimetype)
+    response.set_etag(etag)
     return response
 
 

@@ -10,7 +10,7 @@ from flask import Flask
 
 from booking_app.booking import service as booking
 from booking_app.booking.policy import BookingPolicy
-from booking_app.catalog import seat_map, shows, venues
+from booking_app.catalog import kept_plans, shows, venues
 from booking_app.catalog.show_rules import UpgradeUnfinished
 from booking_app.core.errors import Invalid
 from booking_app.reports import service as reports
@@ -102,7 +102,7 @@ def test_a_cinema_with_shows_to_come_keeps_its_currency(
     venues.update_cinema(cinema_id=cinema, currency="EUR", now=NOON)
     later = DAY + timedelta(hours=1)
     assert venues.update_cinema(cinema_id=cinema, currency="CHF", now=later)["currency"] == "CHF"
-    assert seat_map.get_seat_map(show_id=sold["EUR"])["currency"] == "EUR"
+    assert kept_plans.get_seat_map(show_id=sold["EUR"]).plan.currency == "EUR"
 
 
 def test_a_show_stays_in_cinemas_of_its_currency(

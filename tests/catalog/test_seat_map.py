@@ -8,10 +8,9 @@ from xml.etree import ElementTree
 import pytest
 from flask.testing import FlaskClient
 
-from booking_app.catalog import seat_map
+from booking_app.catalog import kept_plans
 from tests.catalog.test_venues import AT, PLAN
 from tests.conftest import NOON, Caller
-from tests.system.test_statements import counted
 
 pytestmark = pytest.mark.usefixtures("in_2030")
 
@@ -63,7 +62,8 @@ def test_an_expired_hold_is_available(alice: Caller, make_show: Callable[..., in
     show = make_show(now=NOON, starts_in=timedelta(hours=5))
     service.hold(user_id=alice.id, show_id=show, seat_number="1", now=NOON)
     for minutes, status in ((9, "held"), (10, "available")):
-        found = seat_map.get_seat_map(show_id=show, now=NOON + timedelta(minutes=minutes))
+        now = NOON + timedelta(minutes=minutes)
+        found = kept_plans.get_seat_map(show_id=show, now=now).as_dict()
         assert statuses(found)["1"] == status
 
 
@@ -111,13 +111,3 @@ def test_the_picture_titles_every_seat(client: FlaskClient, alice: Caller, path:
 def test_no_such_show_is_404_in_either_form(client: FlaskClient) -> None:
     for form in FORMS:
         assert client.get(f"/api/shows/99/{form}").status_code == 404
-
-
-@pytest.mark.parametrize("total_seats", [1, 2000])
-def test_two_statements_whatever_its_size(
-    client: FlaskClient, make_show: Callable[..., int], total_seats: int
-) -> None:
-    show = make_show(total_seats=total_seats)
-    with counted() as statements:
-        assert client.get(f"/api/shows/{show}/seats/").status_code == 200
-    assert len(statements) <= 2

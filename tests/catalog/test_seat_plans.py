@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from hypothesis import given
 
 from booking_app.catalog import seat_plans, venue_schemas
+from booking_app.catalog.kept_plans import get_seat_map
 from booking_app.catalog.models import LABEL_MAX, Show
-from booking_app.catalog.seat_map import get_seat_map
 from booking_app.catalog.seat_plans import PlanError, PlanRow
 from tests.catalog.test_venues import AT
 from tests.conftest import ROOT, Caller, rows
@@ -296,7 +296,7 @@ def test_real_halls_stand_in_the_catalogue_file_as_they_are(app: Flask, tmp_path
         seats = [
             {"block": row["block"], "row": row["label"]}
             | {name: seat[name] for name in ("number", "seat_number", "category", "kind")}
-            for row in get_seat_map(show_id=row.id)["rows"]
+            for row in get_seat_map(show_id=row.id).as_dict()["rows"]
             for seat in row["seats"]
         ]
         assert seats == hall["seats"]

@@ -223,6 +223,46 @@ def test_what_the_release_before_changes_is_not_overwritten(
             assert (stale.status_code, stale.json["code"]) == (412, "changed_meanwhile")
 
 
+def test_what_the_release_before_changes_shows_in_kept_seat_maps(
+    before: Release, fresh_url: str, fresh_app: Flask, tmp_path: Path
+) -> None:
+    """A worker of this release has the show's plan from before each change."""
+    TODAY.flask(fresh_url, "db", "upgrade")
+    with (
+        before.serving(fresh_url, tmp_path / "before.log") as old,
+        TODAY.serving(fresh_url, tmp_path / "today.log") as new,
+    ):
+        house = open_house(old)
+        show = house.show(old, "One", 6)
+        path, screen = f"/api/shows/{show}/", {"name": "Two"}
+        screen["rows"] = [{"label": "A", "seats": 5, "gaps": [2]}]
+        planned = old.call("POST", "/api/screens/", screen, house.staff)[1]["id"]
+        for method, where, body in (
+            ("POST", f"{path}book/", {"seat_number": "1"}),
+            ("POST", f"{path}hold/", {"seat_number": "2"}),
+            ("POST", "/api/bookings/2/confirm/", None),
+            ("POST", "/api/bookings/2/cancel/", None),
+            ("PUT", f"{path}blocked-seats/", {"seats": [{"seat_number": "3", "kind": "house"}]}),
+            ("POST", f"{path}book/", {"seat_number": "3"}),
+            ("PUT", f"{path}blocked-seats/", {"seats": [{"seat_number": "6", "kind": "house"}]}),
+            ("PUT", f"{path}blocked-seats/", {"seats": []}),
+            ("PATCH", path, {"price": "8.00"}),
+            ("PATCH", "/api/shows/", {"ids": [show], "changes": {"price": "7.00"}}),
+            ("PATCH", path, {"total_seats": 8}),
+            ("PATCH", path, {"total_seats": 4}),
+            ("POST", "/api/bookings/1/cancel/", None),
+            ("POST", "/api/bookings/3/cancel/", None),
+            ("PATCH", path, {"screen": planned}),
+            ("PATCH", path, {"prices": {"standard": "6.00"}}),
+            ("PATCH", f"/api/screens/{planned}/", {"out_of_order": ["A3"]}),
+        ):
+            kept = new.call("GET", f"{path}seats/")
+            status, made = old.call(method, where, body, house.staff)
+            assert status < 300, (where, made)
+            shown = new.call("GET", f"{path}seats/")
+            assert shown == old.call("GET", f"{path}seats/") != kept, (where, body)
+
+
 def test_a_schema_that_the_release_before_can_not_use_is_noticed(
     before: Release, fresh_url: str, fresh_app: Flask, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from flask_migrate import downgrade, upgrade
 
 from booking_app import VERSION
-from booking_app.catalog import seat_map, show_rules, shows, venues
+from booking_app.catalog import kept_plans, show_rules, shows, venues
 from booking_app.catalog.models import Screen, Show, ShowSeat
 from booking_app.core.database import db, reading
 from booking_app.core.schema import SchemaRequirement, finish_upgrade, may_serve
@@ -109,7 +109,7 @@ def test_labels_stay_and_new_shows_get_new_ones(fresh_app: Flask) -> None:
         booking["seats"][0]["seat_number"] = f"1{booking['seats'][0]['seat_number']}"
     fill(filled)
     upgrade(MIGRATIONS)
-    old = seat_map.get_seat_map(show_id=1)
+    old = kept_plans.get_seat_map(show_id=1).as_dict()
     assert [(s["seat_number"], s["number"]) for s in old["rows"][0]["seats"]] == [
         ("11", "1"),
         ("12", "2"),
@@ -121,7 +121,7 @@ def test_labels_stay_and_new_shows_get_new_ones(fresh_app: Flask) -> None:
                 connection.exec_driver_sql(f"SELECT setval('{table}_id_seq', 2)")
     later = NOON + timedelta(days=400)
     show = shows.create_show(movie_id=1, screen=1, date_time=later, now=NOON)
-    new = seat_map.get_seat_map(show_id=show["id"])
+    new = kept_plans.get_seat_map(show_id=show["id"]).as_dict()
     assert [seat["seat_number"] for seat in new["rows"][0]["seats"]] == [
         f"1-{number}" for number in range(1, 12)
     ]
