@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from flask import Response, request
 from sqlalchemy.orm import InstrumentedAttribute
 
-from booking_app.core.database import Query, reading, streaming
+from booking_app.core.database import Query, reading
+from booking_app.core.exports import streaming
 from booking_app.core.formats import iso
 from booking_app.core.paging import PAGE_MAX, TOTAL, Page, exactly
 from booking_app.core.search import Searched

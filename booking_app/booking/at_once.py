@@ -109,16 +109,9 @@ class _Looked:
         # The seats, each as it is once it is locked: PostgreSQL looks at a row again that somebody
         # else had, and what is said of it here is of the row as it stands then.
         self.seats = (
-            sa.select(
-                ShowSeat.label,
-                ShowSeat.position,
-                ShowSeat.category,
-                KIND,
-                FREE,
-            )
-            .join(self.show, ShowSeat.show_id == show.id)
-            .join(self.caller, sa.true())
-            .where(one_of(ShowSeat.label, "labels"), self.is_ordinary)
+            sa.select(ShowSeat.label, ShowSeat.position, ShowSeat.category, KIND, FREE)
+            .where(ShowSeat.show_id == sa.bindparam("show"), one_of(ShowSeat.label, "labels"))
+            .where(sa.exists(sa.select(show.id).where(self.is_ordinary)))
             .order_by(ShowSeat.label)
             .with_for_update(of=ShowSeat)
             .cte("seats")

@@ -6,7 +6,7 @@ Reading: `with reading() as connection`. Writing: `write_transaction(work)`.
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from booking_app.core import engines
 from booking_app.core.engines import LOCK_TIMEOUT_SECONDS, backend
-from booking_app.core.outages import RETRYABLE_SQLSTATES, Busy, sqlstate, time_limit, waiting
+from booking_app.core.outages import RETRYABLE_SQLSTATES, Busy, sqlstate, waiting
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -179,7 +179,7 @@ def fold(text: str) -> str:
 
 
 @contextmanager
-def _connected() -> Iterator[Connection]:
+def connected() -> Iterator[Connection]:
     """A connection of this thread's own; raises Unavailable at once where the database is known to
     be down."""
     backend(db.engine).watch.refuse_if_down()
@@ -190,7 +190,7 @@ def _connected() -> Iterator[Connection]:
 @contextmanager
 def reading() -> Iterator[Connection]:
     """A connection for reading: no lock; each statement sees what is committed."""
-    with _connected() as connection:
+    with connected() as connection:
         backend(db.engine).reading(connection)
         yield connection
 
@@ -206,45 +206,6 @@ def why_read_only() -> str | None:
         with reading() as connection:
             reason = kind.why_read_only(connection)
     return reason
-
-
-STREAMED_ROWS = 1000
-STREAM_IDLE_SECONDS = 60
-
-
-@contextmanager
-def exporting() -> Iterator[Connection]:
-    """A connection for rows that are sent as they are read: every statement sees the tables as they
-    are at one moment. PostgreSQL ends its transaction where nobody takes a row for a minute. Exempt
-    from the time limit of the request."""
-    with ExitStack() as stack:
-        with time_limit(None):
-            connection = stack.enter_context(_connected())
-        stack.enter_context(connection.begin())
-        if connection.dialect.name == "postgresql":
-            backend(db.engine).begin(connection)
-            connection.exec_driver_sql(
-                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
-                f" SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_SECONDS}s'"
-            )
-        else:
-            connection.exec_driver_sql("BEGIN")  # a reader: without the lock that `begin` takes
-        yield connection
-
-
-def streamed(
-    connection: Connection, query: Query, params: Mapping[str, Any] | None = None
-) -> sa.MappingResult:
-    """The rows of `query`, of which there may be more than the memory holds, as they are read;
-    `connection` is of `exporting`."""
-    options = {"yield_per": STREAMED_ROWS}
-    return connection.execute(query, params or {}, execution_options=options).mappings()
-
-
-def streaming(query: Query) -> Generator[sa.RowMapping, None, None]:
-    """The rows of `query` as they are at one moment, read as they are taken."""
-    with exporting() as connection, streamed(connection, query) as rows:
-        yield from rows
 
 
 class AfterCommit(Exception):
@@ -344,7 +305,7 @@ class _Transaction:
     def run(self, work: Callable[[Connection], T]) -> T:
         """The result of `work`; on AfterCommit all is committed, and its error raised."""
         if self.connection is None:
-            connection = self.stack.enter_context(_connected())
+            connection = self.stack.enter_context(connected())
             kind = backend(db.engine)
             if self.options.get("alone"):
                 kind.reading(connection)

@@ -32,15 +32,14 @@ from booking_app.catalog.models import (
 from booking_app.core.database import (
     NOW,
     Query,
-    exporting,
     fold,
     later,
     reading,
-    streamed,
     upsert,
     writes,
 )
 from booking_app.core.errors import Invalid
+from booking_app.core.exports import exporting, streamed
 from booking_app.core.outages import is_unavailable
 from booking_app.core.paging import Listing, Page, fetch_page, listing
 

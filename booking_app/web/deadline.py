@@ -1,7 +1,7 @@
 """How long a request may wait for the database: `SECONDS`, then it is answered with 503.
 
 Exempt are what runs outside a request (the `flask` commands, migrations) and, by
-`database.streaming`, the rows of an export.
+`exports.streaming`, the rows of an export.
 """
 
 from flask import Flask

@@ -21,7 +21,7 @@ from booking_app.catalog import movies, venues
 from booking_app.catalog.blocked_seats import BlockedSeat, set_blocked_seats
 from booking_app.catalog.models import BLOCKS, Show, ShowSum
 from booking_app.catalog.shows import create_show, delete_show, update_show
-from booking_app.core import database
+from booking_app.core import exports
 from booking_app.core.database import begin_writing, db
 from booking_app.core.engines import backend
 from booking_app.reports import service
@@ -227,7 +227,7 @@ def test_the_table_of_coming_shows_is_whole(
     """More shows than a page of the list has, and than are read at a time; of one cinema too."""
     shows = [make_show(starts_in=timedelta(days=1, minutes=n)) for n in range(101)]
     alice.post(f"/api/shows/{shows[-1]}/book/", {"seat_number": "1"})
-    monkeypatch.setattr(database, "STREAMED_ROWS", 50)
+    monkeypatch.setattr(exports, "STREAMED_ROWS", 50)
     with counted() as statements:
         table = staff.get("/api/reports/shows.csv")
         assert table.is_streamed
@@ -249,7 +249,7 @@ def test_the_table_of_coming_shows_is_of_one_moment(
 ) -> None:
     """What is sold, moved or deleted while it is read is not in it; and no writer waits for it."""
     first, second, third = (make_show(starts_in=timedelta(days=n)) for n in (1, 2, 3))
-    monkeypatch.setattr(database, "STREAMED_ROWS", 1)
+    monkeypatch.setattr(exports, "STREAMED_ROWS", 1)
     shows = service.all_coming_shows()
     assert next(shows)["show"] == first
     assert alice.post(f"/api/shows/{second}/book/", {"seat_number": "1"}).status_code == 201

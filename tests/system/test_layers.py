@@ -17,7 +17,7 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("errors", "formats", "outages", "poolers", "sqlite_files", "statements"),
             ("editions", "engines"),
             ("database",),
-            ("paging", "schema", "search", "snapshots", "violations"),
+            ("exports", "paging", "schema", "search", "snapshots", "violations"),
             ("backups", "copies"),
         ),
     ),

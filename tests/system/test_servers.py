@@ -26,10 +26,10 @@ from booking_app.core import engines
 from booking_app.core.database import (
     db,
     reading,
-    streaming,
     why_read_only,
     write_transaction,
 )
+from booking_app.core.exports import streaming
 from booking_app.core.outages import is_unavailable, time_limit
 from tests.conftest import OTHER_SERVERS, PASSWORD, Caller, make_app
 from tests.postgresql import CONTRARY, POOL_SIZE, Databases, pgbouncer
