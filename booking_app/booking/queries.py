@@ -21,10 +21,11 @@ from booking_app.catalog.models import (
     Show,
     with_places,
 )
-from booking_app.core.database import NOW, Query, Row, reading
+from booking_app.core.database import NOW, Query, reading
 from booking_app.core.errors import Forbidden, NotFound
 from booking_app.core.paging import CursorListing, Part, fetch_part, newest_first
 from booking_app.core.search import Searched
+from booking_app.core.statements import Statement
 
 
 class NotYourBooking(Forbidden):
@@ -148,31 +149,32 @@ SEARCHED = (
     Searched(sa.func.lower(User.email)),
     FILM_SEARCHED,
 )
-ONE_BOOKING = with_places(
-    sa.select(*COLUMNS, *OF_SHOW).join(Show, Show.id == Booking.show_id)
-).where(Booking.id == sa.bindparam("booking"))
+ONE_BOOKING = Statement(
+    with_places(sa.select(*COLUMNS, *OF_SHOW).join(Show, Show.id == Booking.show_id)).where(
+        Booking.id == sa.bindparam("booking")
+    )
+)
 
 
-def details(row: Row | Mapping[Any, Any], policy: BookingPolicy) -> BookingDetails:
+def details(row: Any, policy: BookingPolicy) -> BookingDetails:
     """The booking of a row that has `COLUMNS` and `OF_SHOW`."""
-    booking = row if isinstance(row, Mapping) else row._mapping
     return BookingDetails(
-        id=booking["id"],
-        reference=booking["reference"],
-        user_id=booking["user_id"],
-        show_id=booking["show_id"],
-        status=booking["status"],
-        seats=receipt(booking["seats"], booking["status"]),
-        currency=booking["currency"],
-        created_at=booking["created_at"],
-        expires_at=booking["expires_at"],
-        movie_title=booking["movie_title"],
-        starts_at=booking["starts_at"],
-        ends_at=booking["ends_at"],
-        screen_name=booking["screen_name"],
-        cinema_name=booking["cinema_name"],
-        timezone=booking["timezone"],
-        now=booking["now"],
+        id=row.id,
+        reference=row.reference,
+        user_id=row.user_id,
+        show_id=row.show_id,
+        status=row.status,
+        seats=receipt(row.seats, row.status),
+        currency=row.currency,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        movie_title=row.movie_title,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        screen_name=row.screen_name,
+        cinema_name=row.cinema_name,
+        timezone=row.timezone,
+        now=row.now,
         cancel_cutoff=policy.cancel_cutoff,
     )
 
@@ -214,7 +216,7 @@ def get_any_booking(
 ) -> BookingDetails:
     """A booking of whichever account, for staff; raises NotFound."""
     with reading() as connection:
-        row = connection.execute(ONE_BOOKING, {"booking": booking_id, "now": now}).first()
+        row = ONE_BOOKING.first(connection, {"booking": booking_id, "now": now})
     if row is None:
         raise NotFound("booking", booking_id)
     return details(row, policy)
@@ -227,7 +229,7 @@ def require_own(owner_id: int, user_id: int) -> None:
 
 
 @cache
-def _bookings(filters: frozenset[str], searching: bool) -> CursorListing:
+def _bookings(filters: frozenset[str], searching: bool, is_counted: bool) -> CursorListing:
     """The list of bookings with those filters, built once for each set of them. Searching, it has a
     parameter for each of `SEARCHED`: `search_0` and so on."""
     query = sa.select(*COLUMNS)
@@ -249,7 +251,7 @@ def _bookings(filters: frozenset[str], searching: bool) -> CursorListing:
     }
     for name in filters:
         query = query.where(conditions[name])
-    return newest_first(query, Booking.id, _with_shows)
+    return newest_first(query, Booking.id, _with_shows, is_counted=is_counted)
 
 
 def _with_shows(part: sa.Subquery) -> Query:
@@ -259,8 +261,9 @@ def _with_shows(part: sa.Subquery) -> Query:
 
 
 def list_bookings(*, user_id: int, **asked: Any) -> Part:
-    """The account's bookings, as `list_all_bookings`."""
-    return list_all_bookings(user=user_id, **asked)
+    """The account's bookings, as `list_all_bookings`, but not counted: that took longer the more
+    there were, and their owner pages through them by cursor."""
+    return list_all_bookings(user=user_id, is_counted=False, **asked)
 
 
 def list_all_bookings(
@@ -274,6 +277,7 @@ def list_all_bookings(
     reference: str | None = None,
     upcoming: bool | None = None,
     search: str | None = None,
+    is_counted: bool = True,
     policy: BookingPolicy = DEFAULT_POLICY,
     now: datetime | None = None,
 ) -> Part:
@@ -293,7 +297,7 @@ def list_all_bookings(
     params = {**given, "now": now}
     if search is not None:
         params |= {f"search_{n}": one.pattern(search) for n, one in enumerate(SEARCHED)}
-    statements = _bookings(frozenset(given), search is not None)
+    statements = _bookings(frozenset(given), search is not None, is_counted)
     with reading() as connection:
         part = fetch_part(
             connection, statements, params, page=page, page_size=page_size, after=after

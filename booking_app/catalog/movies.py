@@ -21,7 +21,7 @@ from booking_app.core.database import NOW, Row, fold, reading, writes
 from booking_app.core.editions import IfMatch, edition_of, require
 from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
-from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.paging import Listing, Page, fetch_page, kept_listing
 from booking_app.core.search import like_pattern
 from booking_app.core.violations import refusing
 
@@ -107,7 +107,7 @@ def _movie_list(filters: frozenset[str], now_showing: bool | None) -> Listing:
                 Screen.id == Show.screen_id, Screen.cinema_id == sa.bindparam("cinema")
             )
         query = query.where(showing if now_showing else sa.not_(showing))
-    return listing(query.order_by(SORT_KEY, Movie.id))
+    return kept_listing(query.order_by(SORT_KEY, Movie.id))
 
 
 def list_movies(

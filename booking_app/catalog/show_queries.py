@@ -23,7 +23,7 @@ from booking_app.catalog.show_rules import EDITED
 from booking_app.core.database import NOW, Query, fold, reading
 from booking_app.core.editions import edition_of
 from booking_app.core.errors import Invalid, NotFound
-from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.paging import Listing, Page, fetch_page, kept_listing
 
 # With the parameter `now`.
 SHOWS: Query = with_places(
@@ -53,13 +53,15 @@ SHOWS: Query = with_places(
 ONE_SHOW = SHOWS.add_columns(Show.on_sale.label("own_on_sale"), Show.external_id).where(
     Show.id == sa.bindparam("show")
 )
+ORDER = (Show.starts_at, Show.id)
 
 
 @cache
 def _show_list(filters: frozenset[str], when: str) -> Listing:
     """The list of shows with those filters, built once for each set of them."""
     on_sale = sa.bindparam("on_sale", type_=sa.Boolean)
-    query = SHOWS.where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
+    query = SHOWS.with_only_columns(Show.id, maintain_column_froms=True)
+    query = query.where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
     conditions = {
         "movie": Show.movie_id == sa.bindparam("movie"),
         "cinema": Screen.cinema_id == sa.bindparam("cinema"),
@@ -78,7 +80,13 @@ def _show_list(filters: frozenset[str], when: str) -> Listing:
         query = query.where(IS_UPCOMING)
     elif when == "past":
         query = query.where(Show.starts_at <= NOW, sa.not_(IS_UPCOMING))
-    return listing(query.order_by(Show.starts_at, Show.id))
+    return kept_listing(query.order_by(*ORDER), _with_seats)
+
+
+def _with_seats(page: sa.Subquery) -> Query:
+    """The shows of a page, whose free seats alone are counted: PostgreSQL counts those of every
+    show before the page too where the number is a column of the whole list."""
+    return SHOWS.join(page, page.c.id == Show.id).order_by(*ORDER)
 
 
 def list_shows(
