@@ -24,6 +24,7 @@ from booking_app.core.database import NOW, Query, fold, reading
 from booking_app.core.editions import edition_of
 from booking_app.core.errors import Invalid, NotFound
 from booking_app.core.paging import Listing, Page, fetch_page, kept_listing
+from booking_app.core.statements import Statement
 
 # With the parameter `now`.
 SHOWS: Query = with_places(
@@ -50,8 +51,10 @@ SHOWS: Query = with_places(
     )
 )
 # With what its edition is made of besides.
-ONE_SHOW = SHOWS.add_columns(Show.on_sale.label("own_on_sale"), Show.external_id).where(
-    Show.id == sa.bindparam("show")
+ONE_SHOW = Statement(
+    SHOWS.add_columns(Show.on_sale.label("own_on_sale"), Show.external_id).where(
+        Show.id == sa.bindparam("show")
+    )
 )
 ORDER = (Show.starts_at, Show.id)
 
@@ -137,18 +140,19 @@ def list_movie_shows(*, movie_id: int, **filters: Any) -> Page:
     return shows
 
 
-def get_show(*, show_id: int, now: datetime | None = None) -> sa.RowMapping:
+def get_show(*, show_id: int, now: datetime | None = None) -> dict[str, Any]:
     """One show, also one that is withdrawn or over; raises NotFound."""
     with reading() as connection:
         return read_show(connection, show_id, now)
 
 
-def read_show(connection: sa.Connection, show_id: int, now: datetime | None) -> sa.RowMapping:
+def read_show(connection: sa.Connection, show_id: int, now: datetime | None) -> dict[str, Any]:
     """As `get_show`, within the caller's transaction."""
-    show = connection.execute(ONE_SHOW, {"show": show_id, "now": now}).mappings().first()
+    show = ONE_SHOW.first(connection, {"show": show_id, "now": now})
     if show is None:
         raise NotFound("show", show_id)
-    return show
+    found: dict[str, Any] = show._asdict()
+    return found
 
 
 def show_edition(show: Mapping[Any, Any]) -> str:

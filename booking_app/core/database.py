@@ -189,16 +189,20 @@ def fold(text: str) -> str:
 def _connected() -> Iterator[Connection]:
     """A connection of this thread's own; raises Unavailable at once where the database is known to
     be down."""
-    backend(db.engine).watch.refuse_if_down()
-    with waiting(), db.engine.connect() as connection:
+    engine = db.engine
+    backend(engine).watch.refuse_if_down()
+    with waiting(), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
 def reading() -> Iterator[Connection]:
     """A connection for reading: no lock; each statement sees what is committed."""
-    with _connected() as connection:
-        backend(db.engine).reading(connection)
+    engine = db.engine
+    kind = backend(engine)
+    kind.watch.refuse_if_down()
+    with waiting(), engine.connect() as connection:
+        kind.reading(connection)
         yield connection
 
 

@@ -104,7 +104,8 @@ def tagged(response: Response) -> Response:
     if "ETag" not in response.headers:
         of_all = response.get_data() + response.headers.get("X-Pagination", "").encode()
         response.set_etag(generate_etag(of_all))
-    if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
+    asks = "HTTP_IF_NONE_MATCH" in request.environ
+    if asks and request.if_none_match.contains_weak(response.get_etag()[0] or ""):
         names = ("ETag", "Vary", "Cache-Control")
         same = {name: response.headers[name] for name in names if name in response.headers}
         return Response(status=304, headers=same)

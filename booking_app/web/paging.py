@@ -151,11 +151,17 @@ def link_header(links: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     query differs from the request's; None leaves a parameter out. Where a query is so long that
     they don't fit, those that are used least are missing."""
     header = ""
+    path = at(request.path)
+    own = {name: urlencode({name: value}) for name, value in request.args.items()}
     for relation in RELATIONS:
         if relation in links:
-            query = {**request.args, **links[relation]}
-            query = {name: value for name, value in query.items() if value is not None}
-            link = f'<{at(request.path)}?{urlencode(query)}>; rel="{relation}"'
+            # Numbers and cursors stand in a query as they are.
+            other = {
+                name: None if value is None else f"{name}={value}"
+                for name, value in links[relation].items()
+            }
+            query = "&".join(filter(None, {**own, **other}.values()))
+            link = f'<{path}?{query}>; rel="{relation}"'
             longer = f"{header}, {link}" if header else link
             if len(longer) > LINK_BYTES_MAX:
                 break

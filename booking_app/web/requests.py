@@ -41,6 +41,19 @@ LARGE_HEADERS = "booking_app.large_headers"
 class Parser(FlaskParser):
     """Reads bodies and queries; what is wrong is raised as `problems.BadRequest`."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_nothing: dict[Any, dict[str, Any]] = {}
+
+    def parse(self, argmap: Any, req: Request | None = None, **kwargs: Any) -> Any:
+        """What was sent, as its schema reads it. A query of nothing is read once."""
+        if kwargs.get("location") != "query" or request.query_string:
+            return super().parse(argmap, req, **kwargs)
+        read = self._of_nothing.get(argmap)
+        if read is None:
+            read = self._of_nothing[argmap] = super().parse(argmap, req, **kwargs)
+        return dict(read)
+
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """The body. An empty one counts as `{}`: a schema says itself what it must have. So does
         `null`, which is what some clients write for none."""
