@@ -40,6 +40,8 @@ control_socket_disable = True  # nothing here uses it, and two servers would sha
 
 # The application's own log, with a line for each request (booking_app/web/headers.py).
 logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+# No line tells these, which would be looked up for each.
+logging.logThreads = logging.logMultiprocessing = False
 logging.getLogger("alembic").setLevel(logging.WARNING)
 if not _settings["ACCESS_LOG"]:
     logging.getLogger("booking_app.access").setLevel(logging.WARNING)

@@ -1,6 +1,6 @@
 """The movie-ticket booking API: `create_app()` puts it together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -34,10 +34,17 @@ from booking_app.web.json import OrjsonProvider
 VERSION = "2.0.0"
 
 
+class Application(Flask):
+    """Flask without a look at each function whether it is a coroutine: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     """The application, with these settings or those of the environment (`config.load()`)."""
     settings = config.load() if settings is None else settings
-    app = Flask(__name__, instance_path=str(config.INSTANCE))
+    app = Application(__name__, instance_path=str(config.INSTANCE))
     app.config.update(settings)
     app.config.update(
         JWT_SECRET_KEY=settings["SECRET_KEY"],

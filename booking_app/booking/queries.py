@@ -23,13 +23,15 @@ from booking_app.catalog.models import (
 from booking_app.core.database import NOW, Query, reading
 from booking_app.core.errors import Forbidden, NotFound
 from booking_app.core.paging import CursorListing, Part, fetch_part, newest_first
+from booking_app.core.statements import Statement
 
 
 class NotYourBooking(Forbidden):
     code = "not_your_booking"
 
 
-@dataclass(frozen=True, slots=True)
+# Neither of the two is frozen, which makes them take four times as long to make.
+@dataclass(slots=True)
 class BookedSeat:
     """A line of a booking's receipt: a seat at the price when it was booked. `cancelled`: the
     booking does not have it any longer."""
@@ -39,7 +41,7 @@ class BookedSeat:
     cancelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BookingDetails:
     """A booking as its row says, at `now`, with what its show is at present.
 
@@ -139,31 +141,32 @@ OF_SHOW = (
     Cinema.name.label("cinema_name"),
     Cinema.timezone,
 )
-ONE_BOOKING = with_places(
-    sa.select(*COLUMNS, *OF_SHOW).join(Show, Show.id == Booking.show_id)
-).where(Booking.id == sa.bindparam("booking"))
+ONE_BOOKING = Statement(
+    with_places(sa.select(*COLUMNS, *OF_SHOW).join(Show, Show.id == Booking.show_id)).where(
+        Booking.id == sa.bindparam("booking")
+    )
+)
 
 
 def details(row: Any, policy: BookingPolicy) -> BookingDetails:
-    """The booking of a row, or a mapping, that has `COLUMNS` and `OF_SHOW`."""
-    booking = row if isinstance(row, Mapping) else row._asdict()
+    """The booking of a row that has `COLUMNS` and `OF_SHOW`."""
     return BookingDetails(
-        id=booking["id"],
-        reference=booking["reference"],
-        user_id=booking["user_id"],
-        show_id=booking["show_id"],
-        status=booking["status"],
-        seats=receipt(booking["seats"], booking["status"]),
-        currency=booking["currency"],
-        created_at=booking["created_at"],
-        expires_at=booking["expires_at"],
-        movie_title=booking["movie_title"],
-        starts_at=booking["starts_at"],
-        ends_at=booking["ends_at"],
-        screen_name=booking["screen_name"],
-        cinema_name=booking["cinema_name"],
-        timezone=booking["timezone"],
-        now=booking["now"],
+        id=row.id,
+        reference=row.reference,
+        user_id=row.user_id,
+        show_id=row.show_id,
+        status=row.status,
+        seats=receipt(row.seats, row.status),
+        currency=row.currency,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        movie_title=row.movie_title,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        screen_name=row.screen_name,
+        cinema_name=row.cinema_name,
+        timezone=row.timezone,
+        now=row.now,
         cancel_cutoff=policy.cancel_cutoff,
     )
 
@@ -205,7 +208,7 @@ def get_any_booking(
 ) -> BookingDetails:
     """A booking of whichever account, for staff; raises NotFound."""
     with reading() as connection:
-        row = connection.execute(ONE_BOOKING, {"booking": booking_id, "now": now}).first()
+        row = ONE_BOOKING.first(connection, {"booking": booking_id, "now": now})
     if row is None:
         raise NotFound("booking", booking_id)
     return details(row, policy)
@@ -218,7 +221,7 @@ def require_own(owner_id: int, user_id: int) -> None:
 
 
 @cache
-def _bookings(filters: frozenset[str], searching: bool) -> CursorListing:
+def _bookings(filters: frozenset[str], searching: bool, is_counted: bool) -> CursorListing:
     """The list of bookings with those filters, built once for each set of them."""
     query = sa.select(*COLUMNS)
     if "upcoming" in filters:
@@ -236,7 +239,7 @@ def _bookings(filters: frozenset[str], searching: bool) -> CursorListing:
     }
     for name in filters:
         query = query.where(conditions[name])
-    return newest_first(query, Booking.id, _with_shows)
+    return newest_first(query, Booking.id, _with_shows, is_counted=is_counted)
 
 
 def _with_shows(part: sa.Subquery) -> Query:
@@ -246,8 +249,9 @@ def _with_shows(part: sa.Subquery) -> Query:
 
 
 def list_bookings(*, user_id: int, **asked: Any) -> Part:
-    """The account's bookings, as `list_all_bookings`."""
-    return list_all_bookings(user=user_id, **asked)
+    """The account's bookings, as `list_all_bookings`, but not counted: that took longer the more
+    there were, and their owner pages through them by cursor."""
+    return list_all_bookings(user=user_id, is_counted=False, **asked)
 
 
 def list_all_bookings(
@@ -261,6 +265,7 @@ def list_all_bookings(
     reference: str | None = None,
     upcoming: bool | None = None,
     search: str | None = None,
+    is_counted: bool = True,
     policy: BookingPolicy = DEFAULT_POLICY,
     now: datetime | None = None,
 ) -> Part:
@@ -281,7 +286,7 @@ def list_all_bookings(
     params = {**given, "now": now}
     if search is not None:
         params |= search_params(search)
-    statements = _bookings(frozenset(given), search is not None)
+    statements = _bookings(frozenset(given), search is not None, is_counted)
     with reading() as connection:
         part = fetch_part(
             connection, statements, params, page=page, page_size=page_size, after=after

@@ -22,7 +22,7 @@ from booking_app.booking.queries import BookingDetails
 from booking_app.idempotency.retriable import retriable
 from booking_app.web.limits import limited
 from booking_app.web.openapi import Blueprint
-from booking_app.web.paging import CURSOR_HEADERS, cursor_headers
+from booking_app.web.paging import CURSOR_HEADERS, UNCOUNTED_HEADERS, cursor_headers
 from booking_app.web.prefix import LOCATION, location
 
 blp = Blueprint(
@@ -157,7 +157,7 @@ def cancel_booking(data: dict[str, Any], booking_id: int) -> Any:
 @signed_in
 @blp.own
 @blp.arguments(schemas.BookingQuery, location="query")
-@blp.response(200, schemas.Booking(many=True), headers=CURSOR_HEADERS)
+@blp.response(200, schemas.Booking(many=True), headers=UNCOUNTED_HEADERS)
 @blp.leads_to("getBooking", "cancelBooking", booking_id="/0/id")
 def list_my_bookings(query: dict[str, Any]) -> Any:
     """List your bookings

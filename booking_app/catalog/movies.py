@@ -17,12 +17,13 @@ from booking_app.catalog import show_rules
 from booking_app.catalog.models import FILM_SEARCHED, IS_UPCOMING, SORT_KEY, Movie, Screen, Show
 from booking_app.catalog.show_rules import ShowOverlap
 from booking_app.catalog.title_keys import DIRECTOR, search_key, sort_key
-from booking_app.core.database import NOW, Row, fold, reading, writes
+from booking_app.core.database import NOW, Query, Row, fold, reading, writes
 from booking_app.core.editions import IfMatch, edition_of, require
 from booking_app.core.errors import Conflict, NotFound
 from booking_app.core.formats import iso
-from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.paging import Listing, Page, fetch_page, kept_listing
 from booking_app.core.search import like_pattern
+from booking_app.core.statements import Statement
 from booking_app.core.violations import refusing
 
 
@@ -83,7 +84,8 @@ class NewMovie(_MovieFacts, total=False):
     is_demo: bool
 
 
-ONE_MOVIE = sa.select(*MOVIE).where(Movie.id == sa.bindparam("movie"))
+ONE_MOVIE: Query = sa.select(*MOVIE).where(Movie.id == sa.bindparam("movie"))
+KEPT_MOVIE = Statement(ONE_MOVIE)
 
 
 @cache
@@ -107,7 +109,7 @@ def _movie_list(filters: frozenset[str], now_showing: bool | None) -> Listing:
                 Screen.id == Show.screen_id, Screen.cinema_id == sa.bindparam("cinema")
             )
         query = query.where(showing if now_showing else sa.not_(showing))
-    return listing(query.order_by(SORT_KEY, Movie.id))
+    return kept_listing(query.order_by(SORT_KEY, Movie.id))
 
 
 def list_movies(
@@ -145,10 +147,14 @@ def list_movies(
         return fetch_page(connection, statements, params, page=page, page_size=page_size)
 
 
-def get_movie(*, movie_id: int) -> sa.RowMapping:
+def get_movie(*, movie_id: int) -> Mapping[Any, Any]:
     """One film, also one that is withdrawn; raises NotFound."""
     with reading() as connection:
-        return _read_movie(connection, movie_id)
+        movie = KEPT_MOVIE.first(connection, {"movie": movie_id})
+    if movie is None:
+        raise NotFound("film", movie_id)
+    found: dict[str, Any] = movie._asdict()
+    return found
 
 
 def movie_edition(movie: Mapping[Any, Any]) -> str:

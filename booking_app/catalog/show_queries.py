@@ -23,7 +23,8 @@ from booking_app.catalog.show_rules import EDITED
 from booking_app.core.database import NOW, Query, fold, reading
 from booking_app.core.editions import edition_of
 from booking_app.core.errors import Invalid, NotFound
-from booking_app.core.paging import Listing, Page, fetch_page, listing
+from booking_app.core.paging import Listing, Page, fetch_page, kept_listing
+from booking_app.core.statements import Statement
 
 # With the parameter `now`.
 SHOWS: Query = with_places(
@@ -50,16 +51,20 @@ SHOWS: Query = with_places(
     )
 )
 # With what its edition is made of besides.
-ONE_SHOW = SHOWS.add_columns(Show.on_sale.label("own_on_sale"), Show.external_id).where(
-    Show.id == sa.bindparam("show")
+ONE_SHOW = Statement(
+    SHOWS.add_columns(Show.on_sale.label("own_on_sale"), Show.external_id).where(
+        Show.id == sa.bindparam("show")
+    )
 )
+ORDER = (Show.starts_at, Show.id)
 
 
 @cache
 def _show_list(filters: frozenset[str], when: str) -> Listing:
     """The list of shows with those filters, built once for each set of them."""
     on_sale = sa.bindparam("on_sale", type_=sa.Boolean)
-    query = SHOWS.where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
+    query = SHOWS.with_only_columns(Show.id, maintain_column_froms=True)
+    query = query.where(sa.and_(Show.on_sale, Movie.on_sale) == on_sale)
     conditions = {
         "movie": Show.movie_id == sa.bindparam("movie"),
         "cinema": Screen.cinema_id == sa.bindparam("cinema"),
@@ -78,7 +83,13 @@ def _show_list(filters: frozenset[str], when: str) -> Listing:
         query = query.where(IS_UPCOMING)
     elif when == "past":
         query = query.where(Show.starts_at <= NOW, sa.not_(IS_UPCOMING))
-    return listing(query.order_by(Show.starts_at, Show.id))
+    return kept_listing(query.order_by(*ORDER), _with_seats)
+
+
+def _with_seats(page: sa.Subquery) -> Query:
+    """The shows of a page, whose free seats alone are counted: PostgreSQL counts those of every
+    show before the page too where the number is a column of the whole list."""
+    return SHOWS.join(page, page.c.id == Show.id).order_by(*ORDER)
 
 
 def list_shows(
@@ -129,18 +140,19 @@ def list_movie_shows(*, movie_id: int, **filters: Any) -> Page:
     return shows
 
 
-def get_show(*, show_id: int, now: datetime | None = None) -> sa.RowMapping:
+def get_show(*, show_id: int, now: datetime | None = None) -> dict[str, Any]:
     """One show, also one that is withdrawn or over; raises NotFound."""
     with reading() as connection:
         return read_show(connection, show_id, now)
 
 
-def read_show(connection: sa.Connection, show_id: int, now: datetime | None) -> sa.RowMapping:
+def read_show(connection: sa.Connection, show_id: int, now: datetime | None) -> dict[str, Any]:
     """As `get_show`, within the caller's transaction."""
-    show = connection.execute(ONE_SHOW, {"show": show_id, "now": now}).mappings().first()
+    show = ONE_SHOW.first(connection, {"show": show_id, "now": now})
     if show is None:
         raise NotFound("show", show_id)
-    return show
+    found: dict[str, Any] = show._asdict()
+    return found
 
 
 def show_edition(show: Mapping[Any, Any]) -> str:

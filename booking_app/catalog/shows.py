@@ -96,7 +96,7 @@ def create_show(
     by: Actor = OPERATOR,
     now: datetime | None = None,
     **terms: Unpack[ShowTerms],
-) -> sa.RowMapping:
+) -> dict[str, Any]:
     """Put a film on a screen; raises what `insert_show` raises."""
     show_id = insert_show(connection, date_time=date_time, by=by, now=now, **terms)
     record_created(connection, [show_id], by)
@@ -195,7 +195,7 @@ def update_show(
     by: Actor = OPERATOR,
     now: datetime | None = None,
     **columns: Unpack[ShowChanges],
-) -> sa.RowMapping:
+) -> dict[str, Any]:
     """Change a show; what is left out stays. On another `screen`, or the one of its cinema that is
     called `screen_name`, it has the seats of that screen's plan. `currency` is that of cinemas that
     name none.

@@ -87,12 +87,19 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value if value is None or value.tzinfo is UTC else _in_utc(value)
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[Any], datetime | None]:
+        """Of SQLite's text, and of PostgreSQL's times: at once, since lists have many of them."""
+        return _utc_of_text if dialect.name == "sqlite" else _in_utc
 
 
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+def _utc_of_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
 
 
 class _Now(sa.sql.functions.FunctionElement[datetime]):
@@ -182,16 +189,20 @@ def fold(text: str) -> str:
 def connected() -> Iterator[Connection]:
     """A connection of this thread's own; raises Unavailable at once where the database is known to
     be down."""
-    backend(db.engine).watch.refuse_if_down()
-    with waiting(), db.engine.connect() as connection:
+    engine = db.engine
+    backend(engine).watch.refuse_if_down()
+    with waiting(), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
 def reading() -> Iterator[Connection]:
     """A connection for reading: no lock; each statement sees what is committed."""
-    with connected() as connection:
-        backend(db.engine).reading(connection)
+    engine = db.engine
+    kind = backend(engine)
+    kind.watch.refuse_if_down()
+    with waiting(), engine.connect() as connection:
+        kind.reading(connection)
         yield connection
 
 

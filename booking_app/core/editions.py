@@ -15,6 +15,8 @@ from booking_app.core.errors import Conflict
 
 EDITION_LENGTH = 32  # hexadecimal digits: 128 bits
 
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode
+
 
 class ChangedMeanwhile(Conflict):
     code = "changed_meanwhile"
@@ -38,8 +40,7 @@ def edition_of(columns: Iterable[Any], row: Mapping[Any, Any]) -> str:
 
 def digest(values: Any) -> str:
     """The edition of a thing that is these values; equal ones, on either database, are alike."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:EDITION_LENGTH]
+    return hashlib.sha256(_encode(values).encode()).hexdigest()[:EDITION_LENGTH]
 
 
 def require(if_match: IfMatch | None, edition: str, what: str) -> None:

@@ -3,8 +3,9 @@
 Amounts are whole minor units of their currency: 950 are 9.50 EUR, 950 JPY and 0.950 KWD.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 # Currencies that don't have two decimals, by their number (ISO 4217, table A.1).
@@ -17,6 +18,9 @@ DECIMALS = {
     **dict.fromkeys(["CLF", "UYW"], 4),
 }
 PRICE_MAX = 100_000_000  # minor units
+# Times whose text is kept: most answers tell those of the same shows, and making one takes a
+# microsecond.
+TIMES_KEPT = 2048
 
 
 def decimals(currency: str) -> int:
@@ -54,10 +58,19 @@ def minor_units(amount: Decimal, currency: str) -> int:
 
 def iso(value: datetime) -> str:
     """An instant as it stands in answers: `2030-01-31T19:00:00Z`."""
+    return _utc_iso(value) if value.tzinfo is UTC else _iso(value)
+
+
+def _iso(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
+# Of UTC's alone: times of other zones that are the same instant count as equal.
+_utc_iso = lru_cache(TIMES_KEPT)(_iso)
+
+
+@lru_cache(TIMES_KEPT)
 def local_iso(value: datetime, timezone: str) -> str:
     """An instant by the clocks of that IANA time zone, with their offset:
     `2030-01-31T20:00:00+01:00`."""
-    return iso(value.astimezone(ZoneInfo(timezone)))
+    return _iso(value.astimezone(ZoneInfo(timezone)))

@@ -116,7 +116,7 @@ def is_lock_timeout(error: BaseException) -> bool:
 # --- how long a request waits ---------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class _Allowance:
     """How many seconds may still be spent on waiting; `since`: the wait that is going on."""
 
@@ -208,7 +208,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_all)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Use:
     started: float
     ends_at: float

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
 from booking_app.core.database import Query
+from booking_app.core.statements import Statement
 
 PAGE_SIZE, PAGE_SIZE_MAX = 20, 100
 TOTAL = "items_in_all"
@@ -36,26 +37,39 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page(Part):
-    """One page of a list, and how many items the whole list has."""
+class Numbered(Part):
+    """One page of a list."""
+
+    page: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Numbered):
+    """And how many items the whole list has."""
 
     total: int
-    page: int
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The statements of a list, built once: building them costs more than running them."""
+    """The statements of a list, built once: building them costs more than running them. The rows of
+    a `Statement` are named tuples, those of a SELECT mappings."""
 
-    page: Query
+    page: Query | Statement
     count: Query
 
 
 @dataclass(frozen=True)
-class CursorListing(Listing):
-    """Of a list with a cursor: also the statement of what comes after an id."""
+class CursorListing:
+    """Those of a list with a cursor: a page, and what comes after an id. `count` is None where the
+    list is not counted."""
 
-    after: Query
+    page: Statement
+    after: Statement
+    count: Query | None
+
+
+LIMIT, OFFSET = (sa.bindparam(name, type_=sa.BigInteger) for name in ("limit", "offset"))
 
 
 def exactly(number: int) -> sa.ColumnElement[int]:
@@ -65,34 +79,50 @@ def exactly(number: int) -> sa.ColumnElement[int]:
 
 
 def listing(query: Query) -> Listing:
-    """The statements of `query`, which has its total order."""
-    limit, offset = (sa.bindparam(name, type_=sa.BigInteger) for name in ("limit", "offset"))
+    """The statements of `query`, which has its total order, to be run once."""
+    return Listing(*_counted(query))
+
+
+def kept_listing(query: Query, complete: Callable[[sa.Subquery], Query] | None = None) -> Listing:
+    """As `listing`, to be run again and again. `complete` makes a SELECT, in the same order, of the
+    page's rows with further columns, which then are not computed for other rows."""
+    page, count = _counted(query)
+    if complete is not None:
+        rows = page.subquery()
+        page = complete(rows).add_columns(rows.c[TOTAL])
+    return Listing(Statement(page), count)
+
+
+def _counted(query: Query) -> tuple[Query, Query]:
+    """A page of `query`, each row with how many there are in all; and how many there are."""
     matches = query.with_only_columns(sa.literal(1), maintain_column_froms=True).order_by(None)
     count = sa.select(sa.func.count()).select_from(matches.subquery())
     total = count.scalar_subquery().label(TOTAL)
-    return Listing(page=query.add_columns(total).limit(limit).offset(offset), count=count)
+    return query.add_columns(total).limit(LIMIT).offset(OFFSET), count
 
 
 def newest_first(
     query: Query,
     key: InstrumentedAttribute[int],
     complete: Callable[[sa.Subquery], Query] = sa.select,
+    *,
+    is_counted: bool = True,
 ) -> CursorListing:
     """The statements of `query` ordered by `key`, its column `id`, the greatest first: by the page
     and by cursor.
 
     `complete` makes a SELECT with all columns of the part's rows, such as those of other tables,
-    which then neither are read for the other rows nor counted.
+    which then neither are read for the other rows nor counted. Without `is_counted` nothing is.
     """
-    limit = sa.bindparam("limit", type_=sa.BigInteger)
-    statements = listing(query.order_by(key.desc()))
-    after = query.where(key < sa.bindparam("after")).order_by(key.desc()).limit(limit)
+    ordered = query.order_by(key.desc())
+    page, count = _counted(ordered) if is_counted else (ordered.limit(LIMIT).offset(OFFSET), None)
+    after = ordered.where(key < sa.bindparam("after")).limit(LIMIT)
 
-    def completed(part: Query) -> Query:
+    def completed(part: Query) -> Statement:
         rows = part.subquery()
-        return complete(rows).order_by(rows.c.id.desc())
+        return Statement(complete(rows).order_by(rows.c.id.desc()))
 
-    return CursorListing(completed(statements.page), statements.count, completed(after))
+    return CursorListing(completed(page), completed(after), count)
 
 
 def fetch_page(
@@ -108,13 +138,29 @@ def fetch_page(
     One statement, since each row tells the total; a second where the page has no row to tell.
     """
     params = params or {}
-    window = {"limit": page_size, "offset": (page - 1) * page_size}
-    items = connection.execute(statements.page, {**params, **window}).mappings().all()
-    if items:
-        total = items[0][TOTAL]
+    window = {**params, "limit": page_size, "offset": (page - 1) * page_size}
+    items: Sequence[Any]
+    if isinstance(statements.page, Statement):
+        items = statements.page.all(connection, window)
     else:
-        total = connection.execute(statements.count, params).scalar_one() if page > 1 else 0
+        items = connection.execute(statements.page, window).mappings().all()
+    total = _total(connection, items, statements.count, params, page)
     return Page(items=items, total=total, page=page, page_size=page_size)
+
+
+def _total(
+    connection: sa.Connection,
+    items: Sequence[Any],
+    count: Query,
+    params: Mapping[str, Any],
+    page: int,
+) -> int:
+    """How many items the list has of which these are a page."""
+    if items:
+        first = items[0]
+        total: int = getattr(first, TOTAL) if isinstance(first, tuple) else first[TOTAL]
+        return total
+    return connection.execute(count, params).scalar_one() if page > 1 else 0
 
 
 def fetch_part(
@@ -126,17 +172,25 @@ def fetch_part(
     page_size: int,
     after: int | None,
 ) -> Part:
-    """What comes `after` that id, or that page where it is None.
+    """What comes `after` that id, or that page where it is None: a `Page` of a list that is
+    counted, else a `Numbered` one. Its items are named tuples.
 
     One statement. By cursor nothing is counted, so that the end of a long list costs no more than
-    its beginning.
+    its beginning. One row more is read, which tells whether the list goes on.
     """
+    values = {**params, "limit": page_size + 1}
     if after is None:
-        found = fetch_page(connection, statements, params, page=page, page_size=page_size)
-        more = found.items and page * page_size < found.total
-        return replace(found, next_after=found.items[-1]["id"] if more else None)
-    one_more = {"after": after, "limit": page_size + 1}
-    rows = connection.execute(statements.after, {**params, **one_more}).mappings().all()
+        values["offset"] = (page - 1) * page_size
+        rows = statements.page.all(connection, values)
+    else:
+        values["after"] = after
+        rows = statements.after.all(connection, values)
     items = rows[:page_size]
-    more = len(rows) > page_size
-    return Part(items=items, page_size=page_size, next_after=items[-1]["id"] if more else None)
+    following = items[-1].id if len(rows) > page_size else None
+    if after is not None:
+        return Part(items=items, page_size=page_size, next_after=following)
+    part = Numbered(items=items, page_size=page_size, next_after=following, page=page)
+    if statements.count is None:
+        return part
+    total = _total(connection, items, statements.count, params, page)
+    return Page(**vars(part), total=total)

@@ -79,11 +79,12 @@ class _Form:
         self.sql = str(compiled)
         self._order: Sequence[str] | None = compiled.positiontup  # None: they go by name
         self._fixed = compiled.params
-        into = {  # by name, of which there may be several
-            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+        # By name: a parameter that stands in several places may be as many bindparams.
+        self._into = {
+            name: convert
             for bind, name in compiled.bind_names.items()
+            if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         }
-        self._into = [(name, convert) for name, convert in into.items() if convert]
         columns = list(getattr(element, "exported_columns", ()))
         self._make = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
         self._out = [
@@ -95,7 +96,7 @@ class _Form:
     def values(self, params: Mapping[str, Any]) -> Any:
         """The parameters as the driver takes them."""
         values = {**self._fixed, **params}
-        for name, convert in self._into:
+        for name, convert in self._into.items():
             values[name] = convert(values[name])
         return values if self._order is None else [values[name] for name in self._order]
 

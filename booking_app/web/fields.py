@@ -6,10 +6,11 @@ a NUL that PostgreSQL can't keep. Each field here takes one form and names it wh
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
+from operator import attrgetter, itemgetter
 from typing import Any, Self
 
 import marshmallow as ma
@@ -292,6 +293,14 @@ class SeatLabels(Items):
         return labels
 
 
+def _reader(of: Callable[..., Any], keys: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+    """A function that reads all the keys of a thing, by `attrgetter` or `itemgetter`."""
+    if len(keys) > 1:
+        read: Callable[[Any], Sequence[Any]] = of(*keys)
+        return read
+    return lambda item: [of(key)(item) for key in keys]  # those read one without a tuple
+
+
 class AnswerSchema(ma.Schema):
     """Base of the schemas of answers: dumps mappings and objects by their attributes.
 
@@ -313,9 +322,14 @@ class AnswerSchema(ma.Schema):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._columns = [
-            (name, self._attribute(name, one), self._converter(one))
+        columns = {name: self._attribute(name, one) for name, one in self.dump_fields.items()}
+        self._names = list(columns)
+        self._of_object = _reader(attrgetter, list(columns.values()))
+        self._of_mapping = _reader(itemgetter, list(columns.values()))
+        self._converted = [
+            (name, convert)
             for name, one in self.dump_fields.items()
+            if (convert := self._converter(one))
         ]
         self._amounts = [
             (name, self._amount_converter(one))
@@ -332,22 +346,17 @@ class AnswerSchema(ma.Schema):
         return self._one(obj)
 
     def _one(self, item: Any) -> dict[str, Any]:
-        if isinstance(item, Mapping):
-            dumped = {
-                name: item[key] if convert is None else convert(item[key])
-                for name, key, convert in self._columns
-            }
-        else:
-            dumped = {
-                name: getattr(item, key) if convert is None else convert(getattr(item, key))
-                for name, key, convert in self._columns
-            }
+        is_mapping = isinstance(item, Mapping)
+        values = self._of_mapping(item) if is_mapping else self._of_object(item)
+        dumped = dict(zip(self._names, values, strict=True))
+        for name, convert in self._converted:
+            dumped[name] = convert(dumped[name])
         if self._amounts:
-            currency = item["currency"] if isinstance(item, Mapping) else item.currency
-            for name, convert in self._amounts:
-                dumped[name] = convert(dumped[name], currency)
+            currency = item["currency"] if is_mapping else item.currency
+            for name, amount in self._amounts:
+                dumped[name] = amount(dumped[name], currency)
         for name in self._local:
-            timezone = item["timezone"] if isinstance(item, Mapping) else item.timezone
+            timezone = item["timezone"] if is_mapping else item.timezone
             dumped[name] = local_iso(dumped[name], timezone)
         return dumped
 

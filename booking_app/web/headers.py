@@ -8,15 +8,15 @@ import ipaddress
 import logging
 import re
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
+from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
 
 import flask_cors
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, request
 from werkzeug.http import generate_etag
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -24,14 +24,16 @@ from booking_app.audit.models import ADDRESS_MAX, REQUEST_ID_MAX
 from booking_app.web import prefix
 
 REQUEST_ID = "X-Request-ID"
-WELL_FORMED_ID = rf"[A-Za-z0-9._:/+=@-]{{1,{REQUEST_ID_MAX}}}"
+WELL_FORMED_ID = re.compile(rf"[A-Za-z0-9._:/+=@-]{{1,{REQUEST_ID_MAX}}}")
+ID = "booking_app.request_id"  # a key of a request's environment
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
-UNLESS_SET = {"Content-Security-Policy": API_POLICY, "Cache-Control": "no-store"}
+ALWAYS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+)
+POLICY = ("Content-Security-Policy", API_POLICY)  # unless the answer has its own
+NOT_KEPT = "no-store"  # unless the answer says otherwise
 # The headers, beyond those that need no leave, that pages of other origins may send and read.
 READ = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"]
 READ += [REQUEST_ID]
@@ -55,12 +57,13 @@ A_MINUTE = 60  # that a CDN may keep what changes by hand; never what is on sale
 ONE_YEAR = 365 * 24 * 3600
 
 log = logging.getLogger("booking_app.access")
+LINE = "%s %s %s %d %.1f ms %s"
 
 
 def request_id() -> str:
     """This request's id: in the log, in every problem, and in the `X-Request-ID` of an answer that
     nobody may keep."""
-    return str(g.request_id)
+    return str(request.environ[ID])
 
 
 def client_address() -> str:
@@ -104,7 +107,8 @@ def tagged(response: Response) -> Response:
     if "ETag" not in response.headers:
         of_all = response.get_data() + response.headers.get("X-Pagination", "").encode()
         response.set_etag(generate_etag(of_all))
-    if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
+    asks = "HTTP_IF_NONE_MATCH" in request.environ
+    if asks and request.if_none_match.contains_weak(response.get_etag()[0] or ""):
         names = ("ETag", "Vary", "Cache-Control")
         same = {name: response.headers[name] for name in names if name in response.headers}
         return Response(status=304, headers=same)
@@ -124,19 +128,97 @@ def unless_had(etag: str, mimetype: str, make: Callable[[], bytes]) -> Response:
 
 def may_be_kept(response: Response) -> bool:
     """Whether a cache may keep the answer, and give it to others."""
-    kept = response.headers.get("Cache-Control", "no-store")
-    return "no-store" not in kept and "private" not in kept
+    return _may_be_kept(response.headers.get("Cache-Control", NOT_KEPT))
+
+
+def _may_be_kept(cache_control: str) -> bool:
+    return "no-store" not in cache_control and "private" not in cache_control
+
+
+class Finish:
+    """WSGI middleware, around the application itself: gives each request its id, and each answer
+    what all of them have, once its own headers are known; and writes the log's line.
+
+    Its headers go straight to the server, since Werkzeug's take some microseconds for each.
+    """
+
+    def __init__(
+        self, app: Callable[..., Iterable[bytes]], *, has_proxies: bool, has_origins: bool
+    ) -> None:
+        self.app = app
+        self.has_proxies = has_proxies
+        self.has_origins = has_origins
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        started = time.perf_counter()
+        sent = environ.get("HTTP_X_REQUEST_ID")
+        environ[ID] = sent if sent and WELL_FORMED_ID.fullmatch(sent) else token_hex(16)
+
+        def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
+            self._complete(environ, headers)
+            if log.isEnabledFor(logging.INFO):
+                _log(environ, status, started)
+            return start_response(status, headers, *args)
+
+        return self.app(environ, start)
+
+    def _complete(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
+        values = {name.lower(): value for name, value in headers}
+        headers += ALWAYS
+        if "content-security-policy" not in values:
+            headers.append(POLICY)
+        cache_control = values.get("cache-control")
+        if cache_control is None:
+            cache_control = NOT_KEPT
+            headers.append(("Cache-Control", NOT_KEPT))
+        varies = []
+        if not _may_be_kept(cache_control):
+            headers.append((REQUEST_ID, environ[ID]))
+        elif self.has_proxies:
+            # A cache gives a kept answer to others, for whom its ids, paths and counts are not.
+            varies.append(prefix.HEADER)
+        if self.has_origins:
+            varies.append("Origin")
+        if varies:
+            _vary(headers, varies)
+        if environ["wsgi.url_scheme"] == "https":
+            headers.append(("Strict-Transport-Security", f"max-age={ONE_YEAR}"))
+
+
+def _vary(headers: list[tuple[str, str]], names: Iterable[str]) -> None:
+    """Add these names to the answer's `Vary`."""
+    all_names = [value for name, value in headers if name.lower() == "vary"]
+    headers[:] = [header for header in headers if header[0].lower() != "vary"]
+    headers.append(("Vary", ", ".join([*all_names, *names])))
+
+
+def _log(environ: dict[str, Any], status: str, started: float) -> None:
+    # The path is quoted, so that nobody can forge a line; never the query or a body.
+    path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace").lstrip("/")
+    args = (
+        _spelled(environ.get("REMOTE_ADDR", "")),
+        environ["REQUEST_METHOD"],
+        quote(f"/{path}"),
+        int(status[:3]),
+        (time.perf_counter() - started) * 1000,
+        environ[ID],
+    )
+    # As `log.info`, which looks besides for the line of code that calls it.
+    log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, LINE, args, None))
 
 
 def init_app(app: Flask) -> None:
     """Set up proxies, request ids, headers, CORS and the log of requests."""
+    app.wsgi_app = Finish(  # type: ignore[method-assign]
+        app.wsgi_app,
+        has_proxies=bool(app.config["TRUSTED_PROXIES"]),
+        has_origins=bool(app.config["CORS_ORIGINS"]),
+    )
     if hops := app.config["TRUSTED_PROXIES"]:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0, x_prefix=0
         )
     prefix.init_app(app)
-    app.before_request(_identify)
-    app.after_request(_finish)
     # Any page may read the document: it has nothing of anybody's.
     resources: dict[str | re.Pattern[str], dict[str, Any]] = {
         "/openapi.json": {"origins": "*", "methods": ["GET"]}
@@ -152,39 +234,3 @@ def init_app(app: Flask) -> None:
         send_wildcard=True,
         vary_header=False,  # it leaves refused origins out, which a cache would then mix up
     )
-
-
-def _identify() -> None:
-    g.started = time.perf_counter()
-    sent = request.headers.get(REQUEST_ID, "")
-    g.request_id = sent if re.fullmatch(WELL_FORMED_ID, sent) else uuid.uuid4().hex
-
-
-def _finish(response: Response) -> Response:
-    headers = response.headers
-    for name, value in ALWAYS.items():
-        headers.add(name, value)
-    for name, value in UNLESS_SET.items():
-        headers.setdefault(name, value)
-    if may_be_kept(response):
-        # A cache gives a kept answer to others, for whom its ids, paths and counts are not.
-        if current_app.config["TRUSTED_PROXIES"]:
-            response.vary.add(prefix.HEADER)
-    else:
-        headers.add(REQUEST_ID, request_id())
-    if current_app.config["CORS_ORIGINS"]:
-        response.vary.add("Origin")
-    if request.is_secure:
-        headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"
-    if log.isEnabledFor(logging.INFO):
-        # The path is quoted, so that nobody can forge a line; never the query or a body.
-        log.info(
-            "%s %s %s %d %.1f ms %s",
-            client_address(),
-            request.method,
-            quote(request.path),
-            response.status_code,
-            (time.perf_counter() - g.started) * 1000,
-            request_id(),
-        )
-    return response

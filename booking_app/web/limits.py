@@ -128,14 +128,14 @@ class Count:
     item: RateLimitItemPerMinute
     name: str
     counted_by: str
+    key: str  # of the counter
     used: int = 0  # calls of the window, this one too; 0: it does not count
 
     def hit(self) -> bool:
         """Count one; False where that is more than is allowed."""
-        key = self.item.key_for(self.counted_by, self.name)
         seconds = self.item.get_expiry()
         # As the strategy's own `hit`, which keeps the number to itself.
-        self.used = self.counters.ask(lambda by: by.storage.incr(key, seconds))
+        self.used = self.counters.ask(lambda by: by.storage.incr(self.key, seconds))
         return self.used <= self.item.amount
 
     def take_back(self) -> None:
@@ -156,8 +156,7 @@ class Count:
 
     def seconds_left(self) -> int:
         """How long the window still lasts."""
-        key = self.item.key_for(self.counted_by, self.name)
-        ends_at = self.counters.ask(lambda by: by.storage.get_expiry(key))
+        ends_at = self.counters.ask(lambda by: by.storage.get_expiry(self.key))
         return max(1, math.ceil(ends_at - time.time()))
 
     def refusal(self) -> Response:
@@ -191,7 +190,8 @@ def _count(counters: Counters, name: str, counted_by: str) -> Count:
     if rule.split and counters.redis is None:
         # Never 1: a slip of the pen must not cost a minute.
         amount = max(2, math.ceil(amount / current_app.config["WEB_CONCURRENCY"]))
-    counted = Count(counters, _item(amount, rule.minutes), name, counted_by)
+    item = _item(amount, rule.minutes)
+    counted = Count(counters, item, name, counted_by, item.key_for(counted_by, name))
     request.environ.setdefault(COUNTED, {})[name] = counted
     return counted
 

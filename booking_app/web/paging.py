@@ -10,7 +10,7 @@ import orjson
 from flask import request
 from marshmallow import fields
 
-from booking_app.core.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX, Page, Part
+from booking_app.core.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX, Numbered, Page, Part
 from booking_app.web.fields import StrictInteger
 from booking_app.web.prefix import at
 
@@ -37,6 +37,19 @@ CURSOR_HEADERS = {
     "Link": {
         "description": "The `next` part, by cursor; without `after` also the `prev`, `first` and "
         "`last` page (RFC 8288).",
+        "schema": {"type": "string"},
+    },
+}
+# Of a list that is not counted.
+UNCOUNTED_HEADERS = {
+    "X-Pagination": {
+        "description": "JSON: `page_size` and `next`, what to send as `after` for the items that "
+        "follow; null at the end. Without `after` also this `page`. The list is not counted.",
+        "schema": {"type": "string"},
+    },
+    "Link": {
+        "description": "The `next` part, by cursor; without `after` also the `prev` and `first` "
+        "page (RFC 8288).",
         "schema": {"type": "string"},
     },
 }
@@ -96,6 +109,11 @@ def cursor_headers(part: Part, cursor: fields.Field[int]) -> dict[str, str]:
     if isinstance(part, Page):
         facts, links = _facts(part), _page_links(part)
         links.pop("next", None)
+    elif isinstance(part, Numbered):
+        facts = {"page": part.page, "page_size": part.page_size}
+        links = {"first": {"page": 1}}
+        if part.page > 1:
+            links["prev"] = {"page": part.page - 1}
     if following is not None:
         links["next"] = {"after": following, "page": None}
     told = orjson.dumps(facts | {"next": following}).decode()
@@ -133,11 +151,17 @@ def link_header(links: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     query differs from the request's; None leaves a parameter out. Where a query is so long that
     they don't fit, those that are used least are missing."""
     header = ""
+    path = at(request.path)
+    own = {name: urlencode({name: value}) for name, value in request.args.items()}
     for relation in RELATIONS:
         if relation in links:
-            query = {**request.args, **links[relation]}
-            query = {name: value for name, value in query.items() if value is not None}
-            link = f'<{at(request.path)}?{urlencode(query)}>; rel="{relation}"'
+            # Numbers and cursors stand in a query as they are.
+            other = {
+                name: None if value is None else f"{name}={value}"
+                for name, value in links[relation].items()
+            }
+            query = "&".join(filter(None, {**own, **other}.values()))
+            link = f'<{path}?{query}>; rel="{relation}"'
             longer = f"{header}, {link}" if header else link
             if len(longer) > LINK_BYTES_MAX:
                 break

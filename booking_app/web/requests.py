@@ -31,7 +31,7 @@ JSON = "application/json"
 METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 MUST_BE_OBJECT = "Must be an object, in braces."
 # What can stand in a Host header (RFC 9110, section 7.2); no comma, by which gunicorn joins two.
-HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(:[0-9]*)?"
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(:[0-9]*)?")
 PATH_ID_MAX = 10**18 - 1  # 18 digits: no database will ever count further
 # Keys of a request's environment.
 COUNTED_BY = "booking_app.refused_bodies_counted_by"
@@ -40,6 +40,19 @@ LARGE_HEADERS = "booking_app.large_headers"
 
 class Parser(FlaskParser):
     """Reads bodies and queries; what is wrong is raised as `problems.BadRequest`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_nothing: dict[Any, dict[str, Any]] = {}
+
+    def parse(self, argmap: Any, req: Request | None = None, **kwargs: Any) -> Any:
+        """What was sent, as its schema reads it. A query of nothing is read once."""
+        if kwargs.get("location") != "query" or request.query_string:
+            return super().parse(argmap, req, **kwargs)
+        read = self._of_nothing.get(argmap)
+        if read is None:
+            read = self._of_nothing[argmap] = super().parse(argmap, req, **kwargs)
+        return dict(read)
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """The body. An empty one counts as `{}`: a schema says itself what it must have. So does
@@ -183,19 +196,21 @@ class HeaderLimit:
 def check_head() -> None:
     """Refuse headers that are too large, HTTP/1.1 without its one `Host` (RFC 9112, section 3.2),
     and a query that is no UTF-8, of which Werkzeug would make question marks."""
-    if large := request.environ.get(LARGE_HEADERS):
+    environ = request.environ
+    if large := environ.get(LARGE_HEADERS):
         raise problems.BadRequest(
             "bad_request", f"A header may have at most 8 KiB, all its lines together: {large[0]}."
         )
-    host = request.environ.get("HTTP_HOST")
-    if host is None and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+    host = environ.get("HTTP_HOST")
+    if host is None and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
         raise problems.BadRequest("bad_request", "HTTP/1.1 needs the header Host.")
-    if host is not None and not re.fullmatch(HOST, host):
+    if host is not None and not HOST.fullmatch(host):
         raise problems.BadRequest("bad_request", "Send one header Host, with a name and a port.")
-    try:
-        unquote_to_bytes(request.query_string).decode()
-    except UnicodeDecodeError as error:
-        raise problems.BadRequest("bad_request", "The query is not readable UTF-8.") from error
+    if query := request.query_string:
+        try:
+            unquote_to_bytes(query).decode()
+        except UnicodeDecodeError as error:
+            raise problems.BadRequest("bad_request", "The query is not readable UTF-8.") from error
 
 
 def check_request() -> None:

@@ -37,23 +37,23 @@ def test_the_facts_and_the_sale_of_a_show(
     window = {"sales_from": "2030-06-01T10:00", "sales_until": "2030-07-01T20:30"}
     assert site.post("shows/new/", form | window).status_code == 302
     (show,) = show_queries.list_shows(page=1, page_size=9).items
-    assert {name: show[name] for name in FACTS} == FACTS
-    assert show["sales_from"] == datetime(2030, 6, 1, 8, tzinfo=UTC)
-    assert show["sales_until"] == datetime(2030, 7, 1, 18, 30, tzinfo=UTC)
+    assert {name: getattr(show, name) for name in FACTS} == FACTS
+    assert show.sales_from == datetime(2030, 6, 1, 8, tzinfo=UTC)
+    assert show.sales_until == datetime(2030, 7, 1, 18, 30, tzinfo=UTC)
 
     # What the form does not show, seconds, stays; what is emptied goes.
     to_the_second = datetime(2030, 6, 1, 8, 0, 30, tzinfo=UTC)
-    shows.update_show(show_id=show["id"], sales_from=to_the_second)
-    page = site.get("shows/edit/", id=show["id"])
+    shows.update_show(show_id=show.id, sales_from=to_the_second)
+    page = site.get("shows/edit/", id=show.id)
     for value in ("2030-06-01T10:00", "2030-07-01T20:30", "3D", "With an introduction."):
         assert value in page.text
     edit = {"date_time": form["date_time"], "screen_name": "Saal", **TERMS, **window}
     edit |= {"sales_until": "", "format": ""}
-    assert site.post("shows/edit/", edit, {"id": show["id"]}).status_code == 302
+    assert site.post("shows/edit/", edit, {"id": show.id}).status_code == 302
     site.get()
-    after = show_queries.get_show(show_id=show["id"])
+    after = show_queries.get_show(show_id=show.id)
     told = (after["sales_from"], after["sales_until"], after["format"], after["language"])
     assert told == (to_the_second, None, None, "English")
 
-    late = site.post("shows/edit/", edit | {"sales_until": "2030-07-02T10:00"}, {"id": show["id"]})
+    late = site.post("shows/edit/", edit | {"sales_until": "2030-07-02T10:00"}, {"id": show.id})
     assert messages(late) == ["The show ends at 2030-07-01 22:19 CEST; end the sale by then."]

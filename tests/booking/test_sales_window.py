@@ -107,7 +107,7 @@ def test_upcoming_shows_have_not_begun_or_are_still_on_sale(
 
     def listed(when: str, now: datetime) -> list[int]:
         page = show_queries.list_shows(page=1, page_size=9, when=when, now=now)
-        return [one["id"] for one in page.items]
+        return [one.id for one in page.items]
 
     everything = [show, at_the_start, ends_before]
     for now, upcoming in (

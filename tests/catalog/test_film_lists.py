@@ -227,7 +227,7 @@ def test_days_are_business_days(app: Flask, make_show: Callable[..., int]) -> No
     wanted = {"page": 1, "page_size": 5, "when": "all"}
     day, next_day = date(2029, 5, 5), date(2029, 5, 6)
     found = show_queries.list_shows(since=day, until=day, **wanted)
-    assert [one["id"] for one in found.items] == [show]
+    assert [one.id for one in found.items] == [show]
     assert not show_queries.list_shows(since=next_day, **wanted).items
 
 

@@ -53,7 +53,7 @@ def test_a_week_of_shows_with_external_ids_can_be_copied(
     )
     assert copy.error is None
     copied = show_queries.list_shows(page=1, page_size=9, now=NOON).items[1]
-    assert (copied["starts_at"], copied["price_cents"]) == (DAY + timedelta(days=7), 950)
+    assert (copied.starts_at, copied.price_cents) == (DAY + timedelta(days=7), 950)
 
 
 def test_a_copy_stays_in_its_hall_also_where_that_has_no_plan(
@@ -71,7 +71,7 @@ def test_a_copy_stays_in_its_hall_also_where_that_has_no_plan(
         now=NOON,
     )
     copied = show_queries.list_shows(page=1, page_size=9, now=NOON).items[1]
-    assert (copied["screen_id"], copied["total_seats"]) == (bare, 7)
+    assert (copied.screen_id, copied.total_seats) == (bare, 7)
     assert len(rows(Screen)) == before
 
 
@@ -135,6 +135,4 @@ def test_the_demo_loads_whatever_the_currency_of_the_house_is(
     monkeypatch.setitem(app.config, "CURRENCY", "JPY")
     done = app.test_cli_runner().invoke(args=["load-demo"])
     assert done.exit_code == 0, done.output
-    assert {show["currency"] for show in show_queries.list_shows(page=1, page_size=9).items} == {
-        "EUR"
-    }
+    assert {show.currency for show in show_queries.list_shows(page=1, page_size=9).items} == {"EUR"}

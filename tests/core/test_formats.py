@@ -1,6 +1,8 @@
-"""Amounts of money as text and in minor units."""
+"""Amounts of money as text and in minor units; times as text."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from booking_app.core.formats import (
     PRICE_MAX,
     decimal_of,
     decimal_string,
+    iso,
+    local_iso,
     minor_units,
 )
 
@@ -84,3 +88,15 @@ def test_amounts_are_typed_with_a_point_or_a_comma() -> None:
     assert amounts.typed("9,50") == amounts.typed("9.50") == "9.50"
     for other in ("1.234,50", "9,5,0", "9.", "-1", "x", ""):
         assert amounts.typed(other) == other
+
+
+def test_an_instant_is_told_by_the_clocks_that_it_has() -> None:
+    """Whatever was told before: instants of two zones count as equal."""
+    instant = datetime(2030, 7, 1, 19, 30, tzinfo=UTC)
+    there = instant.astimezone(ZoneInfo("Europe/Berlin"))
+    for _ in range(2):
+        assert iso(instant) == "2030-07-01T19:30:00Z"
+        assert iso(there) == "2030-07-01T21:30:00+02:00"
+        for value in (instant, there):
+            assert local_iso(value, "Europe/Berlin") == "2030-07-01T21:30:00+02:00"
+            assert local_iso(value, "Etc/UTC") == "2030-07-01T19:30:00Z"

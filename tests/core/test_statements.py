@@ -1,6 +1,6 @@
 """Statements on the driver's cursor do what SQLAlchemy's do, and meet its errors."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from booking_app.auth.models import User
 from booking_app.catalog.models import Show, ShowSeat
-from booking_app.core.database import NOW, begin_writing, db, one_of, reading
+from booking_app.core.database import NOW, begin_writing, db, later, one_of, reading
 from booking_app.core.engines import backend
 from booking_app.core.outages import is_outage
 from booking_app.core.statements import Statement
@@ -29,6 +29,14 @@ def test_types_go_in_and_come_out_as_with_sqlalchemy(app: Flask, show_id: int) -
         row = Statement(present).first(connection, {"now": moment})
         assert (row.now, row.text) == (moment, "O'Hara %")
         assert Statement(SHOW).first(connection, {"show": show_id + 1}) is None
+
+
+def test_a_parameter_may_stand_in_several_places(app: Flask) -> None:
+    moment = datetime(2030, 1, 31, 19, tzinfo=UTC)
+    minute = timedelta(minutes=1)
+    both = Statement(sa.select(NOW.label("now"), later(minute).label("later")))
+    with reading() as connection:
+        assert both.first(connection, {"now": moment}) == (moment, moment + minute)
 
 
 @pytest.mark.parametrize("labels", [[], ["1"], ["3", "1", "nowhere", "'"]])

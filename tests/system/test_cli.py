@@ -258,7 +258,7 @@ def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> 
         day = (now + timedelta(days=days)).date()
         page = show_queries.list_shows(date=day, page=1, page_size=100, now=now)
         assert page.total > 0, day
-        assert len({show["screen_id"] for show in page.items}) > 1 or days == 0
+        assert len({show.screen_id for show in page.items}) > 1 or days == 0
     assert len(rows(Cinema)) == 2
     assert len(rows(Screen)) >= 4
 
