@@ -155,26 +155,29 @@ class _Texts(sa.types.TypeDecorator[Sequence[str]]):
         return texts if dialect.name == "postgresql" else orjson.dumps(texts).decode()
 
 
-class _OneOf(sa.sql.functions.FunctionElement[bool]):
-    type = sa.Boolean()
+class _OneOf(sa.BinaryExpression[bool]):
+    """A comparison, which SQLite takes for a condition as it stands: it would compare what any
+    other function answers with 1, and then use no index."""
+
     inherit_cache = True
 
 
 @compiles(_OneOf, "postgresql")
 def _one_of_on_postgresql(element: _OneOf, compiler: Any, **kw: Any) -> str:
-    column, texts = (compiler.process(one, **kw) for one in element.clauses)
+    column, texts = (compiler.process(one, **kw) for one in (element.left, element.right))
     return f"{column} = ANY({texts})"
 
 
 @compiles(_OneOf, "sqlite")
 def _one_of_on_sqlite(element: _OneOf, compiler: Any, **kw: Any) -> str:
-    column, texts = (compiler.process(one, **kw) for one in element.clauses)
+    column, texts = (compiler.process(one, **kw) for one in (element.left, element.right))
     return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - compiled SQL
 
 
 def one_of(column: Any, parameter: str) -> sa.ColumnElement[bool]:
     """Whether a column is one of the texts of that parameter, however many they are."""
-    return _OneOf(column, sa.bindparam(parameter, type_=_Texts()))
+    of = sa.inspect(column).expression
+    return _OneOf(of, sa.bindparam(parameter, type_=_Texts()), sa.sql.operators.eq, sa.Boolean())
 
 
 def fold(text: str) -> str:

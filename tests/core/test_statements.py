@@ -123,3 +123,15 @@ def test_an_insert_gives_back_what_it_made(app: Flask) -> None:
         )
     assert (made.created_at, made.is_staff) == (moment, True)
     assert [row.id for row in rows(User)] == [made.id]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_seat_is_found_by_its_whole_key(app: Flask, show_id: int) -> None:
+    """Not by its show alone, all of whose seats would be looked at."""
+    update = sa.update(ShowSeat).where(NAMED).values(blocked="house")
+    for element in (sa.select(ShowSeat.position).where(NAMED), update):
+        sql = str(element.compile(dialect=db.engine.dialect))
+        with reading() as connection:
+            values = ("house", show_id, "[]") if element is update else (show_id, "[]")
+            plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all())
+        assert "(show_id=? AND label=?)" in plan
