@@ -10,13 +10,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import sqlalchemy as sa
 
 from booking_app.core.database import NOW, later, reading, upsert, write_and_keep
 from booking_app.core.errors import Conflict, DomainError, Unauthenticated
 from booking_app.core.outages import is_lock_timeout
+from booking_app.core.statements import Statement
 from booking_app.idempotency.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
@@ -133,61 +135,71 @@ def _number(text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
+OVER = IdempotencyKey.expires_at <= NOW
+COLUMNS = sa.inspect(IdempotencyKey).columns
+
+
+@cache
+def _keep_statement(insert: Any) -> Statement:
+    """The statement that writes an answer, unless the key has one that holds, with the `insert` of
+    `upsert`."""
+    values: dict[str, Any] = {one.name: sa.bindparam(one.name, type_=one.type) for one in COLUMNS}
+    made = insert(IdempotencyKey).values(values | {"expires_at": later(KEPT_FOR)})
+    renewed = {name: made.excluded[name] for name in values if name not in ("user_id", "key")}
+    return Statement(
+        made.on_conflict_do_update(
+            index_elements=["user_id", "key"], set_=renewed, where=OVER
+        ).returning(IdempotencyKey.key)
+    )
+
+
+OF_USER = IdempotencyKey.user_id == sa.bindparam("user")
+CLEAN = Statement(
+    sa.delete(IdempotencyKey).where(
+        OF_USER,
+        IdempotencyKey.key.in_(
+            sa.select(IdempotencyKey.key)
+            .where(OF_USER, OVER)
+            .limit(sa.literal_column(str(CLEANED_AT_ONCE)))
+            .with_for_update(skip_locked=True)
+        ),
+    )
+)
+KEPT = Statement(
+    sa.select(
+        IdempotencyKey.fingerprint,
+        IdempotencyKey.meaning,
+        IdempotencyKey.status,
+        IdempotencyKey.body,
+        IdempotencyKey.location,
+        IdempotencyKey.headers,
+    ).where(OF_USER, IdempotencyKey.key == sa.bindparam("wanted"), IdempotencyKey.expires_at > NOW)
+)
+
+
 def _keep(connection: sa.Connection, attempt: Attempt, answer: StoredAnswer) -> None:
     """Write the answer beside the work, and take a few of the caller's old ones away."""
     values = {
+        "user_id": attempt.user_id,
+        "key": attempt.key,
         "fingerprint": attempt.request.of_bytes,
         "meaning": attempt.request.of_meaning,
         "status": answer.status,
         "body": answer.body,
         "location": answer.location,
         "headers": dict(answer.headers),
-        "expires_at": later(KEPT_FOR),
+        "now": attempt.now,
     }
-    over = IdempotencyKey.expires_at <= NOW
-    insert = upsert(connection)(IdempotencyKey).values(
-        user_id=attempt.user_id, key=attempt.key, **values
-    )
-    written = connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["user_id", "key"], set_=values, where=over
-        ).returning(IdempotencyKey.key),
-        {"now": attempt.now},
-    ).first()
-    if written is None:
+    if _keep_statement(upsert(connection)).first(connection, values) is None:
         raise _Duplicate
-    old = (
-        sa.select(IdempotencyKey.key)
-        .where(IdempotencyKey.user_id == attempt.user_id, over)
-        .limit(CLEANED_AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-    connection.execute(
-        sa.delete(IdempotencyKey).where(
-            IdempotencyKey.user_id == attempt.user_id, IdempotencyKey.key.in_(old)
-        ),
-        {"now": attempt.now},
-    )
+    CLEAN.count(connection, {"user": attempt.user_id, "now": attempt.now})
 
 
 def _kept(attempt: Attempt) -> StoredAnswer | None:
     """The answer that the key has; raises IdempotencyKeyReused where it is of another request."""
     with reading() as connection:
-        row = connection.execute(
-            sa.select(
-                IdempotencyKey.fingerprint,
-                IdempotencyKey.meaning,
-                IdempotencyKey.status,
-                IdempotencyKey.body,
-                IdempotencyKey.location,
-                IdempotencyKey.headers,
-            ).where(
-                IdempotencyKey.user_id == attempt.user_id,
-                IdempotencyKey.key == attempt.key,
-                IdempotencyKey.expires_at > NOW,
-            ),
-            {"now": attempt.now},
-        ).first()
+        asked = {"user": attempt.user_id, "wanted": attempt.key, "now": attempt.now}
+        row = KEPT.first(connection, asked)
     if row is None:
         return None
     request = attempt.request
