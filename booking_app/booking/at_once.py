@@ -77,6 +77,11 @@ ACCOUNT = (
 )
 
 
+def _text(text: str) -> sa.ColumnElement[str]:
+    """A text within the SQL: one parameter less to send."""
+    return sa.literal_column(f"'{text}'", sa.Text)
+
+
 class _Looked:
     """What is looked at, each part locked after the one before it, as everywhere: the account with
     its session, the show, the seats by label. A part whose condition fails locks nothing after it.
@@ -84,26 +89,29 @@ class _Looked:
 
     def __init__(self, has_session: bool) -> None:
         # The account while its session is open, or any account where no session is named.
-        self.caller = (CALLER if has_session else ACCOUNT).cte("caller")
+        asked = CALLER.with_only_columns(User.id, User.is_staff) if has_session else ACCOUNT
+        self.caller = asked.cte("caller")
 
         # The show, where there is such a caller. It can't be changed by staff from here on.
-        self.show = SHOW_ON_SALE.where(sa.exists(sa.select(self.caller.c.id))).cte("on_sale")
+        self.show = SHOW_ON_SALE.where(sa.exists(sa.select(self.caller.c.id))).cte("sale")
         show = self.show.c
 
-        # Whether the seats may be taken without a look at anything else.
-        self.is_ordinary = sa.and_(
-            sa.not_(self.caller.c.is_staff),
-            show.on_sale,
-            show.cinema_name.is_not(None),
-            show.now < show.starts_at,
-            show.now < show.sales_end,
-            sa.or_(show.sales_from.is_(None), show.sales_from <= show.now),
-            sa.not_(show.no_single_gaps),
-            show.max_seats_per_account.is_(None),
-            sa.or_(
-                sa.bindparam("begins", type_=show.starts_at.type).is_(None),
-                show.starts_at == sa.bindparam("begins", type_=show.starts_at.type),
-            ),
+        # The same show, where its seats may be taken without a look at anything else.
+        begins = sa.bindparam("begins", type_=show.starts_at.type)
+        self.ordinary = (
+            sa.select(show.id)
+            .join(self.caller, sa.not_(self.caller.c.is_staff))
+            .where(
+                show.on_sale,
+                show.cinema_name.is_not(None),
+                show.now < show.starts_at,
+                show.now < show.sales_end,
+                sa.func.coalesce(show.sales_from <= show.now, sa.true()),
+                sa.not_(show.no_single_gaps),
+                show.max_seats_per_account.is_(None),
+                sa.func.coalesce(show.starts_at == begins, sa.true()),
+            )
+            .cte("ordinary")
         )
 
         # The seats, each as it is once it is locked: PostgreSQL looks at a row again that somebody
@@ -111,7 +119,7 @@ class _Looked:
         self.seats = (
             sa.select(ShowSeat.label, ShowSeat.position, ShowSeat.category, KIND, FREE)
             .where(ShowSeat.show_id == sa.bindparam("show"), one_of(ShowSeat.label, "labels"))
-            .where(sa.exists(sa.select(show.id).where(self.is_ordinary)))
+            .where(sa.exists(sa.select(self.ordinary.c.id)))
             .order_by(ShowSeat.label)
             .with_for_update(of=ShowSeat)
             .cte("seats")
@@ -126,7 +134,7 @@ class _Looked:
             self.caller.c.id.label("caller_id"),
             self.caller.c.is_staff.label("caller_is_staff"),
             *show,
-            self.is_ordinary.label("is_ordinary"),
+            sa.exists(sa.select(self.ordinary.c.id)).label("is_ordinary"),
             seats.label,
             seats.position,
             seats.category,
@@ -151,24 +159,33 @@ def book_statement(has_session: bool) -> Statement:
     """All of it, for PostgreSQL: as `look_statement`, with the `booking_id` where there is one."""
     looked = _Looked(has_session)
     show, seats = looked.show.c, looked.seats.c
+
+    # What each seat costs: what its category does, or else the base price.
     own_price = sa.cast(show.prices.op("->>")(seats.category), sa.Integer)
-    price = sa.func.coalesce(own_price, show.price_cents)
-    line = sa.func.jsonb_build_object(
-        "seat_number", seats.label, "price_cents", price, "cancelled", sa.false()
+    price = sa.func.coalesce(own_price, show.price_cents).label("price")
+    may_go = sa.and_(seats.free, sa.or_(*(seats.kind == kind for kind in ORDINARY))).label("may_go")
+    priced = (
+        sa.select(seats.label, seats.position, may_go, price)
+        .join(looked.show, sa.true())
+        .cte("priced")
     )
 
     # Their receipt, where all of them were found and each may be taken.
-    lines = sa.func.jsonb_agg(aggregate_order_by(line, seats.position))
-    total = sa.func.sum(price)
+    line = sa.func.jsonb_build_object(
+        *(_text("seat_number"), priced.c.label),
+        *(_text("price_cents"), priced.c.price),
+        *(_text("cancelled"), sa.false()),
+    )
+    total = sa.func.sum(priced.c.price)
     receipt = (
-        sa.select(lines.label("seats"), total.label("total_cents"))
-        .select_from(looked.seats.join(looked.show, sa.true()))
+        sa.select(
+            sa.func.jsonb_agg(aggregate_order_by(line, priced.c.position)).label("seats"),
+            total.label("total_cents"),
+        )
         .having(
             sa.func.count() == sa.bindparam("quantity"),
-            sa.func.bool_and(
-                sa.and_(seats.free, sa.or_(*(seats.kind == kind for kind in ORDINARY)))
-            ),
-            total <= TOTAL_MAX,
+            sa.func.bool_and(priced.c.may_go),
+            total <= sa.literal_column(str(TOTAL_MAX)),
         )
         .cte("receipt")
     )
@@ -178,7 +195,7 @@ def book_statement(has_session: bool) -> Statement:
         "reference": sa.bindparam("reference", type_=Booking.reference.type),
         "user_id": sa.bindparam("user", type_=Booking.user_id.type),
         "show_id": show.id,
-        "status": sa.literal(BOOKED),
+        "status": _text(BOOKED),
         "seats": receipt.c.seats,
         "total_cents": receipt.c.total_cents,
         "currency": show.currency,
@@ -200,17 +217,17 @@ def book_statement(has_session: bool) -> Statement:
         sa.update(ShowSeat)
         .where(
             ShowSeat.show_id == sa.bindparam("show"),
-            ShowSeat.label == seats.label,
+            ShowSeat.label == priced.c.label,
             made.c.id.is_not(None),
         )
-        .values(booking_id=made.c.id, held_until=None, price_cents=price)
+        .values(booking_id=made.c.id, held_until=sa.null(), price_cents=priced.c.price)
         .returning(ShowSeat.label)
         .cte("taken")
     )
 
     # As many seats as the receipt has; else the cast fails, and nothing at all is written.
     owned = sa.select(sa.func.count()).select_from(taken).scalar_subquery()
-    complaint = sa.func.concat("seats without their owner, booking ", made.c.id)
+    complaint = sa.func.concat(_text("seats without their owner, booking "), made.c.id)
     guard = sa.select(
         sa.case((owned != sa.bindparam("quantity"), sa.cast(complaint, sa.Integer)), else_=0)
     ).select_from(made)

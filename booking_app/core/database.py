@@ -118,7 +118,7 @@ def _now_of_postgresql(element: _Now, compiler: Any, **kw: Any) -> str:
     # Not now(): that is the start of the transaction, which may have waited for a lock since.
     # Not clock_timestamp(): it changes within a statement, so no index could be used with it.
     now, seconds = (compiler.process(one, **kw) for one in element.clauses)
-    present = f"coalesce(CAST({now} AS timestamptz), statement_timestamp())"
+    present = f"coalesce({now}, statement_timestamp())"
     return present if seconds == "0" else f"{present} + make_interval(secs => {seconds})"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
+from psycopg import RawCursor
 from sqlalchemy.engine import Connection, Dialect, ExecutionContext
 
 # Execution options: of a connection, the SQL that begins a transaction, where each statement has to
@@ -57,7 +58,8 @@ class Statement:
         sql, values = form.sql, form.values(params)
         whole = connection.get_execution_options().get(WHOLE)
         try:
-            cursor = driver.cursor()
+            # Else psycopg takes the SQL apart for its parameters, long ones at each call.
+            cursor = RawCursor(driver) if form.is_raw else driver.cursor()
             for listener in connection.dispatch.before_cursor_execute:
                 sql, values = listener(connection, cursor, sql, values, None, False)
             if whole:
@@ -75,9 +77,13 @@ class _Form:
     """A statement in the SQL of one database, with how its values go in and come out."""
 
     def __init__(self, element: Element, dialect: Dialect) -> None:
-        compiled = element.compile(dialect=dialect)
+        self.is_raw = dialect.name == "postgresql"
+        # In the server's own form, $1 and so on; SQLite has only the one.
+        kind: Any = type(dialect)
+        written = kind(paramstyle="numeric_dollar") if self.is_raw else dialect
+        compiled = element.compile(dialect=written)
         self.sql = str(compiled)
-        self._order: Sequence[str] | None = compiled.positiontup  # None: they go by name
+        self._order: Sequence[str] = compiled.positiontup or ()
         self._fixed = compiled.params
         # By name: a parameter that stands in several places may be as many bindparams.
         self._into = {
@@ -98,7 +104,7 @@ class _Form:
         values = {**self._fixed, **params}
         for name, convert in self._into.items():
             values[name] = convert(values[name])
-        return values if self._order is None else [values[name] for name in self._order]
+        return [values[name] for name in self._order]
 
     def row(self, values: Sequence[Any]) -> Any:
         """A row as the columns' types have it."""
