@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from booking_app.booking import seat_choice, seat_parties
 from booking_app.booking.models import Booking
 from booking_app.booking.queries import BookedSeat, BookingDetails
+from booking_app.catalog.kept_plans import read_plan
 from booking_app.catalog.models import (
     COMPANION,
     HOUSE,
@@ -24,10 +25,9 @@ from booking_app.catalog.models import (
     PAIR,
     STANDARD,
     ShowSeat,
-    is_for_sale,
     is_free,
 )
-from booking_app.catalog.seat_plans import places
+from booking_app.catalog.seat_map import FREE
 from booking_app.catalog.show_rules import refuse_split_pairs
 from booking_app.core.database import NOW, WaitForLocks, may_wait, one_of
 from booking_app.core.errors import Conflict, Invalid, Path
@@ -117,21 +117,6 @@ SET_HELD_UNTIL = Statement(
 RELEASE = Statement(sa.update(ShowSeat).where(OF_BOOKING).values(booking_id=None, held_until=None))
 LOCK_ALL = Statement(
     sa.select(ShowSeat.label).where(OF_SHOW).order_by(ShowSeat.label).with_for_update()
-)
-ROOM = Statement(
-    sa.select(
-        ShowSeat.label,
-        ShowSeat.block,
-        ShowSeat.row_label,
-        is_for_sale(NOW).label("free"),
-        ShowSeat.category,
-        KIND,
-        ShowSeat.x,
-        ShowSeat.y,
-        ShowSeat.aisle_after,
-    )
-    .where(OF_SHOW)
-    .order_by(ShowSeat.position)
 )
 # Whether a seat may be taken, by staff also one that the house keeps.
 MAY_BE_TAKEN = sa.and_(
@@ -282,20 +267,20 @@ def refuse_single_gaps(connection: sa.Connection, sale: Sale, labels: Sequence[s
 
 def read_room(connection: sa.Connection, sale: Sale) -> list[seat_choice.Seat]:
     """All seats of the show, in the order of the room."""
-    seats = ROOM.all(connection, {"show": sale.show_id, "now": sale.now})
+    plan, letters = read_plan(connection, sale.show_id, sale.now)
     released = COMPANION if sale.companions_released else None
     return [
         seat_choice.Seat(
             label=seat.label,
             block=seat.block,
             row_label=seat.row_label,
-            free=seat.free,
+            free=letter == FREE,
             category=seat.category,
             kind=STANDARD if seat.kind == released else seat.kind,
-            x=x,
-            y=y,
+            x=seat.x,
+            y=seat.y,
         )
-        for seat, (x, y) in zip(seats, places(seats), strict=True)
+        for seat, letter in zip(plan.seats, letters, strict=True)
     ]
 
 

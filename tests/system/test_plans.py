@@ -14,6 +14,7 @@ from benchmarks.growth_data import CUSTOMER, House, furnish
 from benchmarks.growth_requests import PAGES, WRITES, Place, Request, reads
 from booking_app.core.database import db
 from tests.conftest import PASSWORD, present
+from tests.plans import explained
 
 # So many that PostgreSQL prefers an index where there is one: it plans by what the tables have.
 HOUSE = House(past=200, accounts=3000)
@@ -98,12 +99,8 @@ def noted() -> Iterator[list[tuple[str, Any]]]:
 
 def scans(statement: str, parameters: Any) -> list[str]:
     """The steps of its plan that read the whole of a table that grows."""
-    with db.engine.connect() as connection:
-        postgresql = connection.dialect.name == "postgresql"
-        explain = "EXPLAIN " if postgresql else "EXPLAIN QUERY PLAN "
-        steps = [
-            str(row[-1]) for row in connection.exec_driver_sql(explain + statement, parameters)
-        ]
+    postgresql = db.engine.dialect.name == "postgresql"
+    steps = [str(row[-1]) for row in explained(statement, parameters)]
     pattern = r"Seq Scan on (\w+)" if postgresql else r"^SCAN (\w+)(?! USING)"
     found = ((step, re.search(pattern, step.strip())) for step in steps)
     return [step for step, one in found if one and one[1] in GROWING]
