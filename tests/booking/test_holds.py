@@ -19,6 +19,7 @@ from booking_app.catalog import shows
 from booking_app.catalog.models import ShowSeat
 from booking_app.core.database import write_transaction
 from booking_app.core.errors import DomainError, Invalid
+from booking_app.core.statements import Statement
 from tests.conftest import NOON, Caller, rows
 from tests.promise import broken_promises
 from tests.wrong import wrong
@@ -216,7 +217,7 @@ def races_for_a_hold(
     was seen, and broken promises."""
     ends = after(10)
     mine = hold(alice, show, "1", "2").id
-    barrier = threading.Barrier(3)
+    barrier = threading.Barrier(3, timeout=60)
     outcomes: dict[str, list[str]] = {"confirm": [], "book": []}
 
     def confirm() -> None:
@@ -293,8 +294,9 @@ def test_without_the_condition_the_same_race_gives_the_seats_to_both(
 ) -> None:
     """The negative control: the test above can fail. Both have them in 45 of 100 races."""
     any_seat = sa.update(ShowSeat).where(seats.OF_SHOW, seats.NAMED)
-    until = sa.bindparam("until")
-    monkeypatch.setattr(seats, "SET_HELD_UNTIL", any_seat.values(held_until=until))
+    until = sa.bindparam("until", type_=ShowSeat.held_until.type)
+    unconditional = Statement(any_seat.values(held_until=until))
+    monkeypatch.setattr(seats, "SET_HELD_UNTIL", unconditional)
     seen, _ = races_for_a_hold(app, alice, bob, show, 50)
     assert seen["done", "done"] > 0
 
