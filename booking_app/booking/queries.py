@@ -8,6 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from booking_app.auth.accounts import SessionEnded
+from booking_app.auth.models import Session, User
+from booking_app.auth.sessions import OF_OPEN_SESSION
 from booking_app.booking.models import BOOKED, HELD, Booking, status_at
 from booking_app.booking.policy import DEFAULT_POLICY, BookingPolicy
 from booking_app.booking.references import normalized
@@ -221,7 +224,9 @@ def require_own(owner_id: int, user_id: int) -> None:
 
 
 @cache
-def _bookings(filters: frozenset[str], searching: bool, is_counted: bool) -> CursorListing:
+def _bookings(
+    filters: frozenset[str], *, searching: bool, is_counted: bool, has_session: bool
+) -> CursorListing:
     """The list of bookings with those filters, built once for each set of them."""
     query = sa.select(*COLUMNS)
     if "upcoming" in filters:
@@ -239,7 +244,8 @@ def _bookings(filters: frozenset[str], searching: bool, is_counted: bool) -> Cur
     }
     for name in filters:
         query = query.where(conditions[name])
-    return newest_first(query, Booking.id, _with_shows, is_counted=is_counted)
+    complete = _of_open_session if has_session else _with_shows
+    return newest_first(query, Booking.id, complete, is_counted=is_counted)
 
 
 def _with_shows(part: sa.Subquery) -> Query:
@@ -248,9 +254,29 @@ def _with_shows(part: sa.Subquery) -> Query:
     return with_places(query.join(Show, Show.id == part.c.show_id))
 
 
+def _of_open_session(part: sa.Subquery) -> Query:
+    """As `_with_shows`, while the session is open: a row without a booking where there is none to
+    tell, and no row at all where the session is over."""
+    opened = sa.join(User, Session, OF_OPEN_SESSION)
+    shows = opened.outerjoin(part, sa.true()).outerjoin(Show, Show.id == part.c.show_id)
+    screens = shows.outerjoin(Movie, Movie.id == Show.movie_id).outerjoin(
+        Screen, Screen.id == Show.screen_id
+    )
+    places = screens.outerjoin(Cinema, Cinema.id == Screen.cinema_id)
+    return sa.select(part, *OF_SHOW).select_from(places)
+
+
+def _told(rows: list[Any]) -> list[Any]:
+    """Those of the rows of `_of_open_session` that have a booking. Raises SessionEnded."""
+    if not rows:
+        raise SessionEnded
+    return [] if rows[0].id is None else rows
+
+
 def list_bookings(*, user_id: int, **asked: Any) -> Part:
     """The account's bookings, as `list_all_bookings`, but not counted: that took longer the more
-    there were, and their owner pages through them by cursor."""
+    there were, and their owner pages through them by cursor. Raises SessionEnded where the account
+    asks by its `session_id`, and that session is over."""
     return list_all_bookings(user=user_id, is_counted=False, **asked)
 
 
@@ -265,6 +291,7 @@ def list_all_bookings(
     reference: str | None = None,
     upcoming: bool | None = None,
     search: str | None = None,
+    session_id: int | None = None,
     is_counted: bool = True,
     policy: BookingPolicy = DEFAULT_POLICY,
     now: datetime | None = None,
@@ -283,12 +310,24 @@ def list_all_bookings(
         "upcoming": upcoming,
     }
     given = {name: value for name, value in filters.items() if value is not None}
-    params = {**given, "now": now}
+    params = {**given, "now": now, "session": session_id}
     if search is not None:
         params |= search_params(search)
-    statements = _bookings(frozenset(given), search is not None, is_counted)
+    has_session = session_id is not None
+    statements = _bookings(
+        frozenset(given),
+        searching=search is not None,
+        is_counted=is_counted,
+        has_session=has_session,
+    )
     with reading() as connection:
         part = fetch_part(
-            connection, statements, params, page=page, page_size=page_size, after=after
+            connection,
+            statements,
+            params,
+            page=page,
+            page_size=page_size,
+            after=after,
+            seen=_told if has_session else list,
         )
     return part.map(lambda row: details(row, policy))

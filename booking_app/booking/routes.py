@@ -9,6 +9,7 @@ from booking_app.auth.access import (
     by_account,
     caller,
     current_account,
+    current_session,
     current_user_id,
     signed_in,
     staff_only,
@@ -154,7 +155,7 @@ def cancel_booking(data: dict[str, Any], booking_id: int) -> Any:
 
 
 @blp.route("/my-bookings/", methods=["GET"])
-@signed_in
+@with_token
 @blp.own
 @blp.arguments(schemas.BookingQuery, location="query")
 @blp.response(200, schemas.Booking(many=True), headers=UNCOUNTED_HEADERS)
@@ -165,7 +166,7 @@ def list_my_bookings(query: dict[str, Any]) -> Any:
     Newest first, cancelled ones too; narrowed by `status`, `upcoming`, `show` and `reference`. By
     cursor (`after`) none comes twice or is left out while others are added.
     """
-    part = queries.list_bookings(user_id=current_user_id(), policy=_policy(), **query)
+    part = queries.list_bookings(**current_session(), policy=_policy(), **query)
     return part.items, cursor_headers(part, schemas.AFTER)
 
 

@@ -171,20 +171,22 @@ def fetch_part(
     page: int,
     page_size: int,
     after: int | None,
+    seen: Callable[[list[Any]], list[Any]] = list,
 ) -> Part:
     """What comes `after` that id, or that page where it is None: a `Page` of a list that is
     counted, else a `Numbered` one. Its items are named tuples.
 
     One statement. By cursor nothing is counted, so that the end of a long list costs no more than
-    its beginning. One row more is read, which tells whether the list goes on.
+    its beginning. One row more is read, which tells whether the list goes on. `seen` makes of the
+    statement's rows those of the list.
     """
     values = {**params, "limit": page_size + 1}
     if after is None:
         values["offset"] = (page - 1) * page_size
-        rows = statements.page.all(connection, values)
+        rows = seen(statements.page.all(connection, values))
     else:
         values["after"] = after
-        rows = statements.after.all(connection, values)
+        rows = seen(statements.after.all(connection, values))
     items = rows[:page_size]
     following = items[-1].id if len(rows) > page_size else None
     if after is not None:
