@@ -1,4 +1,5 @@
-"""Booking seats by their names, where nothing but the show and those seats has to be looked at.
+"""Booking seats where nothing but the show and those seats has to be looked at: seats that are
+named, and the best ones of the kept plan.
 
 This is most of what a cinema sells, and what everybody wants at once when a sale begins. What is
 looked at and what is written stands here once, for both databases: PostgreSQL gets it all as one
@@ -8,13 +9,13 @@ companion seats) is left alone, for `service` to book step by step. Refusals are
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from booking_app.auth.accounts import SessionEnded
 from booking_app.auth.models import User
@@ -28,16 +29,28 @@ from booking_app.booking.receipts import TOTAL_MAX, Receipt, new_reference
 from booking_app.booking.seats import (
     Sale,
     SeatRequest,
+    blocks_of,
     refuse_taken,
     refuse_unknown,
+    room_of,
     take,
 )
-from booking_app.catalog.models import KIND, STANDARD, WHEELCHAIR, ShowSeat, is_for_sale
-from booking_app.core.database import NOW, Query, is_alone, one_of
+from booking_app.catalog.kept_plans import read_plan
+from booking_app.catalog.models import (
+    COMPANION,
+    KIND,
+    STANDARD,
+    WHEELCHAIR,
+    ShowSeat,
+    is_for_sale,
+)
+from booking_app.core.database import NOW, Query, has_writing_parts, is_alone, one_of
+from booking_app.core.errors import NotFound
 from booking_app.core.statements import Statement
 
 # Seats that are taken without a look at others.
 ORDINARY = (STANDARD, WHEELCHAIR)
+BLOCKS_TRIED = 5  # before others are waited for
 FREE = is_for_sale(NOW).label("free")
 
 
@@ -87,7 +100,7 @@ class _Looked:
     its session, the show, the seats by label. A part whose condition fails locks nothing after it.
     """
 
-    def __init__(self, has_session: bool) -> None:
+    def __init__(self, *, has_session: bool, skips: bool) -> None:
         # The account while its session is open, or any account where no session is named.
         asked = CALLER.with_only_columns(User.id, User.is_staff) if has_session else ACCOUNT
         self.caller = asked.cte("caller")
@@ -121,7 +134,7 @@ class _Looked:
             .where(ShowSeat.show_id == sa.bindparam("show"), one_of(ShowSeat.label, "labels"))
             .where(sa.exists(sa.select(self.ordinary.c.id)))
             .order_by(ShowSeat.label)
-            .with_for_update(of=ShowSeat)
+            .with_for_update(of=ShowSeat, skip_locked=skips)
             .cte("seats")
         )
 
@@ -151,13 +164,14 @@ class _Looked:
 @cache
 def look_statement(has_session: bool) -> Statement:
     """What is looked at, alone: SQLite's first step."""
-    return Statement(_Looked(has_session).rows())
+    return Statement(_Looked(has_session=has_session, skips=False).rows())
 
 
 @cache
-def book_statement(has_session: bool) -> Statement:
-    """All of it, for PostgreSQL: as `look_statement`, with the `booking_id` where there is one."""
-    looked = _Looked(has_session)
+def book_statement(has_session: bool, skips: bool) -> Statement:
+    """All of it, for PostgreSQL: as `look_statement`, with the `booking_id` where there is one.
+    Seats that somebody else has locked are waited for, or else are not found (`skips`)."""
+    looked = _Looked(has_session=has_session, skips=skips)
     show, seats = looked.show.c, looked.seats.c
 
     # What each seat costs: what its category does, or else the base price.
@@ -179,7 +193,7 @@ def book_statement(has_session: bool) -> Statement:
     total = sa.func.sum(priced.c.price)
     receipt = (
         sa.select(
-            sa.func.jsonb_agg(aggregate_order_by(line, priced.c.position)).label("seats"),
+            sa.func.jsonb_agg(line).aggregate_order_by(priced.c.position).label("seats"),
             total.label("total_cents"),
         )
         .having(
@@ -243,31 +257,69 @@ def book_statement(has_session: bool) -> Statement:
 
 
 def book(connection: sa.Connection, order: Order, policy: BookingPolicy) -> BookingDetails | None:
-    """Book the named seats; None, with nothing written, where it has to be done step by step.
+    """Book what is ordered; None, with nothing written, where it has to be done step by step.
 
     Raises SessionEnded, and what `service.book` raises for the show and the seats alone.
     """
+    if order.wanted.labels is None:
+        return _book_best(connection, order, policy)
+    booking, rows = _try(connection, order, policy)
+    if booking is None and rows:
+        _receipt(rows, order, reference="")
+    return booking
+
+
+def _try(
+    connection: sa.Connection, order: Order, policy: BookingPolicy, *, skips: bool = False
+) -> tuple[BookingDetails | None, Sequence[Any]]:
+    """The booking of named seats, where they can be had at once, and what was looked at."""
     has_session, reference = order.caller is not None, new_reference()
     params = order.params(reference)
     # What is expected of the total is in the show's currency, whose decimals no database knows.
-    if connection.dialect.name == "postgresql" and order.expected.total is None:
-        rows = book_statement(has_session).all(connection, params)
+    if has_writing_parts(connection) and order.expected.total is None:
+        rows = book_statement(has_session, skips).all(connection, params)
         if rows[0].booking_id is None:
-            _receipt(rows, order, reference)
-            return None
+            return None, rows
         show = show_on_sale(rows[0], order.show_id, by=None)
         receipt = Receipt.of(_seats(rows), show, user_id=order.user_id, reference=reference)
-        return receipt.details(rows[0].booking_id, policy)
+        return receipt.details(rows[0].booking_id, policy), rows
     if is_alone(connection):
-        return None
+        return None, ()
     rows = look_statement(has_session).all(connection, params)
     wanted = _receipt(rows, order, reference)
     if wanted is None:
-        return None
+        return None, rows
     booking_id = wanted.insert(connection)
     sale = Sale(order.show_id, order.user_id, False, False, wanted.show.now)
     take(connection, sale=sale, booking_id=booking_id, seats=wanted.lines, held_until=None)
-    return wanted.details(booking_id, policy)
+    return wanted.details(booking_id, policy), rows
+
+
+def _book_best(
+    connection: sa.Connection, order: Order, policy: BookingPolicy
+) -> BookingDetails | None:
+    """Book the best block of ordinary seats that is left, by the kept plan and who owns its seats
+    at the moment. Seats that somebody else has taken or locked since are passed over, a few times.
+    """
+    try:
+        plan, letters = read_plan(connection, order.show_id, order.now)
+    except NotFound:  # first of all it is seen who asks
+        return None
+    if any(seat.kind == COMPANION for seat in plan.seats):
+        return None  # whether these are for everybody by now depends on the show
+    passed_over: set[str] = set()
+    blocks = blocks_of(room_of(plan, letters), order.wanted)
+    left_alone = (labels for labels in blocks if passed_over.isdisjoint(labels))
+    for labels in islice(left_alone, BLOCKS_TRIED):
+        named = replace(order, wanted=replace(order.wanted, labels=tuple(labels)))
+        booking, rows = _try(connection, named, policy, skips=True)
+        if booking is not None:
+            return booking
+        free = {row.label for row in rows if row.free}
+        if not rows or not rows[0].is_ordinary or free.issuperset(labels):
+            return None
+        passed_over |= set(labels) - free
+    return None
 
 
 def _receipt(rows: Sequence[Any], order: Order, reference: str) -> Receipt | None:

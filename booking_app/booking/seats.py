@@ -27,7 +27,7 @@ from booking_app.catalog.models import (
     ShowSeat,
     is_free,
 )
-from booking_app.catalog.seat_map import FREE
+from booking_app.catalog.seat_map import FREE, Plan
 from booking_app.catalog.show_rules import refuse_split_pairs
 from booking_app.core.database import NOW, WaitForLocks, may_wait, one_of
 from booking_app.core.errors import Conflict, Invalid, Path
@@ -229,7 +229,7 @@ def _choices(
     """The seats to try, best first. A party is split only where no block is left, and then over
     the seats that were not `passed_over` meanwhile."""
     limits: Limits = {"category": wanted.category, "accessible": wanted.accessible}
-    blocks = seat_choice.best_blocks(room, wanted.quantity, **limits)
+    blocks = blocks_of(room, wanted)
     yield from blocks
     while wanted.split and not blocks:
         left = [replace(seat, free=seat.free and seat.label not in passed_over) for seat in room]
@@ -237,6 +237,13 @@ def _choices(
         if party is None:
             return
         yield party
+
+
+def blocks_of(room: Sequence[seat_choice.Seat], wanted: SeatRequest) -> list[list[str]]:
+    """The single blocks of what is asked for, best first."""
+    return seat_choice.best_blocks(
+        room, wanted.quantity, category=wanted.category, accessible=wanted.accessible
+    )
 
 
 def _no_block(room: Sequence[seat_choice.Seat], wanted: SeatRequest) -> Conflict | Invalid:
@@ -268,7 +275,11 @@ def refuse_single_gaps(connection: sa.Connection, sale: Sale, labels: Sequence[s
 def read_room(connection: sa.Connection, sale: Sale) -> list[seat_choice.Seat]:
     """All seats of the show, in the order of the room."""
     plan, letters = read_plan(connection, sale.show_id, sale.now)
-    released = COMPANION if sale.companions_released else None
+    return room_of(plan, letters, released=COMPANION if sale.companions_released else None)
+
+
+def room_of(plan: Plan, letters: str, *, released: str | None = None) -> list[seat_choice.Seat]:
+    """The seats of a plan, free by their letters; those of the kind `released` are like others."""
     return [
         seat_choice.Seat(
             label=seat.label,

@@ -94,7 +94,7 @@ def book(
         seat_number, seat_numbers, quantity, category, accessible=accessible, split=split
     )
     most = policy.most_seats(is_staff=False)
-    if by is None and wanted.labels and wanted.quantity <= most and not in_steps(connection):
+    if by is None and 1 <= wanted.quantity <= most and not in_steps(connection):
         order = Order(user_id, show_id, wanted, expected, caller, now)
         booking = at_once.book(connection, order, policy)
         if booking is not None:

@@ -190,8 +190,7 @@ def fold(text: str) -> str:
 
 @contextmanager
 def connected() -> Iterator[Connection]:
-    """A connection of this thread's own; raises Unavailable at once where the database is known to
-    be down."""
+    """A connection of this thread's own; raises Down at once where the database is down."""
     engine = db.engine
     backend(engine).watch.refuse_if_down()
     with waiting(), engine.connect() as connection:
@@ -252,18 +251,21 @@ def may_wait(connection: Connection) -> bool:
 
 
 class InSteps(Exception):
-    """Raised by work that needs more than the one statement it `is_alone` with: it is run again, in
-    a transaction."""
+    """Raised by work that `is_alone` with statements and can't be: it is run in a transaction."""
 
 
 def is_alone(connection: Connection) -> bool:
-    """Whether each statement is a transaction by itself: what writes by one saves two round trips
-    to PostgreSQL."""
+    """Whether each statement is a transaction by itself, which saves two round trips."""
     return bool(connection.get_execution_options().get("alone", False))
 
 
+def has_writing_parts(connection: Connection) -> bool:
+    """Whether the parts of one statement may write, as PostgreSQL's can."""
+    return connection.dialect.name == "postgresql"
+
+
 def in_steps(connection: Connection) -> bool:
-    """Whether it was found already that one statement is not enough."""
+    """Whether it was found already that it can't be `alone`."""
     return bool(connection.get_execution_options().get("in_steps", False))
 
 
@@ -276,8 +278,8 @@ def write_transaction(work: Callable[[Connection], T], *, alone: bool = False) -
     `WRITE_ATTEMPTS` the error goes to the caller. A connection lost during COMMIT is not retried:
     whether it was written is unknown then, and doing it twice would be worse than not answering.
 
-    Where it may be `alone`, PostgreSQL gets its first statement without a transaction around it;
-    work that needs another one raises InSteps before it.
+    Where it may be `alone`, PostgreSQL first gets its statements without a transaction around them;
+    work that can't be done so raises InSteps.
     """
 
     def attempt(options: Mapping[str, bool]) -> T:

@@ -124,7 +124,7 @@ class World:
         }
         self.usual |= {"no_single_gaps": False, "max_seats_per_account": None, "price_cents": 950}
         self.usual["prices"] = {"vip": 1200}
-        self.starts_at = show.starts_at
+        self.starts_at, self.version = show.starts_at, show.version
 
     def set_up(self, case: Case) -> OpenCaller:
         """The tables as the case has them; the buyer's session."""
@@ -135,7 +135,9 @@ class World:
         with db.engine.connect() as connection, begin_writing(connection):
             connection.execute(sa.update(ShowSeat).values(usual))
             connection.execute(sa.delete(Booking))
-            connection.execute(sa.update(Show).values(self.usual | case.show))
+            self.version += 1  # seats of another kind are another plan
+            show = self.usual | case.show | {"version": self.version}
+            connection.execute(sa.update(Show).values(show))
             connection.execute(sa.update(Movie).values(on_sale=case.film_on_sale))
             connection.execute(sa.update(User).where(User.id == self.buyer).values(account))
             connection.execute(sa.delete(Session))
