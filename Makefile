@@ -1,5 +1,6 @@
 # make run    serve on http://HOST:PORT (127.0.0.1:8000)
-# make test   linters and the whole test suite, on SQLite and PostgreSQL
+# make test   linters and the test suite, on SQLite and PostgreSQL
+# make test EVERY_CALL=1  as CI does it: also what is marked both_in_ci or in_ci (some minutes more)
 # make fuzz   the contract against a fuzzer, as CI does it (some minutes)
 # make clients  generated clients in three languages, compiled and run (some minutes)
 # make pins   the hashes of the requirements, after a version was changed

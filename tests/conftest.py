@@ -86,9 +86,31 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests begin first, so that at the end no worker waits for one of them."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests begin first, so that at the end no worker waits for one of them.
+
+    With EVERY_CALL, as in CI, every test runs; else those marked for CI are deselected.
+    """
     items.sort(key=lambda item: item.path.stem not in LONG)
+    if os.environ.get("EVERY_CALL"):
+        return
+    nodeids = {item.nodeid for item in items}
+    in_ci = [item for item in items if is_for_ci(item, nodeids)]
+    config.hook.pytest_deselected(items=in_ci)
+    items[:] = [item for item in items if item not in in_ci]
+
+
+def is_for_ci(item: pytest.Item, nodeids: set[str]) -> bool:
+    """Whether CI alone runs the test: it is marked `in_ci`, or it is marked `both_in_ci` and its
+    run on the database that the mark names is among `nodeids`."""
+    if item.get_closest_marker("in_ci"):
+        return True
+    if (mark := item.get_closest_marker("both_in_ci")) is None:
+        return False
+    (one,) = mark.args
+    (other,) = {*BACKENDS} - {one}
+    function, _, case = item.nodeid.partition("[")
+    return other in case and f"{function}[{case.replace(other, one)}" in nodeids
 
 
 @pytest.hookimpl(tryfirst=True)

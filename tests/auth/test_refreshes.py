@@ -314,6 +314,7 @@ def servers(app: Flask, database_url: str) -> Iterator[list[Server]]:
         server.process.wait()
 
 
+@pytest.mark.both_in_ci("postgresql")
 def test_several_processes_give_the_same_next_token(servers: list[Server]) -> None:
     first, second = servers
     first.call("POST", "/api/signup/", ALICE)

@@ -357,6 +357,7 @@ def server(app: Flask, database_url: str) -> Iterator[Server]:
     server.process.wait()
 
 
+@pytest.mark.both_in_ci("postgresql")
 def test_a_log_out_counts_on_every_worker_from_the_next_request_on(server: Server) -> None:
     server.call("POST", "/api/signup/", ALICE)
     _, tokens = server.call("POST", "/api/login/", ALICE)

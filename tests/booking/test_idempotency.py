@@ -402,6 +402,7 @@ def server(app: Flask, database_url: str) -> Iterator[Server]:
     server.process.wait()
 
 
+@pytest.mark.both_in_ci("postgresql")
 def test_a_connection_killed_after_the_commit_and_tried_again(server: Server, show_id: int) -> None:
     """The caller never sees the first answer; with the same key the second try is that answer."""
     token = server.log_in("alice", PASSWORD)

@@ -401,7 +401,10 @@ files["restore"](
 """
 
 
-@pytest.mark.parametrize("before", [crashed, copied_over, lost])
+@pytest.mark.parametrize(
+    "before",
+    [crashed, *(pytest.param(way, marks=pytest.mark.in_ci) for way in (copied_over, lost))],
+)
 def test_restore_killed_at_any_step_leaves_one_database_whole(
     made: Path, path: Path, before: Callable[[Path, Path], None]
 ) -> None:

@@ -245,7 +245,9 @@ def test_the_demo_catalogue_is_real(app: Flask) -> None:
         assert movie["shows"]
 
 
-@pytest.mark.parametrize("hour", [0, 12, 20, 23])
+@pytest.mark.parametrize(
+    "hour", [20, 23, *(pytest.param(hour, marks=pytest.mark.in_ci) for hour in (0, 12))]
+)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the hour is Python's matter
 def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> None:
     """From today on, or from tomorrow where in the cinemas' time zones today is over."""
@@ -263,6 +265,7 @@ def test_it_has_shows_for_each_of_the_next_seven_days(app: Flask, hour: int) -> 
     assert len(rows(Screen)) >= 4
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_a_later_start_stocks_the_days_up_and_brings_nothing_back(app: Flask) -> None:
     load_demo(NOON)
     demo_films = rows(Movie)
@@ -282,6 +285,7 @@ def test_a_later_start_stocks_the_days_up_and_brings_nothing_back(app: Flask) ->
         assert show_queries.list_shows(date=day, page=1, page_size=1, now=later).items, day
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_a_demo_show_gives_way_to_one_of_staff(app: Flask) -> None:
     load_demo(NOON)
     movie = rows(Movie)[0]

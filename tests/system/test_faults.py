@@ -33,6 +33,8 @@ from tests.conftest import BACKENDS, PASSWORD, ROOT, empty, make_app, open_token
 from tests.faults import Acknowledged, Buyers, Postgres, Proxy, check, end, workers
 from tests.serving import REDIS_SERVER, RedisServer, Server, wait_until
 
+pytestmark = pytest.mark.both_in_ci("postgresql")
+
 BUYERS = 4
 SEATS = 3000
 # The longest that an answer takes while the database does not, and a little for this machine.

@@ -150,6 +150,7 @@ def raw(server: Server, request: str) -> bytes:
     return answer
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_a_body_that_is_cut_short_or_broken_is_400_and_does_nothing(
     server: Server, show_id: int
 ) -> None:

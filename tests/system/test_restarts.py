@@ -23,6 +23,8 @@ from tests.nginx import Nginx, needs_nginx
 from tests.promise import broken_promises
 from tests.serving import Server, wait_until
 
+pytestmark = pytest.mark.both_in_ci("postgresql")
+
 BUYERS = 24  # more than the threads of the server, so that some always wait
 BOOKINGS = 600
 ENDLESS = 4800  # more than are sold before a server has stopped

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 
@@ -20,6 +21,7 @@ FIRST, SECOND, WRONG = "first-of-passwords", "second-of-passwords", "third-of-pa
 REDIS_PASSWORD = "redis-of-passwords"
 
 
+@pytest.mark.both_in_ci("postgresql")
 def test_nothing_secret_is_written_anywhere(
     app: Flask, database_url: str, show_id: int, tmp_path: Path
 ) -> None:

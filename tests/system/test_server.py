@@ -21,6 +21,8 @@ from tests.conftest import PASSWORD, rows
 from tests.promise import broken_promises
 from tests.serving import Server, wait_until
 
+pytestmark = pytest.mark.both_in_ci("postgresql")
+
 
 @pytest.fixture
 def server(app: Flask, database_url: str) -> Iterator[Server]:

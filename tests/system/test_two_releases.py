@@ -24,6 +24,8 @@ from tests.promise import broken_promises
 from tests.release_before import TODAY, Buyer, Release, release_before
 from tests.serving import Server
 
+pytestmark = pytest.mark.both_in_ci("postgresql")
+
 DAY = timedelta(days=1)
 RACED_SEATS = 20
 GROUPS = ("day", "movie", "screen", "category")

@@ -102,6 +102,7 @@ def send(
         connection.close()
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_a_chunked_body_over_the_limit_is_no_part_of_it(
     server: Server, alice: Caller, show_id: int
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_chunked_body_over_the_limit_is_no_part_of_it(
     assert len(rows(Booking)) == 1
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_a_chunked_body_that_breaks_off_or_has_no_label_does_nothing(
     server: Server, alice: Caller, show_id: int
 ) -> None:
@@ -144,6 +146,7 @@ def test_a_chunked_body_that_breaks_off_or_has_no_label_does_nothing(
     assert rows(Booking) == []
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_a_chunked_body_is_as_good_as_any_on_every_call(
     app: Flask, server: Server, staff: Caller
 ) -> None:

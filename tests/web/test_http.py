@@ -187,6 +187,7 @@ def raw(server: Server, head: bytes) -> tuple[int, str, bytes]:
         return answer.status, answer.headers.get_content_type(), answer.read()
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_http_1_1_needs_a_host_and_1_0_does_not(server: Server) -> None:
     status, _, body = raw(server, b"GET /api/movies/ HTTP/1.1\r\n")
     assert (status, json.loads(body)["code"]) == (400, "bad_request")
@@ -216,6 +217,7 @@ GUNICORNS_OWN = {
 }
 
 
+@pytest.mark.both_in_ci("sqlite")
 def test_what_gunicorn_itself_refuses_is_what_the_docs_list(server: Server) -> None:
     guide = (ROOT / "docs" / "api.md").read_text()
     table = re.search(r"<!-- gunicorn -->\n(.*?)<!-- /gunicorn -->", guide, re.DOTALL)

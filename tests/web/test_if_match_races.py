@@ -190,6 +190,7 @@ def changed_at_once(
     return found
 
 
+@pytest.mark.both_in_ci("postgresql")
 def test_of_two_processes_exactly_one_wins(
     two_servers: list[Server], staff: Caller, make_movie: Callable[..., int]
 ) -> None:

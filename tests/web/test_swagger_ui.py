@@ -5,7 +5,6 @@ examples refused.
 """
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -21,10 +20,7 @@ pytestmark = needs_chromium
 
 PHONE = pytest.param({"width": 390, "height": 844}, id="phone")
 DESK = pytest.param({"width": 1280, "height": 900}, id="desk")
-# Swagger UI needs a second for each call.
-walk = pytest.mark.skipif(
-    not os.environ.get("EVERY_CALL"), reason="minutes: CI does it, with EVERY_CALL=1"
-)
+walk = pytest.mark.in_ci  # Swagger UI needs a second for each call
 MANAGER = {"username": "manager", "password": "popcorn-and-nachos"}
 SIGN_UP = ("POST", "/api/signup/")
 LOG_IN = ("POST", "/api/login/")
