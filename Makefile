@@ -7,6 +7,8 @@
 # make bench  the endpoints against a floor (needs wrk)
 # make bench AGAINST=PATH  against another checkout, which has its own .venv
 # make bench-growth  what a million bookings cost each request (a quarter of an hour)
+# make bench-crowd  64 connections that want the same seats; 1, 2 and 4 workers (20 minutes)
+# make bench-footprint  how soon a worker answers, and its memory (some minutes)
 # make lint   the linters alone
 # make clean  take away .venv and caches; the next `make run` installs anew
 
@@ -15,7 +17,7 @@ BIN := .venv/bin
 CLIENTS := .venv-clients
 export FLASK_APP := wsgi.py
 
-.PHONY: run test fuzz clients pins bench bench-growth lint clean
+.PHONY: run test fuzz clients pins bench bench-growth bench-crowd bench-footprint lint clean
 
 # Installed again only when a requirement file has changed.
 .venv/run: requirements.txt
@@ -71,6 +73,12 @@ bench: .venv/test
 
 bench-growth: .venv/test
 	$(BIN)/python -m benchmarks.growth
+
+bench-crowd: .venv/test
+	$(BIN)/python -m benchmarks.crowd
+
+bench-footprint: .venv/test
+	$(BIN)/python -m benchmarks.footprint
 
 clean:
 	rm -rf .venv $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

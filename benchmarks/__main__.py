@@ -11,19 +11,17 @@ databases are made and dropped. WEB_CONCURRENCY and WEB_THREADS count as for `ma
 import argparse
 import os
 import platform
-import shutil
 import signal
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
 import config
 from benchmarks import against_checkout, against_floor
-from benchmarks.databases import postgresql, sqlite
+from benchmarks.databases import new_folder, postgresql, sqlite
 from benchmarks.in_process import best_of_a_room
-from benchmarks.load import CONNECTIONS, REQUESTS
+from benchmarks.load import CONNECTIONS, REQUESTS, need_wrk
 from benchmarks.servers import Checkout, Failure, environment
 
 
@@ -50,8 +48,6 @@ def main() -> int:
         before = Checkout.at(options.against.resolve())
         if not Path(before.python).exists():
             parser.error(f"there is no {before.python}: run `make .venv/run` there")
-    if shutil.which("wrk") is None:
-        return _complain("wrk is missing: apt install wrk, brew install wrk or github.com/wg/wrk")
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, _interrupt)
     settings = config.load(environment("sqlite:///booking.db"))
@@ -62,6 +58,7 @@ def main() -> int:
         "server, in turn."
     )
     try:
+        need_wrk()
         _bench(before, options.rounds, options.seconds, options.line or list(REQUESTS))
     except Failure as failure:
         return _complain(f"FAILED: {failure}")
@@ -74,9 +71,7 @@ def _bench(before: Checkout | None, rounds: int, seconds: int, lines: list[str])
     print((against_checkout if before else against_floor).LEGEND)
     for open_databases in (sqlite, postgresql):
         with ExitStack() as stack:
-            folder = Path(tempfile.mkdtemp(prefix="bench"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            folder.chmod(0o755)  # as root, PostgreSQL runs as another user
+            folder = stack.enter_context(new_folder())
             databases = stack.enter_context(open_databases(folder))
             print(f"\n{databases.name}")
             if before:

@@ -3,6 +3,8 @@
 import base64
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,8 +43,8 @@ class Seats:
 
 @dataclass(frozen=True)
 class Data:
-    """What `fill` put into a database. `callers`: the header that stands for each account; the
-    other fields are what the requests of `load` are for."""
+    """What a database holds. `callers`: the header that stands for each account; the other fields
+    are what the requests of `load` are for."""
 
     callers: dict[str, str]
     show: int
@@ -57,12 +59,20 @@ class Data:
         return int(json.loads(base64.urlsafe_b64decode(claims + "=="))["sid"])
 
 
-def fill(
-    checkout: Checkout, environ: dict[str, str], log: Path, *, rounds: int, seconds: int
-) -> Data:
-    """Fill the database of `environ` by the checkout's own commands and API, and with copies of
-    what that made: seats enough for so many rounds of so many seconds and a warm-up."""
-    wanted = MAX_RATE * (rounds * seconds + 1)
+@dataclass(frozen=True)
+class House:
+    """What `furnish` made: the id of the READER's account, the show that has one booking, of the
+    reader's, and the shows of other sizes, in which all is free."""
+
+    callers: dict[str, str]
+    reader: int
+    show: int
+    shows: list[int]
+
+
+def furnish(checkout: Checkout, environ: dict[str, str], log: Path, *sizes: int) -> House:
+    """Fill the database of `environ` by the checkout's own commands and API, with a show of each
+    of these numbers of seats."""
     checkout.flask(environ, "db", "upgrade")
     checkout.flask(environ, "load-demo")
     checkout.flask(environ, "create-superuser", "--username", "staff", "--password", PASSWORD)
@@ -77,19 +87,30 @@ def fill(
             film = {"title": f"Film {number}", "duration_minutes": 100}
             fetch(f"{url}/api/movies/", film, staff)
         show = _add_show(url, staff, "Screen M", ROOM_SEATS)
-        large = _add_show(url, staff, "Screen L", SEATS)
+        shows = [_add_show(url, staff, f"Screen of {size}", size) for size in sizes]
         fetch(f"{url}/api/shows/{show}/book/", {"seat_number": "1"}, callers[READER])
-    with _engine(environ["DATABASE_URL"]).begin() as connection:
+    return House(callers, reader, show, shows)
+
+
+def fill(
+    checkout: Checkout, environ: dict[str, str], log: Path, *, rounds: int, seconds: int
+) -> Data:
+    """`furnish`, and add copies of what that made: seats enough for so many rounds of so many
+    seconds and a warm-up."""
+    wanted = MAX_RATE * (rounds * seconds + 1)
+    house = furnish(checkout, environ, log, SEATS)
+    [large] = house.shows
+    with opened(environ["DATABASE_URL"]) as connection:
         copies = Copies(connection)
-        copies.bookings(reader, READERS_BOOKINGS - 1)
-        copies.readers(reader)
+        copies.bookings(house.reader, READERS_BOOKINGS - 1)
+        copies.readers(house.reader)
         # A thread of the load books once in each room in a round.
-        rooms = copies.shows(show, MAX_RATE * seconds // 2)
+        rooms = copies.shows(house.show, MAX_RATE * seconds // 2)
         named, with_keys = (copies.shows(large, -(-wanted // SEATS)) for _ in range(2))
         contended = copies.shows(large, 1)
     return Data(
-        callers,
-        show,
+        house.callers,
+        house.show,
         named=Seats(named, SEATS),
         with_keys=Seats(with_keys, SEATS),
         contended=Seats(contended, SEATS),
@@ -99,15 +120,18 @@ def fill(
 
 def add_floor_table(database_url: str) -> None:
     """What the floor has beside the application's tables."""
-    with _engine(database_url).begin() as connection:
+    with opened(database_url) as connection:
         connection.execute(sa.text(FLOOR_SALE))
 
 
-def _engine(database_url: str) -> sa.Engine:
+@contextmanager
+def opened(database_url: str) -> Iterator[sa.Connection]:
+    """A transaction on the database, committed at its end."""
     address = sa.make_url(database_url)
     if address.get_backend_name() == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
-    return sa.create_engine(address, poolclass=sa.NullPool)
+    with sa.create_engine(address, poolclass=sa.NullPool).begin() as connection:
+        yield connection
 
 
 def _log_in(url: str, name: str) -> str:

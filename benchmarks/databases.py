@@ -1,6 +1,7 @@
 """The databases of a run: files of SQLite, or databases on one PostgreSQL."""
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import warnings
@@ -24,6 +25,17 @@ class Databases:
     create: Callable[[str], str]
     copy: Callable[[str, str], str]
     settle: Callable[[str], None]
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """A folder for the databases and logs of a run, gone after it."""
+    folder = Path(tempfile.mkdtemp(prefix="bench"))
+    try:
+        folder.chmod(0o755)  # as root, PostgreSQL runs as another user
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

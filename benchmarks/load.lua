@@ -1,9 +1,10 @@
 -- What wrk sends, and what it makes of the answers.
 --
 --   wrk -s load.lua URL -- STATUSES get PATH HEADER...
---   wrk -s load.lua URL -- STATUSES book SHOW SHOWS SEAT SEATS TIMES BODY KEYS HEADER...
---       in the shows from id SHOW on, the seats from number SEAT on, each TIMES times by each of
---       wrk's threads; BODY with the seat for its %d; with an Idempotency-Key that begins with KEYS
+--   wrk -s load.lua URL -- STATUSES book ORDER SHOW SHOWS SEAT SEATS TIMES BODY KEYS HEADER...
+--       in the shows from id SHOW on, the seats from number SEAT on; ORDER `spread`: each once, one
+--       of each show, then the next of each; `crowded`: each TIMES times, all of a show, then those
+--       of the next, then the end of the run, for which wrk has one thread; BODY with the seat for its %d; with an Idempotency-Key that begins with KEYS
 --       unless that is empty; for the callers that the headers stand for in turn
 --
 -- STATUSES are those that are right ("201,409"). Each of wrk's threads runs this file by itself;
@@ -17,17 +18,31 @@ function setup(thread)
 end
 
 failed, first_failure = 0, ""
-local sent, share = 0, 0
+local sent, share, crowded = 0, 0, false
 local right, shows, seats, headers, template, keys = {}, {}, {}, {}, "", ""
 
--- One seat of each show, then the next seat of each.
-local function book()
-  local turn = math.floor(sent / seats.times)
-  local row = math.floor(turn / shows.count)
+-- The show and the seat to ask for next, both from 0.
+local function place()
+  if crowded then
+    local all = shows.count * share
+    if sent == all * seats.times then
+      -- A script has no other way to end the run. The first may reach this thread, which then
+      -- ends; the second can only reach the one that waits for the time to be over.
+      io.popen("kill -INT $PPID; sleep 0.1; kill -INT $PPID")
+    end
+    local turn = math.min(math.floor(sent / seats.times), all - 1) -- it asks a little longer
+    return math.floor(turn / share), turn % share
+  end
+  local row = math.floor(sent / shows.count)
   if row >= share then
     error("out of seats: raise MAX_RATE in benchmarks/data.py")
   end
-  local path = "/api/shows/" .. shows.first + turn % shows.count .. "/book/"
+  return sent % shows.count, row
+end
+
+local function book()
+  local show, row = place()
+  local path = "/api/shows/" .. shows.first + show .. "/book/"
   local of_caller = headers[sent % #headers + 1]
   sent = sent + 1
   if keys ~= "" then
@@ -52,15 +67,18 @@ function init(args)
     end
     return
   end
-  shows = { first = tonumber(args[3]), count = tonumber(args[4]) }
-  seats = { first = tonumber(args[5]), times = tonumber(args[7]) }
-  template, keys = args[8], args[9]
-  share = tonumber(args[6])
-  if seats.times == 1 then -- wrk runs with two threads: half of the seats each
+  crowded = args[3] == "crowded"
+  shows = { first = tonumber(args[4]), count = tonumber(args[5]) }
+  seats = { first = tonumber(args[6]), times = tonumber(args[8]) }
+  template, keys = args[9], args[10]
+  share = tonumber(args[7])
+  if crowded then
+    sent = -1 -- wrk asks the first thread for one request that it does not send
+  else -- wrk runs with two threads: half of the seats each
     share = math.floor(share / 2)
     seats.first = seats.first + number * share
   end
-  for i = 10, #args do
+  for i = 11, #args do
     local name, value = header(args[i])
     table.insert(headers, { [name] = value, ["Content-Type"] = "application/json" })
   end

@@ -1,6 +1,7 @@
 """The requests that are measured, and the load of them on a server: rounds of wrk (load.lua)."""
 
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -51,13 +52,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Booking:
-    """POST to book, each time other seats; or all connections the same, where it is `contended`."""
+    """POST to book, each time in another show; where it is `contended`, all connections in one show
+    until each of its seats was asked for `times` times, then in the next."""
 
     seats: str = "named"  # of `Data`
     body: str = '{"seat_number": "%d"}'
     statuses: str = "201"
     has_key: bool = False
     contended: bool = False
+    times: int = 1
 
     def of(self, data: Data) -> Seats:
         seats: Seats = getattr(data, self.seats)
@@ -66,16 +69,18 @@ class Booking:
     def arguments(self, data: Data, seats: range | None) -> list[Any]:
         shows = self.of(data).shows
         numbers = seats or range(0)
-        times = CONNECTIONS // THREADS if self.contended else 1
+        order = "crowded" if self.contended else "spread"
         keys = secrets.token_hex(8) if self.has_key else ""
         callers = [data.callers[name] for name in BUYERS]
-        where = (shows[0], len(shows), numbers.start, len(numbers), times)
-        return [self.statuses, "book", *where, self.body, keys, *callers]
+        where = (shows[0], len(shows), numbers.start, len(numbers), self.times)
+        return [self.statuses, "book", order, *where, self.body, keys, *callers]
 
 
 Request = Reading | Booking
 
 SEAT_MAP = Reading("/api/shows/{show}/seats/")
+# Each connection asks for the first seat, then for the next one.
+ALL_WANT_ONE = Booking(seats="contended", statuses="201,409", contended=True, times=CONNECTIONS)
 # The lines of the table.
 REQUESTS: dict[str, Request] = {
     "book one named seat": Booking(),
@@ -86,8 +91,14 @@ REQUESTS: dict[str, Request] = {
     "my bookings": Reading("/api/my-bookings/", READER),
     "20 films": Reading("/api/movies/"),
     "one show": Reading("/api/shows/{show}/"),
-    "64 callers, one seat": Booking(seats="contended", statuses="201,409", contended=True),
+    "64 callers, one seat": ALL_WANT_ONE,
 }
+
+
+def need_wrk() -> None:
+    """Raises Failure where it is not installed."""
+    if shutil.which("wrk") is None:
+        raise Failure("wrk is missing: apt install wrk, brew install wrk or github.com/wg/wrk")
 
 
 def in_turn(
@@ -107,18 +118,26 @@ def in_turn(
 
 @dataclass(frozen=True)
 class Result:
-    """Requests a second, and within how many seconds 50 and 99 of 100 were answered."""
+    """How many requests in how many seconds, and within how many 50 and 99 of 100 were answered."""
 
-    rate: float
+    requests: int
+    seconds: float
     median: float
     p99: float
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds
 
 
 def measure(server: Server, request: Request, number: int, rounds: int, seconds: int) -> Result:
     """Round `number` of so many, after the warm-up, 0; raises Failure unless every request got
-    one of its statuses. No round books the seats of another."""
+    one of its statuses. No round books the seats of another; one that is contended ends before its
+    time where it has asked for all of them."""
     seats = request.of(server.data).share(number, rounds) if isinstance(request, Booking) else None
-    command = ["wrk", "-c", CONNECTIONS, "-t", THREADS, "-d", seconds, "-s", LOAD]
+    is_contended = isinstance(request, Booking) and request.contended
+    threads = 1 if is_contended else THREADS  # they share nothing by which they could take turns
+    command = ["wrk", "-c", CONNECTIONS, "-t", threads, "-d", seconds, "-s", LOAD]
     command += ["--timeout", "10s", server.url, "--", *request.arguments(server.data, seats)]
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, check=False
@@ -133,5 +152,6 @@ def measure(server: Server, request: Request, number: int, rounds: int, seconds:
             f"{request.statuses} and {unanswered} not at all. {first}"
         )
     time.sleep(REST_SECONDS)
-    rate = int(requests) / int(microseconds) * 1e6
-    return Result(rate, float(half) / 1e6, float(most) / 1e6)
+    return Result(
+        int(requests), int(microseconds) / 1e6, median=float(half) / 1e6, p99=float(most) / 1e6
+    )

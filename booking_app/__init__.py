@@ -5,10 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask
-from flask_migrate import Migrate
 
 import config
-from booking_app import cli
 from booking_app.admin import routes as admin
 from booking_app.auth.routes import blp as auth_blp
 from booking_app.auth.tokens import jwt
@@ -41,8 +39,9 @@ class Application(Flask):
         return func
 
 
-def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
-    """The application, with these settings or those of the environment (`config.load()`)."""
+def create_app(settings: Mapping[str, Any] | None = None, *, has_commands: bool = True) -> Flask:
+    """The application, with these settings or those of the environment (`config.load()`). What
+    only serves can do without the `flask` commands, which take time and memory for Alembic."""
     settings = config.load() if settings is None else settings
     app = Application(__name__, instance_path=str(config.INSTANCE))
     app.config.update(settings)
@@ -78,9 +77,14 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
             },
         },
     )
-    app.cli = cli.Commands(app.name)
     database.init_app(app)
-    if not cli.is_finding_command():
+    checks_first = True
+    if has_commands:
+        from booking_app import cli  # noqa: PLC0415 - see above
+
+        cli.init_app(app)
+        checks_first = not cli.is_finding_command()
+    if checks_first:
         with app.app_context():
             backups.refuse_malformed()
     deadline.init_app(app)
@@ -90,7 +94,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     jwt.init_app(app)
     problems.init_app(app)
     requests.init_app(app)
-    Migrate(app, database.db)
     openapi.api.live_examples = bookable_example
     openapi.api.init_app(app)
     for blueprint in (entry.blp, auth_blp, catalog_blp, venues_blp, booking_blp, reports_blp):
@@ -98,13 +101,4 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(health.blp)
     app.register_blueprint(pages.blp)
     admin.init_app(app, secret_key=settings["SECRET_KEY"], previous=settings["SECRET_KEY_PREVIOUS"])
-    app.cli.add_command(cli.load_catalog)
-    app.cli.add_command(cli.export_catalog)
-    app.cli.add_command(cli.load_demo)
-    app.cli.add_command(cli.create_superuser)
-    app.cli.add_command(cli.check_integrity)
-    app.cli.add_command(cli.backup)
-    app.cli.add_command(cli.copy_database)
-    app.cli.add_command(cli.finish_upgrade)
-    app.cli.add_command(cli.restore)
     return app

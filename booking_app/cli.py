@@ -309,3 +309,21 @@ def _load(content: bytes, name: str, **options: Any) -> Report:
         raise click.ClickException(f"{name}: {wrong}. Nothing was loaded.") from error
     house = {name: current_app.config[name.upper()] for name in ("timezone", "currency")}
     return catalog_file.load_catalog(**catalog, **house, **options)
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its commands, and `flask db`."""
+    app.cli = Commands(app.name)
+    Migrate(app, db)
+    for command in (
+        load_catalog,
+        export_catalog,
+        load_demo,
+        create_superuser,
+        check_integrity,
+        backup,
+        copy_database,
+        finish_upgrade,
+        restore,
+    ):
+        app.cli.add_command(command)
