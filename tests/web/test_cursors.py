@@ -166,5 +166,6 @@ def test_by_cursor_nothing_is_counted_and_one_statement_is_sent(
     for query in (f"?after={following}", f"?after={following}&page_size=1", "?page_size=3"):
         with counted() as statements:
             assert staff.get(f"{path}{query}").status_code == 200
-        (statement,) = own(statements)
+        # One's own list sees with the same statement that the session is open.
+        (statement,) = statements if path == UNCOUNTED else own(statements)
         assert ("count(" in statement) == ("after" not in query and path != UNCOUNTED)
