@@ -14,7 +14,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from alembic import op
 
-from booking_app.core.database import MIGRATING, begin_writing, take_turns
+from booking_app.core.database import MIGRATING, begin_writing
 
 try:
     import fcntl
@@ -29,6 +29,7 @@ T = TypeVar("T")
 LOCK_SECONDS = 2.0
 # Between two tries: those who waited behind the migration have their turn.
 PAUSE_SECONDS = 1.0
+TURN_SECONDS = 0.2  # between two tries to be the only upgrade
 TRIES = 10
 # lock_not_available, deadlock_detected
 GAVE_UP_SQLSTATES = ("55P03", "40P01")
@@ -138,7 +139,9 @@ def alone(engine: sa.Engine) -> Iterator[None]:
     to become that.
 
     The lock is freed by a crash. PostgreSQL's is of a transaction rather than of a session: one
-    that a pooler such as PgBouncer hands to somebody else after each transaction would keep it.
+    that a pooler such as PgBouncer hands to somebody else after each transaction would keep it. It
+    is tried again and again: who waits for it in a statement has a snapshot meanwhile, which an
+    index that is made CONCURRENTLY waits for in turn.
     """
     if engine.dialect.name == "sqlite":
         with Path(f"{engine.url.database}.upgrade-lock").open("ab") as file:
@@ -146,10 +149,16 @@ def alone(engine: sa.Engine) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
         return
-    with engine.connect() as connection, begin_writing(connection):
-        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-        take_turns(connection, MIGRATING)
-        yield
+    with engine.connect() as connection:
+        while True:
+            with begin_writing(connection):
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+                # Without parameters: what is sent with them keeps its snapshot until the next.
+                asked = f"SELECT pg_try_advisory_xact_lock({MIGRATING})"
+                if connection.exec_driver_sql(asked).scalar():
+                    yield
+                    return
+            time.sleep(TURN_SECONDS)
 
 
 def begin(connection: sa.Connection) -> None:
