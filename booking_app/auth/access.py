@@ -106,30 +106,36 @@ def anonymous() -> Actor:
 
 def signed_in(view: View) -> View:
     """Decorator: the caller needs an access token of a session that is open."""
-    documented = Blueprint.doc(security=SECURITY)(Blueprint.problems(*TOKEN_CODES)(view))
 
-    @wraps(documented)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def run(documented: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         identify()
         return documented(*args, **kwargs)
 
-    guarded.known_caller = _known_caller  # type: ignore[attr-defined]
-    return guarded  # type: ignore[return-value]
+    return _guarded(view, run)
 
 
 def with_token(view: View) -> View:
     """Decorator: as `signed_in`; but whether the session is open is seen by the first statement of
     the service that the view calls (`caller`), and here only where it does not come to that."""
-    documented = Blueprint.doc(security=SECURITY)(Blueprint.problems(*TOKEN_CODES)(view))
 
-    @wraps(documented)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def run(documented: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         read_token()
         try:
             return _answer_known(documented, *args, **kwargs)
         except SessionEnded:
             uncount("booking")  # which is its account's, who is still there
             raise
+
+    return _guarded(view, run)
+
+
+def _guarded(view: View, run: Callable[..., Any]) -> View:
+    """The view as one that needs a token: `run` calls it, with its arguments, once there is one."""
+    documented = Blueprint.doc(security=SECURITY)(Blueprint.problems(*TOKEN_CODES)(view))
+
+    @wraps(documented)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        return run(documented, *args, **kwargs)
 
     guarded.known_caller = _known_caller  # type: ignore[attr-defined]
     return guarded  # type: ignore[return-value]

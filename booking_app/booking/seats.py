@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, TypedDict
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -32,14 +32,6 @@ from booking_app.catalog.show_rules import refuse_split_pairs
 from booking_app.core.database import NOW, WaitForLocks, may_wait, one_of
 from booking_app.core.errors import Conflict, Invalid, Path
 from booking_app.core.statements import Statement
-
-
-class Limits(TypedDict):
-    """What the best seats must be."""
-
-    category: str | None
-    accessible: int
-
 
 # After this many locked seats, wait for locks instead of trying further blocks.
 LOCKED_SEATS_MAX = 50
@@ -228,12 +220,13 @@ def _choices(
 ) -> Iterator[list[str]]:
     """The seats to try, best first. A party is split only where no block is left, and then over
     the seats that were not `passed_over` meanwhile."""
-    limits: Limits = {"category": wanted.category, "accessible": wanted.accessible}
     blocks = blocks_of(room, wanted)
     yield from blocks
     while wanted.split and not blocks:
         left = [replace(seat, free=seat.free and seat.label not in passed_over) for seat in room]
-        party = seat_parties.best_party(left, wanted.quantity, **limits)
+        party = seat_parties.best_party(
+            left, wanted.quantity, category=wanted.category, accessible=wanted.accessible
+        )
         if party is None:
             return
         yield party

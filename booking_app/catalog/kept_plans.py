@@ -21,25 +21,23 @@ from booking_app.catalog.seat_map import FREE, MapSeat, Plan, SeatMap, seat_pric
 from booking_app.catalog.seat_plans import places
 from booking_app.core.database import NOW, reading
 from booking_app.core.errors import NotFound
-from booking_app.core.statements import Statement
+from booking_app.core.statements import Statement, constant
 
 KEPT_SEATS = 30_000  # at some 500 bytes each
 
 OF_SHOW = Show.id == sa.bindparam("show")
 
 
-def _text(text: str) -> sa.ColumnElement[str]:
-    """A text within the SQL: one parameter less to send."""
-    return sa.literal_column(f"'{text}'", sa.Text)
-
-
 # A letter of `seat_map.STATUSES`.
 LETTER = sa.case(
-    (sa.not_(is_free(NOW)), sa.case((ShowSeat.held_until.is_(None), _text("s")), else_=_text("h"))),
-    (ShowSeat.blocked.is_not(None), _text("x")),
-    else_=_text(FREE),
+    (
+        sa.not_(is_free(NOW)),
+        sa.case((ShowSeat.held_until.is_(None), constant("s")), else_=constant("h")),
+    ),
+    (ShowSeat.blocked.is_not(None), constant("x")),
+    else_=constant(FREE),
 ).label("letter")
-COMMA: Any = _text(",")
+COMMA: Any = constant(",")
 # "h12,s13": the letter and the position of each seat that is not available, in any order.
 TAKEN = (
     sa.select(sa.func.aggregate_strings(LETTER.concat(sa.cast(ShowSeat.position, sa.Text)), COMMA))

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, TypeVar, cast
 
 from booking_app.catalog.models import AVAILABLE, BLOCKED, BOOKED, HELD
+from booking_app.catalog.seat_plans import Seat
 
 Made = TypeVar("Made")
 
@@ -17,17 +18,9 @@ STATUSES = {FREE: AVAILABLE, "h": HELD, "s": BOOKED, "x": BLOCKED}
 
 
 @dataclass(frozen=True, slots=True)
-class MapSeat:
+class MapSeat(Seat):
     """A seat of a show, apart from its status. `price_cents` is what it costs now."""
 
-    label: str
-    block: str
-    row_label: str
-    number: str
-    category: str
-    kind: str
-    x: int
-    y: int
     price_cents: int
     accessible: bool
     aisle_after: bool

@@ -200,11 +200,8 @@ def connected() -> Iterator[Connection]:
 @contextmanager
 def reading() -> Iterator[Connection]:
     """A connection for reading: no lock; each statement sees what is committed."""
-    engine = db.engine
-    kind = backend(engine)
-    kind.watch.refuse_if_down()
-    with waiting(), engine.connect() as connection:
-        kind.reading(connection)
+    with connected() as connection:
+        backend(connection.engine).reading(connection)
         yield connection
 
 
@@ -259,9 +256,9 @@ def is_alone(connection: Connection) -> bool:
     return bool(connection.get_execution_options().get("alone", False))
 
 
-def has_writing_parts(connection: Connection) -> bool:
+def has_writing_parts(of: Connection | sa.Engine) -> bool:
     """Whether the parts of one statement may write, as PostgreSQL's can."""
-    return connection.dialect.name == "postgresql"
+    return of.dialect.name == "postgresql"
 
 
 def in_steps(connection: Connection) -> bool:
@@ -286,7 +283,7 @@ def write_transaction(work: Callable[[Connection], T], *, alone: bool = False) -
         with ExitStack() as stack:
             return _Transaction(stack, options).run(work)
 
-    is_possible = alone and db.engine.dialect.name == "postgresql"
+    is_possible = alone and has_writing_parts(db.engine)
     return _tried_again(attempt, {"alone": True} if is_possible else {})
 
 
@@ -311,7 +308,7 @@ def write_and_keep(work: Callable[[], T], keep: Callable[[Connection, T], object
 
 class _Transaction:
     """A transaction that begins with the first use case that is run in it, and is committed when
-    the stack is closed. `options` are those of its connection: `may_wait`, `is_alone`, `in_steps`.
+    the stack is closed. `options` are those of its connection: `may_wait`, `alone`, `in_steps`.
     """
 
     def __init__(self, stack: ExitStack, options: Mapping[str, bool]) -> None:

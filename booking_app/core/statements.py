@@ -22,6 +22,11 @@ Element: TypeAlias = sa.Select[*tuple[Any, ...]] | sa.Insert | sa.Update | sa.De
 Convert: TypeAlias = Callable[[Any], Any]
 
 
+def constant(text: str) -> sa.ColumnElement[str]:
+    """A text within the SQL, without a quote in it: one parameter less to send."""
+    return sa.literal_column(f"'{text}'", sa.Text)
+
+
 class Statement:
     """A statement of SQLAlchemy's Core, to be run again and again. Its parameters are given by name
     at each run; one with `expanding` is not possible (`database.one_of`)."""

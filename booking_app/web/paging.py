@@ -14,45 +14,31 @@ from booking_app.core.paging import PAGE_MAX, PAGE_SIZE, PAGE_SIZE_MAX, Numbered
 from booking_app.web.fields import StrictInteger
 from booking_app.web.prefix import at
 
-HEADER = {
-    "X-Pagination": {
-        "description": "JSON: `total` items, `total_pages`, this `page` and its `page_size`.",
-        "schema": {"type": "string"},
-    },
-    "Link": {
-        "description": "The `next`, `prev`, `first` and `last` page, as far as there is one "
-        "(RFC 8288): paths with the query of this request.",
-        "schema": {"type": "string"},
-    },
-}
+
+def _described(pagination: str, link: str) -> dict[str, Any]:
+    """What the document says of a list's headers."""
+    told = {"X-Pagination": f"JSON: {pagination}", "Link": f"The {link}"}
+    return {name: {"description": it, "schema": {"type": "string"}} for name, it in told.items()}
+
+
+HEADER = _described(
+    "`total` items, `total_pages`, this `page` and its `page_size`.",
+    "`next`, `prev`, `first` and `last` page, as far as there is one (RFC 8288): paths with the "
+    "query of this request.",
+)
 # A longer header makes nginx answer 502: all of them together must fit into its 4 KiB.
 LINK_BYTES_MAX = 2500
-CURSOR_HEADERS = {
-    "X-Pagination": {
-        "description": "JSON: `page_size` and `next`, what to send as `after` for the items that "
-        "follow; null at the end. Without `after` also `total` items, `total_pages` and this "
-        "`page`.",
-        "schema": {"type": "string"},
-    },
-    "Link": {
-        "description": "The `next` part, by cursor; without `after` also the `prev`, `first` and "
-        "`last` page (RFC 8288).",
-        "schema": {"type": "string"},
-    },
-}
+CURSOR_HEADERS = _described(
+    "`page_size` and `next`, what to send as `after` for the items that follow; null at the end. "
+    "Without `after` also `total` items, `total_pages` and this `page`.",
+    "`next` part, by cursor; without `after` also the `prev`, `first` and `last` page (RFC 8288).",
+)
 # Of a list that is not counted.
-UNCOUNTED_HEADERS = {
-    "X-Pagination": {
-        "description": "JSON: `page_size` and `next`, what to send as `after` for the items that "
-        "follow; null at the end. Without `after` also this `page`. The list is not counted.",
-        "schema": {"type": "string"},
-    },
-    "Link": {
-        "description": "The `next` part, by cursor; without `after` also the `prev` and `first` "
-        "page (RFC 8288).",
-        "schema": {"type": "string"},
-    },
-}
+UNCOUNTED_HEADERS = _described(
+    "`page_size` and `next`, what to send as `after` for the items that follow; null at the end. "
+    "Without `after` also this `page`. The list is not counted.",
+    "`next` part, by cursor; without `after` also the `prev` and `first` page (RFC 8288).",
+)
 
 
 class PageQuery(ma.Schema):

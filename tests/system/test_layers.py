@@ -39,8 +39,9 @@ ORDER: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("times", "title_keys"),
             ("models",),
-            ("neighbours", "seat_map", "seat_marks"),
+            ("neighbours", "seat_marks"),
             ("seat_plans",),
+            ("seat_map",),
             (
                 "cinema_schemas",
                 "examples",
